@@ -1,0 +1,362 @@
+#include "call_pool.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "detached_thread.h"
+
+namespace kvm {
+namespace {
+
+// A caller's own timer starts before the call does, and timers are only so exact.
+constexpr std::chrono::milliseconds kStuckSlack{100};
+
+// How often the watchdog looks while a call waits for a worker.
+constexpr std::chrono::milliseconds kTick{2};
+
+std::int64_t EpochMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Whether the thread sleeps in the kernel, rather than waits for a processor: a loaded machine must not look like a slow
+// volume. /proc/self/task/N/stat reads "N (name) S ...", and the name may hold anything.
+bool Sleeps(std::int32_t thread) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return true;
+  char text[256];
+  const ssize_t length = ::read(file, text, sizeof text - 1);
+  ::close(file);
+  if (length <= 0) return true;
+  text[length] = '\0';
+  const char* end_of_name = std::strrchr(text, ')');
+  return end_of_name == nullptr || end_of_name[1] == '\0' || end_of_name[2] != 'R';
+}
+
+Answer Stuck(std::int64_t since_ms) {
+  Answer answer;
+  answer.status = Answer::Status::kStuck;
+  answer.stuck_since_ms = since_ms;
+  return answer;
+}
+
+Answer Refused(Answer::Status status, int error) {
+  Answer answer;
+  answer.status = status;
+  answer.result.error = error;
+  return answer;
+}
+
+}  // namespace
+
+CallPool& CallPool::Shared() {
+  // Leaked on purpose: a static's destructor would run at exit, while detached threads still use it.
+  static CallPool* const pool = new CallPool(AskKernel, Limits{});
+  return *pool;
+}
+
+bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
+                     Answer* refusal) {
+  Deliveries out;
+  {
+    std::unique_lock<std::mutex> lock(lock_);
+    if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) {
+      *refusal = Stuck(walk->second);
+      return false;
+    }
+    auto found = calls_.find(path);
+    if (found != calls_.end()) {
+      Call* const call = found->second.get();
+      if (call->stuck) {
+        *refusal = Stuck(call->started_ms);
+        return false;
+      }
+      call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
+      return true;
+    }
+    if (stuck_ >= limits_.most_stuck) {
+      *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
+      return false;
+    }
+    int error = 0;
+    if (!EnsureWatchdog(&error)) {
+      *refusal = Refused(Answer::Status::kNoThread, error);
+      return false;
+    }
+    auto call = std::make_unique<Call>();
+    call->path = path;
+    call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
+    queue_.push_back(call.get());
+    calls_.emplace(path, std::move(call));
+    Dispatch(&out);
+  }
+  Send(&out);
+  return true;
+}
+
+std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64_t ticket) {
+  Deliveries out;
+  std::int64_t since_ms = 0;
+  {
+    std::unique_lock<std::mutex> lock(lock_);
+    if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) since_ms = walk->second;
+    auto found = calls_.find(path);
+    if (found == calls_.end()) return since_ms;
+    Call* const call = found->second.get();
+    auto& waiters = call->waiters[static_cast<std::size_t>(kind)];
+    waiters.erase(std::remove_if(waiters.begin(), waiters.end(), [&](const Waiter& each) { return each.ticket == ticket; }),
+                  waiters.end());
+    if (call->running) {
+      if (!call->stuck && Clock::now() - call->started >= limits_.stuck_after - kStuckSlack) MarkOneStuck(call, &out);
+      if (call->stuck) since_ms = call->started_ms;
+    } else if (std::all_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return each.empty(); })) {
+      queue_.erase(std::find(queue_.begin(), queue_.end(), call));
+      Forget(call);
+    }
+  }
+  Send(&out);
+  return since_ms;
+}
+
+void CallPool::Stick(const std::string& path, std::int64_t since_ms) {
+  std::lock_guard<std::mutex> lock(lock_);
+  stuck_walks_[path] = since_ms;
+}
+
+void CallPool::Unstick(const std::string& path) {
+  std::lock_guard<std::mutex> lock(lock_);
+  stuck_walks_.erase(path);
+}
+
+CallPool::Counts CallPool::Count() {
+  std::lock_guard<std::mutex> lock(lock_);
+  return {Workers() + slow_ + (watchdog_ ? 1U : 0U), stuck_, queue_.size(), asked_};
+}
+
+// Gives every queued call a worker that is idle or may be created; the watchdog sees to the rest.
+void CallPool::Dispatch(Deliveries* out) {
+  if (allowance_ == 0) allowance_ = limits_.workers;
+  while (woken_ + starting_ < queue_.size() && woken_ < idle_) {
+    ++woken_;
+    work_.notify_one();
+  }
+  while (woken_ + starting_ < queue_.size() && busy_ + woken_ + starting_ < allowance_ &&
+         Workers() + slow_ < limits_.most_stuck + limits_.workers) {
+    const int error = SpawnWorker();
+    if (error == 0) continue;
+    // Workers that are busy will take the queue. If there are none, nobody ever would.
+    if (Workers() == 0) RefuseQueue(Refused(Answer::Status::kNoThread, error), out);
+    break;
+  }
+  if (woken_ + starting_ < queue_.size() && !ticking_) {
+    ticking_ = true;
+    watch_.notify_one();
+  }
+}
+
+int CallPool::SpawnWorker() {
+  ++starting_;
+  const int error = StartDetached(WorkerMain, this);
+  if (error != 0) --starting_;
+  return error;
+}
+
+bool CallPool::EnsureWatchdog(int* error) {
+  if (watchdog_) return true;
+  *error = StartDetached(WatchdogMain, this);
+  watchdog_ = *error == 0;
+  return watchdog_;
+}
+
+void* CallPool::WorkerMain(void* pool) {
+  static_cast<CallPool*>(pool)->Work();
+  return nullptr;
+}
+
+void* CallPool::WatchdogMain(void* pool) {
+  static_cast<CallPool*>(pool)->Watch();
+  return nullptr;
+}
+
+void CallPool::Work() {
+  std::unique_lock<std::mutex> lock(lock_);
+  --starting_;
+  for (;;) {
+    while (!queue_.empty()) {
+      Call* const call = queue_.front();
+      queue_.pop_front();
+      Run(call, lock);
+    }
+    allowance_ = limits_.workers;
+    // Slow calls that returned may have left more workers than are needed as long as calls return.
+    if (Workers() >= limits_.workers) return;
+    ++idle_;
+    const auto until = Clock::now() + limits_.idle;
+    bool rested = false;
+    while (queue_.empty() && woken_ == 0 && !rested) {
+      rested = work_.wait_until(lock, until) == std::cv_status::timeout;
+    }
+    --idle_;
+    if (woken_ > 0) --woken_;
+    if (queue_.empty() && rested) return;
+  }
+}
+
+// Runs one kind of the call without the lock, then tells those who waited for it.
+void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
+  static thread_local const auto thread = static_cast<std::int32_t>(::syscall(SYS_gettid));
+  call->kind = call->waiters[0].empty() ? CallKind::kStat : CallKind::kStatFs;
+  call->running = true;
+  call->started = Clock::now();
+  call->started_ms = EpochMs();
+  call->thread = thread;
+  call->turn = ++asked_;
+  ++busy_;
+  const auto place = running_.insert(running_.end(), call);
+  lock.unlock();
+
+  Answer answer;
+  answer.result = ask_(call->kind, call->path);
+
+  lock.lock();
+  running_.erase(place);
+  call->running = false;
+  if (call->slow) --slow_;
+  else --busy_;
+  if (call->stuck) --stuck_;
+  call->slow = call->stuck = false;
+  Deliveries out;
+  auto& waiters = call->waiters[static_cast<std::size_t>(call->kind)];
+  for (auto& waiter : waiters) out.push_back({std::move(waiter), call->kind, answer});
+  waiters.clear();
+  const bool more = std::any_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return !each.empty(); });
+  if (more) queue_.push_back(call);
+  else Forget(call);
+  if (!out.empty()) {
+    lock.unlock();
+    Send(&out);
+    lock.lock();
+  }
+}
+
+void CallPool::Watch() {
+  std::unique_lock<std::mutex> lock(lock_);
+  for (;;) {
+    Deliveries out;
+    auto wake = MarkStuck(&out);
+    if (ticking_) {
+      FindSlow(lock);
+      Dispatch(&out);
+      ticking_ = woken_ + starting_ < queue_.size();
+    }
+    if (!out.empty()) {
+      lock.unlock();
+      Send(&out);
+      lock.lock();
+      continue;
+    }
+    if (ticking_) wake = std::min(wake, Clock::now() + kTick);
+    // A call that starts later is due later, so it need not wake this thread. With nothing running there is nothing due
+    // before a whole stuck_after from now; then, if still nothing runs, the thread ends.
+    const std::uint64_t asked = asked_;
+    const bool timed_out = watch_.wait_until(lock, wake) == std::cv_status::timeout;
+    if (timed_out && running_.empty() && queue_.empty() && asked == asked_) {
+      watchdog_ = false;
+      return;
+    }
+  }
+}
+
+// Marks every call that has been out for too long. Returns when the next one is due.
+CallPool::Clock::time_point CallPool::MarkStuck(Deliveries* out) {
+  const auto now = Clock::now();
+  for (Call* const call : running_) {
+    if (call->stuck) continue;
+    const auto due = call->started + limits_.stuck_after;
+    if (due > now) return due;
+    MarkOneStuck(call, out);
+  }
+  return now + limits_.stuck_after;
+}
+
+void CallPool::MarkOneStuck(Call* call, Deliveries* out) {
+  if (!call->slow) {
+    call->slow = true;
+    --busy_;
+    ++slow_;
+  }
+  call->stuck = true;
+  ++stuck_;
+  const Answer answer = Stuck(call->started_ms);
+  for (std::size_t kind = 0; kind < kCallKinds; ++kind) {
+    for (auto& waiter : call->waiters[kind]) out->push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
+    call->waiters[kind].clear();
+  }
+  if (stuck_ >= limits_.most_stuck) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), out);
+}
+
+// A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that finds some
+// doubles how many workers may run, so that hundreds of dead volumes asked about at once cost a few looks, not hundreds.
+void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
+  struct Suspect {
+    Call* call;
+    std::uint64_t turn;
+    std::int32_t thread;
+    std::string path;
+    bool sleeps;
+  };
+  std::vector<Suspect> suspects;
+  const auto now = Clock::now();
+  for (Call* const call : running_) {
+    if (call->slow) continue;
+    if (now - call->started < limits_.slow_after) break;
+    suspects.push_back({call, call->turn, call->thread, call->path, false});
+  }
+  if (suspects.empty()) return;
+  lock.unlock();
+  for (auto& suspect : suspects) suspect.sleeps = Sleeps(suspect.thread);
+  lock.lock();
+  bool found = false;
+  for (const auto& suspect : suspects) {
+    auto entry = calls_.find(suspect.path);
+    if (!suspect.sleeps || entry == calls_.end() || entry->second.get() != suspect.call) continue;
+    Call* const call = suspect.call;
+    if (!call->running || call->slow || call->turn != suspect.turn) continue;
+    call->slow = true;
+    --busy_;
+    ++slow_;
+    found = true;
+  }
+  if (found) allowance_ = std::min(allowance_ * 2, limits_.most_stuck + limits_.workers);
+}
+
+void CallPool::RefuseQueue(const Answer& answer, Deliveries* out) {
+  for (Call* const call : queue_) {
+    for (std::size_t kind = 0; kind < kCallKinds; ++kind) {
+      for (auto& waiter : call->waiters[kind]) out->push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
+    }
+    Forget(call);
+  }
+  queue_.clear();
+}
+
+void CallPool::Forget(Call* call) {
+  // By a copy: the key that erase() compares with must outlive the entry.
+  const std::string path = call->path;
+  calls_.erase(path);
+}
+
+void CallPool::Send(Deliveries* out) {
+  for (auto& each : *out) each.waiter.receiver->Deliver(each.waiter.ticket, each.kind, each.answer);
+  out->clear();
+}
+
+}  // namespace kvm

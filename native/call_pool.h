@@ -1,0 +1,154 @@
+// Runs system calls that may never return, on threads of its own. No JavaScript here.
+//
+// Threads. Every thread is detached and never joined, blocks all signals, and has a small stack. Workers run one call at a
+// time; one more thread, the watchdog, exists while there is something to watch. Idle ones end after a while. None is
+// waited for at process exit: exit_group(2) ends those that are blocked in a killable wait, and the pool itself is never
+// destroyed (see Shared), so a thread that is still running never meets freed state.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "fs_info.h"
+
+namespace kvm {
+
+// What one caller learns. The numbers of `status` are shared with src/os/native-binding.ts.
+struct Answer {
+  enum class Status : std::uint8_t {
+    kDone = 0,          // `result` holds what the kernel said
+    kStuck = 1,         // the path's call has been out since `stuck_since_ms`
+    kTooManyStuck = 2,  // `most_stuck` calls are stuck: no thread is spent on another path
+    kNoThread = 3,      // no thread could be created; `result.error` is the errno
+  };
+  Status status = Status::kDone;
+  CallResult result;
+  std::int64_t stuck_since_ms = 0;  // since the epoch
+};
+
+// Where answers go. Called from any thread, at most once a ticket, never while the pool's lock is held.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  virtual void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) = 0;
+};
+
+class CallPool {
+ public:
+  struct Limits {
+    // Workers that calls share as long as calls return. With the watchdog that makes 8 threads.
+    unsigned workers = 7;
+    // Stuck calls at most, a thread each; then every call that would need a system call is refused.
+    unsigned most_stuck = 512;
+    // A call that has been out this long makes its path stuck.
+    std::chrono::milliseconds stuck_after{5000};
+    // A call that sleeps in the kernel this long no longer counts as a worker, while others wait for one.
+    std::chrono::milliseconds slow_after{4};
+    // How long a thread waits for more work before it ends.
+    std::chrono::milliseconds idle{10000};
+  };
+  // The system call: AskKernel, or a test's own.
+  using Ask = CallResult (*)(CallKind kind, const std::string& path);
+
+  CallPool(Ask ask, Limits limits) : ask_(ask), limits_(limits) {}
+  CallPool(const CallPool&) = delete;
+  CallPool& operator=(const CallPool&) = delete;
+
+  // The process's pool, shared by every environment (worker_threads) that loads the addon. Never destroyed.
+  static CallPool& Shared();
+
+  // Joins the path's call, or queues one. True: the answer comes through `receiver`. False: `refusal` is the answer.
+  bool Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
+             Answer* refusal);
+
+  // Gives a ticket up: nothing is delivered for it any more. A queued call that nobody waits for is dropped; a running
+  // one goes on. Returns since when the path is stuck, in milliseconds since the epoch, or 0. A call that is `slack`
+  // short of being stuck counts as stuck: a caller whose limit is the same 5 s started its clock before the call's.
+  std::int64_t Leave(CallKind kind, const std::string& path, std::uint64_t ticket);
+
+  // A path that something else (a walk) found stuck; calls on it are refused until Unstick.
+  void Stick(const std::string& path, std::int64_t since_ms);
+  void Unstick(const std::string& path);
+
+  struct Counts {
+    unsigned threads;      // alive, the watchdog among them
+    unsigned stuck;        // calls that are stuck
+    std::size_t waiting;   // calls that no worker has taken yet
+    std::uint64_t asked;   // system calls started since the process began
+  };
+  Counts Count();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiter {
+    std::uint64_t ticket;
+    std::shared_ptr<Receiver> receiver;
+  };
+  // Everything about one path. Lives in calls_ from the first caller until nothing runs and nobody waits. While `running`,
+  // it is neither moved nor freed, so the worker reads `path` and `kind` without the lock.
+  struct Call {
+    std::string path;
+    std::vector<Waiter> waiters[kCallKinds];
+    bool running = false;
+    bool slow = false;   // no longer counts as a worker
+    bool stuck = false;  // refuses callers
+    CallKind kind = CallKind::kStatFs;
+    Clock::time_point started;
+    std::int64_t started_ms = 0;  // since the epoch, for people
+    std::int32_t thread = 0;      // kernel id of the worker, for its state in /proc
+    std::uint64_t turn = 0;       // tells this run from a later one of the same path
+  };
+  struct Delivery {
+    Waiter waiter;
+    CallKind kind;
+    Answer answer;
+  };
+  using Deliveries = std::vector<Delivery>;
+
+  static void* WorkerMain(void* pool);
+  static void* WatchdogMain(void* pool);
+  void Work();
+  void Watch();
+  // The functions below run under lock_.
+  void Run(Call* call, std::unique_lock<std::mutex>& lock);
+  bool EnsureWatchdog(int* error);
+  void Dispatch(Deliveries* out);
+  int SpawnWorker();
+  Clock::time_point MarkStuck(Deliveries* out);
+  void MarkOneStuck(Call* call, Deliveries* out);
+  void FindSlow(std::unique_lock<std::mutex>& lock);
+  void RefuseQueue(const Answer& answer, Deliveries* out);
+  void Forget(Call* call);
+  unsigned Workers() const { return idle_ + busy_ + starting_; }
+  static void Send(Deliveries* out);
+
+  const Ask ask_;
+  const Limits limits_;
+  std::mutex lock_;
+  std::condition_variable work_;   // for workers: the queue has something
+  std::condition_variable watch_;  // for the watchdog: look again
+  std::unordered_map<std::string, std::unique_ptr<Call>> calls_;
+  std::unordered_map<std::string, std::int64_t> stuck_walks_;
+  std::deque<Call*> queue_;
+  std::list<Call*> running_;  // in the order of their start
+  unsigned idle_ = 0;         // workers waiting for work
+  unsigned woken_ = 0;        // of those, how many have been notified and have not yet taken the lock
+  unsigned starting_ = 0;     // created and not yet running
+  unsigned busy_ = 0;         // running a call that is not slow
+  unsigned slow_ = 0;         // running a call that is slow
+  unsigned stuck_ = 0;        // of those, how many are stuck
+  unsigned allowance_ = 0;    // workers allowed now: limits_.workers, doubled at each look that found new slow calls
+  bool watchdog_ = false;     // alive
+  bool ticking_ = false;      // the watchdog looks every few milliseconds, because a call waits for a worker
+  std::uint64_t asked_ = 0;
+};
+
+}  // namespace kvm

@@ -1,0 +1,115 @@
+import { MetricsError } from '../errors.js';
+
+/** Which code answers: `native` is the addon, `command` spawns `df`, `stat`, `du`, `find`; `auto` is native where it loads. */
+export type Binding = 'auto' | 'native' | 'command';
+
+/** Limits of one call. */
+export interface Limits {
+  /**
+   * Milliseconds until this caller is released with METRICS_TIMED_OUT; covers waiting in a queue. More than 0, at most
+   * 2147483647.
+   *
+   * @defaultValue 5000
+   */
+  readonly timeoutMs?: number | undefined;
+  /** Releases this caller: the call rejects with `signal.reason`, unwrapped. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Which code answers.
+   *
+   * @defaultValue `'auto'`
+   */
+  readonly binding?: Binding | undefined;
+}
+
+/** One caller's share in a call that may be shared with others. */
+export interface Share<T> {
+  /** The call's answer, or METRICS_TIMED_OUT with `stuckSince` once its path is stuck. */
+  readonly answer: Promise<T>;
+  /** Gives the share up. Returns since when the call has been stuck, if it is. */
+  leave(): Date | undefined;
+}
+
+/** The longest time a timer of Node can wait; a longer one would fire at once. */
+const LONGEST_TIMEOUT_MS = 2_147_483_647;
+const DEFAULT_TIMEOUT_MS = 5_000;
+
+/**
+ * The limit that a caller asked for.
+ *
+ * @throws TypeError naming the option when it is no number of milliseconds that a timer can wait
+ */
+export function checkedMs(name: string, value: number | undefined, fallback = DEFAULT_TIMEOUT_MS): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && value > 0 && value <= LONGEST_TIMEOUT_MS) return value;
+  throw new TypeError(
+    `Expected ${name} to be a number of milliseconds above 0 and at most ${String(LONGEST_TIMEOUT_MS)}, got ${String(value)}`,
+  );
+}
+
+/** @throws TypeError naming the option when it is no {@link Binding} */
+export function checkedBinding(value: Binding | undefined): Binding {
+  if (value === undefined) return 'auto';
+  if (value === 'auto' || value === 'native' || value === 'command') return value;
+  throw new TypeError(`Expected binding to be 'auto', 'native' or 'command', got ${String(value)}`);
+}
+
+/** Waits for a shared call within one caller's own limits; giving up leaves the call to the others who wait for it. */
+export function withinLimits<T>(
+  start: () => Share<T>,
+  path: string,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const share = start();
+    let lastLook: NodeJS.Immediate | undefined;
+    const timer = setTimeout(() => {
+      // An event loop that was busy fires its timers before it looks at answers that came in time: let it look first.
+      lastLook = setImmediate(() => {
+        const stuckSince = share.leave();
+        settle();
+        reject(stuckSince === undefined ? timedOut(path, timeoutMs) : stuck(path, stuckSince));
+      });
+    }, timeoutMs);
+    const onAbort = (): void => {
+      share.leave();
+      settle();
+      reject(signal?.reason as Error);
+    };
+    const settle = (): void => {
+      clearTimeout(timer);
+      clearImmediate(lastLook);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    signal?.addEventListener('abort', onAbort);
+    share.answer.then(
+      (value) => {
+        settle();
+        resolve(value);
+      },
+      (error: unknown) => {
+        settle();
+        reject(error as Error);
+      },
+    );
+  });
+}
+
+/** The rejection of a caller whose own limit passed before there was an answer. */
+export function timedOut(path: string, timeoutMs: number): MetricsError {
+  return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${String(timeoutMs)} ms`, { path });
+}
+
+/** The rejection of everybody who asks about a path whose system call has been out for too long. */
+export function stuck(path: string, since: Date): MetricsError {
+  return new MetricsError(
+    'METRICS_TIMED_OUT',
+    `${path} is stuck: a system call on it has not returned since ${since.toISOString()}`,
+    { path, stuckSince: since },
+  );
+}

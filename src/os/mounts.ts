@@ -1,0 +1,85 @@
+import { readFile } from 'node:fs/promises';
+import { MetricsError } from '../errors.js';
+
+/** One mount of this process's mount namespace, as the kernel lists it. */
+export interface Mount {
+  /** Where it is mounted: an absolute path, unescaped. */
+  readonly mountPoint: string;
+  /** Which part of the filesystem is mounted there; not `/` for a bind mount. */
+  readonly root: string;
+  /** The filesystem's name with its subtype: `ext4`, `nfs4`, `fuse.sshfs`. */
+  readonly fsType: string;
+  /** What is mounted, in the filesystem's own terms: a device, `server:/export`, `tmpfs`. */
+  readonly source: string;
+  /** Options of this mount, then those of the filesystem beneath that are not among them. */
+  readonly options: readonly string[];
+  /** Whether the mount or the filesystem beneath is read-only. */
+  readonly readOnly: boolean;
+  /** The kernel's number for this mount; reused after it is gone. */
+  readonly id: number;
+  /** `major:minor` of files on it, as `stat` gives (but btrfs, where each subvolume has its own). */
+  readonly device: string;
+}
+
+/** Read without touching any mount; a file of /proc answers from the kernel's memory. */
+const MOUNTINFO = '/proc/self/mountinfo';
+
+/**
+ * Every mount of this process's mount namespace, in the kernel's order: a later one on the same mount point hides an
+ * earlier one. Touches no mount.
+ *
+ * @returns the mounts
+ * @throws MetricsError METRICS_NOT_SUPPORTED where there is no `/proc/self/mountinfo`
+ */
+export async function mounts(): Promise<readonly Mount[]> {
+  let text: string;
+  try {
+    text = await readFile(MOUNTINFO, 'utf8');
+  } catch (error) {
+    throw new MetricsError('METRICS_NOT_SUPPORTED', `the mounts of this machine are not known: no ${MOUNTINFO}`, {
+      cause: error,
+    });
+  }
+  return parseMountinfo(text);
+}
+
+/** The mounts in a text of /proc/[pid]/mountinfo's format, proc_pid_mountinfo(5). Lines of another form are left out. */
+export function parseMountinfo(text: string): readonly Mount[] {
+  return text.split('\n').flatMap((line) => {
+    // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+    // The optional fields before the lone "-" may be none or many.
+    const fields = line.split(' ');
+    const dash = fields.indexOf('-', 6);
+    const [id, , device, root, mountPoint, mountOptions] = fields;
+    const [fsType, source, superOptions] = fields.slice(dash + 1);
+    if (dash === -1 || mountPoint === undefined || superOptions === undefined) return [];
+    const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
+    // "rw" of the one and "ro" of the other may both stand there; together that is read-only.
+    const readOnly = options.includes('ro');
+    return [
+      {
+        mountPoint: unescape(mountPoint),
+        root: unescape(root ?? ''),
+        fsType: unescape(fsType ?? ''),
+        source: unescape(source ?? ''),
+        options: options.filter((option) => !(readOnly && option === 'rw')),
+        readOnly,
+        id: Number(id),
+        device: device ?? '',
+      },
+    ];
+  });
+}
+
+/** The kernel writes space, tab, newline, backslash and `#` as three octal digits of each byte. */
+function unescape(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}
+
+/** The mount points strictly below `directory`, an absolute path without symlinks. */
+export function mountPointsBelow(all: readonly Mount[], directory: string): string[] {
+  const prefix = directory.endsWith('/') ? directory : `${directory}/`;
+  return [...new Set(all.map((mount) => mount.mountPoint))].filter(
+    (point) => point.startsWith(prefix) && point !== prefix,
+  );
+}

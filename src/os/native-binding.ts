@@ -1,0 +1,134 @@
+import { addon, type Addon, type Channel } from './addon.js';
+import type { OsBinding } from './binding.js';
+import { commandBinding } from './command-binding.js';
+import { stuck, type Share } from './limits.js';
+import type { PathInfo } from './path-info.js';
+import type { StatFs } from './statfs.js';
+import { systemError } from './system-error.js';
+
+/** The numbers that native/fs_info.h and native/call_pool.h give these. */
+const STATFS = 0;
+const STAT = 1;
+type Kind = typeof STATFS | typeof STAT;
+const SYSCALLS = { [STATFS]: 'statfs', [STAT]: 'stat' } as const;
+const DONE = 0;
+const STUCK = 1;
+const TOO_MANY_STUCK = 2;
+
+/** Words of one answer: ticket, kind, status, errno, stuck since (ms), then the values. */
+const WORDS = 13;
+const VALUES = 5;
+
+/** Who waits for a ticket. */
+interface Waiter {
+  readonly kind: Kind;
+  readonly path: string;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+let binding: OsBinding | string | undefined;
+
+/** The binding over the addon, or why there is none. */
+export function nativeBinding(): OsBinding | string {
+  if (binding === undefined) {
+    const native = addon();
+    binding = typeof native === 'string' ? native : overAddon(native);
+  }
+  return binding;
+}
+
+function overAddon(native: Addon): OsBinding {
+  const waiters = new Map<number, Waiter>();
+  const channel = native.connect((words) => {
+    for (let at = 0; at < words.length; at += WORDS) deliver(words, at, waiters);
+  });
+  return {
+    name: 'native',
+    statFs: (path) => share<StatFs>(channel, waiters, STATFS, path),
+    pathInfo: (path) => share<PathInfo>(channel, waiters, STAT, path),
+    diskUsage: commandBinding.diskUsage.bind(commandBinding),
+  };
+}
+
+function share<T>(channel: Channel, waiters: Map<number, Waiter>, kind: Kind, path: string): Share<T> {
+  const started = channel.start(kind, path);
+  if (typeof started !== 'number') {
+    const [status, errno, stuckSinceMs] = started;
+    return {
+      answer: Promise.reject(failure(kind, path, status, errno, stuckSinceMs)),
+      leave: () => undefined,
+    };
+  }
+  const answer = new Promise<T>((resolve, reject) => {
+    waiters.set(started, { kind, path, resolve, reject });
+  });
+  return {
+    answer,
+    leave() {
+      waiters.delete(started);
+      const sinceMs = channel.leave(kind, path, started);
+      return sinceMs === 0 ? undefined : new Date(sinceMs);
+    },
+  };
+}
+
+function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>): void {
+  const ticket = Number(words[at]);
+  const waiter = waiters.get(ticket);
+  if (waiter === undefined) return;
+  waiters.delete(ticket);
+  const status = Number(words[at + 2]);
+  const errno = Number(words[at + 3]);
+  if (status !== DONE || errno !== 0) {
+    waiter.reject(failure(waiter.kind, waiter.path, status, errno, Number(words[at + 4])));
+  } else if (waiter.kind === STATFS) {
+    waiter.resolve(statFs(words, at + VALUES) as never);
+  } else {
+    waiter.resolve(pathInfo(words, at + VALUES) as never);
+  }
+}
+
+function failure(kind: Kind, path: string, status: number, errno: number, stuckSinceMs: number): Error {
+  if (status === STUCK) return stuck(path, new Date(stuckSinceMs));
+  const error = systemError(errno, SYSCALLS[kind], path);
+  if (status === TOO_MANY_STUCK) {
+    error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
+  } else if (status !== DONE) {
+    error.message = `no thread could be created for the call on '${path}' (${error.code})`;
+  }
+  return error;
+}
+
+function statFs(words: BigUint64Array, at: number): StatFs {
+  const [magic, frsize, blocks, bfree, bavail, files, ffree, readOnly] = words.subarray(at, at + 8);
+  return {
+    magic: Number(magic),
+    frsize: frsize ?? 0n,
+    blocks: blocks ?? 0n,
+    bfree: bfree ?? 0n,
+    bavail: bavail ?? 0n,
+    files: files ?? 0n,
+    ffree: ffree ?? 0n,
+    ...(readOnly !== 2n && { readOnly: readOnly === 1n }),
+  };
+}
+
+/** st_mode's bits for the kind of file, and the kinds that matter here. */
+const S_IFMT = 0o170000n;
+const KINDS = new Map<bigint, PathInfo['kind']>([
+  [0o040000n, 'directory'],
+  [0o100000n, 'file'],
+  [0o060000n, 'block'],
+]);
+
+function pathInfo(words: BigUint64Array, at: number): PathInfo {
+  const [mode, size, device, inode, rdev] = words.subarray(at, at + 5);
+  return {
+    kind: KINDS.get((mode ?? 0n) & S_IFMT) ?? 'other',
+    size: size ?? 0n,
+    device: device ?? 0n,
+    inode: inode ?? 0n,
+    rdev: rdev ?? 0n,
+  };
+}

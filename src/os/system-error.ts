@@ -1,0 +1,52 @@
+import { getSystemErrorMap } from 'node:util';
+import { MetricsError, type MetricsErrorCode } from '../errors.js';
+
+/** An errno as an error, in the shape that Node's own file system errors have. */
+export interface SystemError extends Error {
+  /** The errno's name, such as `EACCES`. */
+  readonly code: string;
+  /** The errno, negative as in Node. */
+  readonly errno: number;
+  readonly syscall: string;
+  readonly path: string;
+}
+
+/** Name and text of each errno that this platform knows, by its (positive) number and by its name. */
+const byNumber = new Map<number, readonly [name: string, text: string]>();
+const numberOf = new Map<string, number>();
+for (const [negative, [name, text]] of getSystemErrorMap()) {
+  byNumber.set(-negative, [name, text]);
+  numberOf.set(name, -negative);
+}
+
+/** The error for a system call that failed with `errno`, a positive number or a name such as `ENOENT`. */
+export function systemError(errno: number | string, syscall: string, path: string): SystemError {
+  const number = typeof errno === 'number' ? errno : (numberOf.get(errno) ?? 0);
+  const [code, text] = byNumber.get(number) ?? [
+    typeof errno === 'string' ? errno : `E${String(errno)}`,
+    'unknown error',
+  ];
+  return Object.assign(new Error(`${code}: ${text}, ${syscall} '${path}'`), {
+    code,
+    errno: -number,
+    syscall,
+    path,
+  });
+}
+
+export function isSystemError(error: unknown): error is SystemError {
+  return error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string';
+}
+
+/**
+ * What a caller sees of a failed system call: METRICS_NOT_FOUND where it says that the path is not there, otherwise `code`.
+ * Errors that are no system error pass through.
+ */
+export function toMetricsError(error: unknown, code: MetricsErrorCode, say: (text: string) => string): unknown {
+  if (!isSystemError(error)) return error;
+  const missing = error.code === 'ENOENT' || error.code === 'ENOTDIR';
+  return new MetricsError(missing ? 'METRICS_NOT_FOUND' : code, say(error.message), {
+    cause: error,
+    path: error.path,
+  });
+}

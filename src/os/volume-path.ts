@@ -1,0 +1,39 @@
+import { MetricsError } from '../errors.js';
+import { systemError } from './system-error.js';
+
+/**
+ * The absolute form of a path that a caller gave. `.` and empty components go; `..` stays, because what it means depends
+ * on symlinks that only the kernel may follow.
+ *
+ * @throws TypeError when it is no string; MetricsError METRICS_NO_PATH_DEFINED when it is empty; a system error EINVAL when
+ * it holds a NUL, which no path can
+ */
+export function volumePath(path: string): string {
+  if (typeof path !== 'string') throw new TypeError(`Expected path to be a string, got ${typeof path}`);
+  if (path === '') throw noPathDefined();
+  if (path.includes('\0')) throw systemError('EINVAL', 'statfs', path.replaceAll('\0', '\\0'));
+  if (path.startsWith('/') && !UNTIDY.test(path)) return path;
+  const absolute = path.startsWith('/') ? path : `${currentDirectory(path)}/${path}`;
+  const tidy = absolute.split('/').filter((part) => part !== '' && part !== '.');
+  // A slash at the end says that it must be a directory: that is the kernel's to judge.
+  return `/${tidy.join('/')}${path.endsWith('/') && tidy.length > 0 ? '/' : ''}`;
+}
+
+const UNTIDY = /\/(?:\/|\.(?:\/|$))/;
+
+/** The kubelet's text for an empty path, kubernetes pkg/volume/metrics_errors.go. */
+export function noPathDefined(): MetricsError {
+  return new MetricsError('METRICS_NO_PATH_DEFINED', 'no path defined for disk usage metrics.');
+}
+
+function currentDirectory(path: string): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw new MetricsError(
+      'METRICS_NOT_FOUND',
+      `the relative path '${path}' has no base: the current directory is gone`,
+      { cause: error, path },
+    );
+  }
+}

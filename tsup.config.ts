@@ -1,0 +1,19 @@
+import { defineConfig } from 'tsup';
+
+// One build for both module formats, with shared chunks in each, so that the entries share modules (error classes, the
+// state of calls in flight) instead of carrying copies.
+export default defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    'testing/index': 'src/testing/index.ts',
+    'cli/main': 'src/cli/main.ts',
+  },
+  format: ['esm', 'cjs'],
+  target: 'node20',
+  platform: 'node',
+  splitting: true,
+  dts: { entry: { index: 'src/index.ts', 'testing/index': 'src/testing/index.ts' } },
+  clean: true,
+  shims: true,
+  sourcemap: true,
+});
