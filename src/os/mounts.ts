@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { MetricsError } from '../errors.js';
 
 /** One mount of this process's mount namespace, as the kernel lists it. */
@@ -19,14 +20,16 @@ export interface Mount {
   readonly id: number;
   /** `major:minor` of files on it, as `stat` gives (but btrfs, where each subvolume has its own). */
   readonly device: string;
+  /** Whether a later mount covers it, so that no path leads to it any more. */
+  readonly hidden: boolean;
 }
 
 /** Read without touching any mount; a file of /proc answers from the kernel's memory. */
 const MOUNTINFO = '/proc/self/mountinfo';
 
 /**
- * Every mount of this process's mount namespace, in the kernel's order: a later one on the same mount point hides an
- * earlier one. Touches no mount.
+ * Every mount of this process's mount namespace, in the kernel's order, those that another one hides among them. Touches
+ * no mount.
  *
  * @returns the mounts
  * @throws MetricsError METRICS_NOT_SUPPORTED where there is no `/proc/self/mountinfo`
@@ -36,44 +39,92 @@ export async function mounts(): Promise<readonly Mount[]> {
   try {
     text = await readFile(MOUNTINFO, 'utf8');
   } catch (error) {
-    throw new MetricsError('METRICS_NOT_SUPPORTED', `the mounts of this machine are not known: no ${MOUNTINFO}`, {
-      cause: error,
-    });
+    throw new MetricsError(
+      'METRICS_NOT_SUPPORTED',
+      `the mounts of this machine are not known: no ${MOUNTINFO}`,
+      { cause: error },
+    );
   }
   return parseMountinfo(text);
 }
 
 /** The mounts in a text of /proc/[pid]/mountinfo's format, proc_pid_mountinfo(5). Lines of another form are left out. */
 export function parseMountinfo(text: string): readonly Mount[] {
-  return text.split('\n').flatMap((line) => {
-    // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-    // The optional fields before the lone "-" may be none or many.
-    const fields = line.split(' ');
-    const dash = fields.indexOf('-', 6);
-    const [id, , device, root, mountPoint, mountOptions] = fields;
-    const [fsType, source, superOptions] = fields.slice(dash + 1);
-    if (dash === -1 || mountPoint === undefined || superOptions === undefined) return [];
-    const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
-    // "rw" of the one and "ro" of the other may both stand there; together that is read-only.
-    const readOnly = options.includes('ro');
-    return [
-      {
-        mountPoint: unescape(mountPoint),
-        root: unescape(root ?? ''),
-        fsType: unescape(fsType ?? ''),
-        source: unescape(source ?? ''),
-        options: options.filter((option) => !(readOnly && option === 'rw')),
-        readOnly,
-        id: Number(id),
-        device: device ?? '',
-      },
-    ];
-  });
+  const all = text.split('\n').flatMap((line) => parseLine(line) ?? []);
+  const byId = new Map(all.map((each) => [each.mount.id, each]));
+  const pointsOn = new Map<number, Set<string>>();
+  for (const { parent, mount } of all) {
+    pointsOn.set(parent, (pointsOn.get(parent) ?? new Set()).add(mount.mountPoint));
+  }
+  return all.map((each) => ({ ...each.mount, hidden: isHidden(each, byId, pointsOn) }));
+}
+
+/** A mount and the id of the one it is mounted on, which need not be in the list (a chroot). */
+interface Listed {
+  readonly mount: Omit<Mount, 'hidden'>;
+  readonly parent: number;
+}
+
+function parseLine(line: string): Listed | undefined {
+  // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+  // The optional fields before the lone "-" may be none or many.
+  const fields = line.split(' ');
+  const dash = fields.indexOf('-', 6);
+  const [id, parent, device, root, mountPoint, mountOptions] = fields;
+  const [fsType, source, superOptions] = fields.slice(dash + 1);
+  if (dash === -1 || mountPoint === undefined || superOptions === undefined) return undefined;
+  const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
+  // "rw" of the one and "ro" of the other may both stand there; together that is read-only.
+  const readOnly = options.includes('ro');
+  return {
+    mount: {
+      mountPoint: unescape(mountPoint),
+      root: unescape(root ?? ''),
+      fsType: unescape(fsType ?? ''),
+      source: unescape(source ?? ''),
+      options: options.filter((option) => !(readOnly && option === 'rw')),
+      readOnly,
+      id: Number(id),
+      device: device ?? '',
+    },
+    parent: Number(parent),
+  };
+}
+
+/**
+ * Whether another mount lies on the same mount point, or on a directory on the way to it. The order of the list does not
+ * say so (a mount may stand before the one it is mounted on); the parents do.
+ *
+ * @param pointsOn - the mount points of what is mounted on each mount
+ */
+function isHidden(
+  listed: Listed,
+  byId: ReadonlyMap<number, Listed>,
+  pointsOn: ReadonlyMap<number, ReadonlySet<string>>,
+): boolean {
+  const { id, mountPoint } = listed.mount;
+  if (listed.parent !== id && pointsOn.get(id)?.has(mountPoint)) return true;
+  const seen = new Set<Listed>();
+  let each: Listed | undefined = listed;
+  while (each !== undefined && !seen.has(each)) {
+    seen.add(each);
+    // Had what is mounted higher up been there first, this one would be mounted on it and not beside it.
+    const beside = pointsOn.get(each.parent);
+    let point = each.mount.mountPoint;
+    while (point.length > 1) {
+      point = dirname(point);
+      if (beside?.has(point)) return true;
+    }
+    each = byId.get(each.parent);
+  }
+  return false;
 }
 
 /** The kernel writes space, tab, newline, backslash and `#` as three octal digits of each byte. */
 function unescape(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
 }
 
 /** The mount points strictly below `directory`, an absolute path without symlinks. */
