@@ -65,7 +65,7 @@ CallPool& CallPool::Shared() {
 
 bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
                      Answer* refusal) {
-  Deliveries out;
+  Afterwards after;
   {
     std::unique_lock<std::mutex> lock(lock_);
     if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) {
@@ -94,16 +94,17 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
     auto call = std::make_unique<Call>();
     call->path = path;
     call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
+    call->queued = Clock::now();
     queue_.push_back(call.get());
     calls_.emplace(path, std::move(call));
-    Dispatch(&out);
+    Dispatch(&after);
   }
-  Send(&out);
+  Settle(&after);
   return true;
 }
 
 std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64_t ticket) {
-  Deliveries out;
+  Afterwards after;
   std::int64_t since_ms = 0;
   {
     std::unique_lock<std::mutex> lock(lock_);
@@ -115,14 +116,14 @@ std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64
     waiters.erase(std::remove_if(waiters.begin(), waiters.end(), [&](const Waiter& each) { return each.ticket == ticket; }),
                   waiters.end());
     if (call->running) {
-      if (!call->stuck && Clock::now() - call->started >= limits_.stuck_after - kStuckSlack) MarkOneStuck(call, &out);
+      if (!call->stuck && Clock::now() - call->started >= limits_.stuck_after - kStuckSlack) MarkOneStuck(call, &after);
       if (call->stuck) since_ms = call->started_ms;
     } else if (std::all_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return each.empty(); })) {
       queue_.erase(std::find(queue_.begin(), queue_.end(), call));
       Forget(call);
     }
   }
-  Send(&out);
+  Settle(&after);
   return since_ms;
 }
 
@@ -142,23 +143,22 @@ CallPool::Counts CallPool::Count() {
 }
 
 // Gives every queued call a worker that is idle or may be created; the watchdog sees to the rest.
-void CallPool::Dispatch(Deliveries* out) {
-  if (allowance_ == 0) allowance_ = limits_.workers;
-  while (woken_ + starting_ < queue_.size() && woken_ < idle_) {
+void CallPool::Dispatch(Afterwards* after) {
+  while (woken_ + starting_ < queue_.size() && woken_ < idle_ && busy_ + woken_ + starting_ < allowance_) {
     ++woken_;
-    work_.notify_one();
+    ++after->workers_to_wake;
   }
   while (woken_ + starting_ < queue_.size() && busy_ + woken_ + starting_ < allowance_ &&
          Workers() + slow_ < limits_.most_stuck + limits_.workers) {
     const int error = SpawnWorker();
     if (error == 0) continue;
     // Workers that are busy will take the queue. If there are none, nobody ever would.
-    if (Workers() == 0) RefuseQueue(Refused(Answer::Status::kNoThread, error), out);
+    if (Workers() == 0) RefuseQueue(Refused(Answer::Status::kNoThread, error), after);
     break;
   }
   if (woken_ + starting_ < queue_.size() && !ticking_) {
     ticking_ = true;
-    watch_.notify_one();
+    after->wake_watchdog = true;
   }
 }
 
@@ -195,7 +195,7 @@ void CallPool::Work() {
       queue_.pop_front();
       Run(call, lock);
     }
-    allowance_ = limits_.workers;
+    allowance_ = limits_.eager;
     // Slow calls that returned may have left more workers than are needed as long as calls return.
     if (Workers() >= limits_.workers) return;
     ++idle_;
@@ -233,36 +233,36 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   else --busy_;
   if (call->stuck) --stuck_;
   call->slow = call->stuck = false;
-  Deliveries out;
-  auto& waiters = call->waiters[static_cast<std::size_t>(call->kind)];
-  for (auto& waiter : waiters) out.push_back({std::move(waiter), call->kind, answer});
-  waiters.clear();
+  Afterwards after;
+  Deliver(call, static_cast<std::size_t>(call->kind), answer, &after);
   const bool more = std::any_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return !each.empty(); });
-  if (more) queue_.push_back(call);
-  else Forget(call);
-  if (!out.empty()) {
-    lock.unlock();
-    Send(&out);
-    lock.lock();
+  if (more) {
+    call->queued = Clock::now();
+    queue_.push_back(call);
+  } else {
+    Forget(call);
   }
+  lock.unlock();
+  Settle(&after);
+  lock.lock();
 }
 
 void CallPool::Watch() {
   std::unique_lock<std::mutex> lock(lock_);
   for (;;) {
-    Deliveries out;
-    auto wake = MarkStuck(&out);
+    Afterwards after;
+    auto wake = MarkStuck(&after);
     if (ticking_) {
       FindSlow(lock);
-      Dispatch(&out);
+      if (!queue_.empty() && Clock::now() - queue_.front()->queued >= limits_.late_after) {
+        allowance_ = std::max(allowance_, limits_.workers);
+      }
+      Dispatch(&after);
       ticking_ = woken_ + starting_ < queue_.size();
     }
-    if (!out.empty()) {
-      lock.unlock();
-      Send(&out);
-      lock.lock();
-      continue;
-    }
+    lock.unlock();
+    Settle(&after);
+    lock.lock();
     if (ticking_) wake = std::min(wake, Clock::now() + kTick);
     // A call that starts later is due later, so it need not wake this thread. With nothing running there is nothing due
     // before a whole stuck_after from now; then, if still nothing runs, the thread ends.
@@ -276,18 +276,18 @@ void CallPool::Watch() {
 }
 
 // Marks every call that has been out for too long. Returns when the next one is due.
-CallPool::Clock::time_point CallPool::MarkStuck(Deliveries* out) {
+CallPool::Clock::time_point CallPool::MarkStuck(Afterwards* after) {
   const auto now = Clock::now();
   for (Call* const call : running_) {
     if (call->stuck) continue;
     const auto due = call->started + limits_.stuck_after;
     if (due > now) return due;
-    MarkOneStuck(call, out);
+    MarkOneStuck(call, after);
   }
   return now + limits_.stuck_after;
 }
 
-void CallPool::MarkOneStuck(Call* call, Deliveries* out) {
+void CallPool::MarkOneStuck(Call* call, Afterwards* after) {
   if (!call->slow) {
     call->slow = true;
     --busy_;
@@ -296,11 +296,8 @@ void CallPool::MarkOneStuck(Call* call, Deliveries* out) {
   call->stuck = true;
   ++stuck_;
   const Answer answer = Stuck(call->started_ms);
-  for (std::size_t kind = 0; kind < kCallKinds; ++kind) {
-    for (auto& waiter : call->waiters[kind]) out->push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
-    call->waiters[kind].clear();
-  }
-  if (stuck_ >= limits_.most_stuck) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), out);
+  for (std::size_t kind = 0; kind < kCallKinds; ++kind) Deliver(call, kind, answer, after);
+  if (stuck_ >= limits_.most_stuck) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
 }
 
 // A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that finds some
@@ -335,14 +332,12 @@ void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
     ++slow_;
     found = true;
   }
-  if (found) allowance_ = std::min(allowance_ * 2, limits_.most_stuck + limits_.workers);
+  if (found) allowance_ = std::min(std::max(allowance_, limits_.workers) * 2, limits_.most_stuck + limits_.workers);
 }
 
-void CallPool::RefuseQueue(const Answer& answer, Deliveries* out) {
+void CallPool::RefuseQueue(const Answer& answer, Afterwards* after) {
   for (Call* const call : queue_) {
-    for (std::size_t kind = 0; kind < kCallKinds; ++kind) {
-      for (auto& waiter : call->waiters[kind]) out->push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
-    }
+    for (std::size_t kind = 0; kind < kCallKinds; ++kind) Deliver(call, kind, answer, after);
     Forget(call);
   }
   queue_.clear();
@@ -354,9 +349,19 @@ void CallPool::Forget(Call* call) {
   calls_.erase(path);
 }
 
-void CallPool::Send(Deliveries* out) {
-  for (auto& each : *out) each.waiter.receiver->Deliver(each.waiter.ticket, each.kind, each.answer);
-  out->clear();
+void CallPool::Deliver(Call* call, std::size_t kind, const Answer& answer, Afterwards* after) {
+  for (auto& waiter : call->waiters[kind]) {
+    after->deliveries.push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
+  }
+  call->waiters[kind].clear();
+}
+
+// Runs without the lock.
+void CallPool::Settle(Afterwards* after) {
+  for (; after->workers_to_wake > 0; --after->workers_to_wake) work_.notify_one();
+  if (after->wake_watchdog) watch_.notify_one();
+  for (auto& each : after->deliveries) each.waiter.receiver->Deliver(each.waiter.ticket, each.kind, each.answer);
+  after->deliveries.clear();
 }
 
 }  // namespace kvm

@@ -46,10 +46,14 @@ class CallPool {
   struct Limits {
     // Workers that calls share as long as calls return. With the watchdog that makes 8 threads.
     unsigned workers = 7;
+    // Workers that are started without waiting to see whether these keep up: more would only contend for the lock.
+    unsigned eager = 2;
     // Stuck calls at most, a thread each; then every call that would need a system call is refused.
     unsigned most_stuck = 512;
     // A call that has been out this long makes its path stuck.
     std::chrono::milliseconds stuck_after{5000};
+    // A call that has waited this long for a worker shows that the eager ones do not keep up.
+    std::chrono::milliseconds late_after{1};
     // A call that sleeps in the kernel this long no longer counts as a worker, while others wait for one.
     std::chrono::milliseconds slow_after{4};
     // How long a thread waits for more work before it ends.
@@ -58,7 +62,7 @@ class CallPool {
   // The system call: AskKernel, or a test's own.
   using Ask = CallResult (*)(CallKind kind, const std::string& path);
 
-  CallPool(Ask ask, Limits limits) : ask_(ask), limits_(limits) {}
+  CallPool(Ask ask, Limits limits) : ask_(ask), limits_(limits), allowance_(limits.eager) {}
   CallPool(const CallPool&) = delete;
   CallPool& operator=(const CallPool&) = delete;
 
@@ -101,6 +105,7 @@ class CallPool {
     bool slow = false;   // no longer counts as a worker
     bool stuck = false;  // refuses callers
     CallKind kind = CallKind::kStatFs;
+    Clock::time_point queued;
     Clock::time_point started;
     std::int64_t started_ms = 0;  // since the epoch, for people
     std::int32_t thread = 0;      // kernel id of the worker, for its state in /proc
@@ -111,24 +116,30 @@ class CallPool {
     CallKind kind;
     Answer answer;
   };
-  using Deliveries = std::vector<Delivery>;
+  // What to do once the lock is released: a thread woken under it would only run into it.
+  struct Afterwards {
+    std::vector<Delivery> deliveries;
+    unsigned workers_to_wake = 0;
+    bool wake_watchdog = false;
+  };
 
   static void* WorkerMain(void* pool);
   static void* WatchdogMain(void* pool);
   void Work();
   void Watch();
-  // The functions below run under lock_.
+  // The functions below run under lock_, but for Settle.
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   bool EnsureWatchdog(int* error);
-  void Dispatch(Deliveries* out);
+  void Dispatch(Afterwards* after);
   int SpawnWorker();
-  Clock::time_point MarkStuck(Deliveries* out);
-  void MarkOneStuck(Call* call, Deliveries* out);
+  Clock::time_point MarkStuck(Afterwards* after);
+  void MarkOneStuck(Call* call, Afterwards* after);
   void FindSlow(std::unique_lock<std::mutex>& lock);
-  void RefuseQueue(const Answer& answer, Deliveries* out);
+  void RefuseQueue(const Answer& answer, Afterwards* after);
+  static void Deliver(Call* call, std::size_t kind, const Answer& answer, Afterwards* after);
   void Forget(Call* call);
   unsigned Workers() const { return idle_ + busy_ + starting_; }
-  static void Send(Deliveries* out);
+  void Settle(Afterwards* after);
 
   const Ask ask_;
   const Limits limits_;
@@ -145,7 +156,7 @@ class CallPool {
   unsigned busy_ = 0;         // running a call that is not slow
   unsigned slow_ = 0;         // running a call that is slow
   unsigned stuck_ = 0;        // of those, how many are stuck
-  unsigned allowance_ = 0;    // workers allowed now: limits_.workers, doubled at each look that found new slow calls
+  unsigned allowance_;        // workers that may run now: from limits_.eager up, as the queue does not move
   bool watchdog_ = false;     // alive
   bool ticking_ = false;      // the watchdog looks every few milliseconds, because a call waits for a worker
   std::uint64_t asked_ = 0;
