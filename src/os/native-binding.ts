@@ -123,12 +123,13 @@ const KINDS = new Map<bigint, PathInfo['kind']>([
 ]);
 
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
-  const [mode, size, device, inode, rdev] = words.subarray(at, at + 5);
+  const [mode, size, device, inode, rdev, mountId, mountRoot] = words.subarray(at, at + 7);
   return {
     kind: KINDS.get((mode ?? 0n) & S_IFMT) ?? 'other',
     size: size ?? 0n,
     device: device ?? 0n,
     inode: inode ?? 0n,
     rdev: rdev ?? 0n,
+    ...(mountRoot !== 2n && { mountId: Number(mountId), mountRoot: mountRoot === 1n }),
   };
 }

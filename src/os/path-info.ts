@@ -14,6 +14,10 @@ export interface PathInfo {
   readonly inode: bigint;
   /** The device that it is, for a block or character device: stat(2)'s st_rdev; 0 for anything else. */
   readonly rdev: bigint;
+  /** The mount it is on, `Mount.id` of `mounts()`; absent where that is not known (the commands, Linux before 5.8). */
+  readonly mountId?: number;
+  /** Whether it is the root of that mount: whether something is mounted right there. Absent as `mountId`. */
+  readonly mountRoot?: boolean;
 }
 
 /**
