@@ -1,0 +1,31 @@
+// For everybody: what a reading, a provider and an error are.
+export type { GetMetricsOptions, Incomplete, Metrics, MetricsProvider, VolumeCondition } from './metrics.js';
+export { isMetricsError, isNotSupported, isTransient, MetricsError } from './errors.js';
+export type { MetricsErrorCode, MetricsErrorDetails } from './errors.js';
+export { stringify } from './stringify.js';
+
+// For whoever has volumes to measure: the providers.
+export { MetricsNil } from './providers/metrics-nil.js';
+export { MetricsStatFs } from './providers/metrics-stat-fs.js';
+export type { MetricsStatFsOptions } from './providers/metrics-stat-fs.js';
+export { MetricsDu } from './providers/metrics-du.js';
+export type { MetricsDuOptions } from './providers/metrics-du.js';
+export { MetricsBlock } from './providers/metrics-block.js';
+export type { MetricsBlockOptions } from './providers/metrics-block.js';
+export { CachedMetrics } from './providers/cached-metrics.js';
+export type { CachedMetricsOptions } from './providers/cached-metrics.js';
+
+// For whoever writes a provider of their own: the bounded calls that the providers above are made of.
+export { fsInfo } from './os/fs-info.js';
+export type { FsInfo } from './os/statfs.js';
+export { pathInfo } from './os/path-info.js';
+export type { PathInfo } from './os/path-info.js';
+export { diskUsage } from './os/disk-usage.js';
+export type { DiskUsage, DiskUsageOptions } from './os/disk-usage.js';
+export { mounts } from './os/mounts.js';
+export type { Mount } from './os/mounts.js';
+export type { Binding, Limits } from './os/limits.js';
+
+// For whoever asks why it is slow or unsupported here: which code measures.
+export { activeBinding } from './os/binding.js';
+export type { ActiveBinding } from './os/binding.js';

@@ -1,0 +1,43 @@
+import { majorMinor } from './block-device.js';
+import type { Limits } from './limits.js';
+import { mounts, type Mount } from './mounts.js';
+import { pathInfo } from './path-info.js';
+import { volumePath } from './volume-path.js';
+
+/**
+ * Which mount has its root right at the path, symlinks followed: its {@link Mount.id}, or undefined when nothing is mounted
+ * there. Other mounts are left alone, except that without the kernel's word (Linux 5.8, native binding) the directory
+ * above may be asked for its device.
+ *
+ * Without the kernel's word, a path that leads through a symlink to a bind mount of the filesystem around it, or to a mount of
+ * btrfs, is not recognised and counts as not mounted: rather no numbers than the host's.
+ *
+ * @throws MetricsError as {@link pathInfo} does
+ */
+export async function mountAt(path: string, limits: Limits): Promise<number | undefined> {
+  const here = await pathInfo(path, limits);
+  if (here.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
+  const visible = (await mountsFromNow()).filter((mount) => !mount.hidden);
+  const plain = volumePath(path).replace(/(?<=.)\/$/, '');
+  const named = visible.find((mount) => mount.mountPoint === plain);
+  if (named !== undefined || here.kind !== 'directory') return named?.id;
+  const above = await pathInfo(`${path}/..`, limits);
+  if (above.device !== here.device) {
+    return visible.find((mount) => mount.device === majorMinor(here.device))?.id;
+  }
+  const isRoot = above.inode === here.inode;
+  return isRoot ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
+}
+
+let next: Promise<readonly Mount[]> | undefined;
+
+/** The mounts, read after the moment of the call; whoever asks in the same turn of the event loop shares one reading. */
+function mountsFromNow(): Promise<readonly Mount[]> {
+  next ??= new Promise((resolve) => {
+    setImmediate(() => {
+      next = undefined;
+      resolve(mounts());
+    });
+  });
+  return next;
+}

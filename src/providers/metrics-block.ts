@@ -1,0 +1,81 @@
+import { isMetricsError, MetricsError } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { blockDeviceSize } from '../os/block-device.js';
+import { checkedBinding, checkedMs, type Limits } from '../os/limits.js';
+import { pathInfo, type PathInfo } from '../os/path-info.js';
+import { checkedText } from './checked-text.js';
+
+/** Options of {@link MetricsBlock}: limits of each call. */
+export type MetricsBlockOptions = Omit<Limits, 'signal'>;
+
+/**
+ * Measures a raw block volume: its capacity and nothing else, because what is used in it only its user knows. A regular file is taken
+ * for the image of one.
+ */
+export class MetricsBlock implements MetricsProvider {
+  readonly name = 'block';
+  readonly #device: string;
+  readonly #limits: Pick<Limits, 'timeoutMs' | 'binding'>;
+
+  /**
+   * @param device - a block device or a regular file: absolute, or relative to the current directory; symlinks are followed
+   * @param options - limits of each call
+   * @throws TypeError for an argument of another type, or an option that is none
+   */
+  constructor(device: string, options: MetricsBlockOptions = {}) {
+    this.#device = checkedText('device', device);
+    this.#limits = {
+      timeoutMs: checkedMs('timeoutMs', options.timeoutMs),
+      binding: checkedBinding(options.binding),
+    };
+  }
+
+  /**
+   * @returns the reading, with source `block` and only `capacity`
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED, METRICS_TIMED_OUT,
+   * METRICS_NOT_SUPPORTED
+   */
+  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
+    signal?.throwIfAborted();
+    const time = new Date();
+    const capacity = await this.#size(await this.#lookUp(signal));
+    signal?.throwIfAborted();
+    return { time, source: this.name, capacity };
+  }
+
+  async #lookUp(signal: AbortSignal | undefined): Promise<PathInfo> {
+    try {
+      return await pathInfo(this.#device, { ...this.#limits, signal });
+    } catch (error) {
+      if (!isMetricsError(error) || !(error.cause instanceof Error)) throw error;
+      // The kubelet's text, kubernetes pkg/volume/metrics_block.go; it opens the device, this does not.
+      throw this.#failure(
+        `unable to open device "${this.#device}": ${error.cause.message}`,
+        error.cause,
+        error.code,
+      );
+    }
+  }
+
+  async #size({ kind, size, rdev }: PathInfo): Promise<bigint> {
+    if (kind === 'file') return size;
+    const failed = `failed to detect size of "${this.#device}": `;
+    if (kind !== 'block') {
+      const what = kind === 'directory' ? 'a directory' : 'a character device, a fifo or a socket';
+      throw this.#failure(`${failed}it is ${what}, not a block device or a regular file`);
+    }
+    try {
+      return await blockDeviceSize(rdev);
+    } catch (error) {
+      throw this.#failure(failed + (error instanceof Error ? error.message : String(error)), error);
+    }
+  }
+
+  #failure(
+    message: string,
+    cause?: unknown,
+    code: MetricsError['code'] = 'METRICS_FS_INFO_FAILED',
+  ): MetricsError {
+    return new MetricsError(code, message, { path: this.#device, ...(cause !== undefined && { cause }) });
+  }
+}

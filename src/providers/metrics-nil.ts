@@ -1,0 +1,31 @@
+import { MetricsError } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { checkedText } from './checked-text.js';
+
+/**
+ * The provider of a volume that has no metrics, so that such a volume is in the list with its reason, not missing from it. It
+ * touches nothing and works on every platform.
+ */
+export class MetricsNil implements MetricsProvider {
+  readonly name = 'nil';
+  readonly #message: string;
+
+  /**
+   * @param reason - why there are no metrics, for people
+   * @throws TypeError when it is no string
+   */
+  constructor(reason?: string) {
+    // The kubelet's texts, kubernetes pkg/volume/metrics_errors.go.
+    this.#message =
+      reason === undefined
+        ? 'metrics are not supported for MetricsNil Volumes'
+        : `metrics support is not implemented: ${checkedText('reason', reason)}`;
+  }
+
+  /** Always rejects with METRICS_NOT_SUPPORTED; with `signal.reason` when the signal is aborted already. */
+  // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
+  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
+    signal?.throwIfAborted();
+    throw new MetricsError('METRICS_NOT_SUPPORTED', this.#message);
+  }
+}

@@ -1,0 +1,83 @@
+import { MetricsError } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { fsInfo } from '../os/fs-info.js';
+import { checkedBinding, checkedMs, timedOut, type Binding, type Limits } from '../os/limits.js';
+import { mountAt } from '../os/mount-at.js';
+import type { FsInfo } from '../os/statfs.js';
+import { checkedText } from './checked-text.js';
+import { filesystemReading } from './filesystem-reading.js';
+
+/** Options of {@link MetricsStatFs}. */
+export interface MetricsStatFsOptions extends Omit<Limits, 'signal'> {
+  /**
+   * Whether something must be mounted right at the path. Otherwise a volume that is not mounted (yet, or any more) reads as the
+   * filesystem that its empty directory lies on: the host's.
+   *
+   * @defaultValue `false`
+   */
+  readonly requireMount?: boolean | undefined;
+}
+
+/**
+ * Measures a volume that is a filesystem of its own, with one system call: all six quantities, and whether it is read-only.
+ */
+export class MetricsStatFs implements MetricsProvider {
+  readonly name = 'statfs';
+  readonly #path: string;
+  readonly #limits: { readonly timeoutMs: number; readonly binding: Binding };
+  readonly #requireMount: boolean;
+
+  /**
+   * @param path - anything on the volume: absolute, or relative to the current directory; symlinks are followed
+   * @param options - limits of each call, and whether a mount is required
+   * @throws TypeError for an argument of another type, or an option that is none
+   */
+  constructor(path: string, options: MetricsStatFsOptions = {}) {
+    this.#path = checkedText('path', path);
+    this.#limits = {
+      timeoutMs: checkedMs('timeoutMs', options.timeoutMs),
+      binding: checkedBinding(options.binding),
+    };
+    this.#requireMount = options.requireMount ?? false;
+  }
+
+  /**
+   * @returns the reading, with source `statfs`
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED, METRICS_FS_INFO_FAILED,
+   * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+   */
+  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
+    signal?.throwIfAborted();
+    const time = new Date();
+    const limits = { ...this.#limits, signal };
+    const info = await (this.#requireMount ? fsInfoOfMount(this.#path, limits) : fsInfo(this.#path, limits));
+    return { time, source: this.name, ...filesystemReading(info) };
+  }
+}
+
+/**
+ * Like `fsInfo`, of what is mounted right at the path. The numbers count only between two looks that find the same mount
+ * there: it may come or go at any moment, and the host's numbers must never be taken for the volume's. (A mount
+ * that the kernel makes on access, autofs, is found by the second look.) One time limit covers it all.
+ */
+async function fsInfoOfMount(
+  path: string,
+  limits: { readonly timeoutMs: number } & Pick<Limits, 'binding' | 'signal'>,
+): Promise<FsInfo> {
+  const start = performance.now();
+  const rest = (): Limits => {
+    const timeoutMs = Math.ceil(limits.timeoutMs - (performance.now() - start));
+    if (timeoutMs <= 0) throw timedOut(path, limits.timeoutMs);
+    return { ...limits, timeoutMs };
+  };
+  let before = await mountAt(path, rest());
+  for (;;) {
+    if (before === undefined) {
+      throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
+    }
+    const info = await fsInfo(path, rest());
+    const after = await mountAt(path, rest());
+    if (after === before) return info;
+    before = after;
+  }
+}
