@@ -94,7 +94,7 @@ export function withinLimits<T>(
       },
       (error: unknown) => {
         settle();
-        reject(error as Error);
+        reject(error);
       },
     );
   });

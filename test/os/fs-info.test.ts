@@ -1,0 +1,145 @@
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { activeBinding } from '../../src/os/binding.js';
+import { fsInfo } from '../../src/os/fs-info.js';
+import { pathInfo } from '../../src/os/path-info.js';
+import type { Binding } from '../../src/os/limits.js';
+
+const NONE = process.platform !== 'linux';
+const BINDINGS = (['native', 'command'] as const).filter(
+  (binding) => binding === 'command' || activeBinding().binding === 'native',
+);
+const CALLS = [
+  ['fsInfo', fsInfo],
+  ['pathInfo', pathInfo],
+] as const;
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kvm-fs-info-'));
+  mkdirSync(join(folder, 'directory'));
+  writeFileSync(join(folder, 'file'), 'eleven byte');
+  symlinkSync('directory', join(folder, 'link'));
+  symlinkSync('loop', join(folder, 'loop'));
+  mkdirSync(join(folder, "odd \n name '\u{1f600}"));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
+  test('fsInfo says what statfs says, in fragments', async () => {
+    const info = await fsInfo(folder, { binding });
+    const node = statfsSync(folder, { bigint: true });
+    expect(info.capacity).toBe(node.blocks * info.blockSize);
+    expect(info.inodes).toBe(node.files === 0n ? undefined : node.files);
+    expect(info.readOnly).toBe(false);
+    expect(info.used).toBeGreaterThan(0n);
+    expect(info.available).toBeLessThanOrEqual(info.capacity - info.used!);
+    expect(Object.values(info)).not.toContain(undefined);
+  });
+
+  test.each(['directory', 'file', 'link', "odd \n name '\u{1f600}"])('asks about %j', async (name) => {
+    const path = join(folder, name);
+    expect((await fsInfo(path, { binding })).capacity).toBe((await fsInfo(folder, { binding })).capacity);
+    const stat = statSync(path, { bigint: true });
+    expect(await pathInfo(path, { binding })).toMatchObject({
+      kind: stat.isDirectory() ? 'directory' : 'file',
+      size: stat.size,
+      device: stat.dev,
+      inode: stat.ino,
+      rdev: stat.rdev,
+    });
+  });
+
+  test('knows a device that is no block device', async () => {
+    expect(await pathInfo('/dev/null', { binding })).toMatchObject({
+      kind: 'other',
+      rdev: statSync('/dev/null', { bigint: true }).rdev,
+    });
+  });
+
+  test('resolves a relative path against the current directory', async () => {
+    const path = relative(process.cwd(), folder);
+    expect((await pathInfo(path, { binding })).inode).toBe(statSync(folder, { bigint: true }).ino);
+  });
+
+  describe.each(CALLS)('%s', (_name, call: (path: string, options: object) => Promise<unknown>) => {
+    test.each([
+      ['missing', 'METRICS_NOT_FOUND', 'ENOENT'],
+      ['file/below', 'METRICS_NOT_FOUND', 'ENOTDIR'],
+      ['file/', 'METRICS_NOT_FOUND', 'ENOTDIR'],
+      ['loop', 'METRICS_FS_INFO_FAILED', 'ELOOP'],
+      ['x'.repeat(256), 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG'],
+      ['x/'.repeat(2500), 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG'],
+    ])('rejects for %.20s with %s, caused by %s', async (name, code, errno) => {
+      const path = `${folder}/${name}`;
+      await expect(call(path, { binding })).rejects.toMatchObject({
+        name: 'MetricsError',
+        code,
+        path,
+        cause: { code: errno, path },
+      });
+    });
+
+    test('rejects for an empty path', async () => {
+      await expect(call('', { binding })).rejects.toMatchObject({
+        code: 'METRICS_NO_PATH_DEFINED',
+        message: 'no path defined for disk usage metrics.',
+      });
+    });
+
+    test('rejects for a NUL in the path', async () => {
+      await expect(call('/a\0b', { binding })).rejects.toMatchObject({
+        code: 'METRICS_FS_INFO_FAILED',
+        cause: { code: 'EINVAL' },
+      });
+    });
+
+    test.each([-1, 0, NaN, Infinity, 2 ** 31, '5' as unknown as number])(
+      'rejects a timeout of %s',
+      async (timeoutMs) => {
+        await expect(call(folder, { binding, timeoutMs })).rejects.toThrow(
+          `Expected timeoutMs to be a number of milliseconds above 0 and at most 2147483647, got ${String(timeoutMs)}`,
+        );
+      },
+    );
+
+    test('takes the longest timeout there is', async () => {
+      await expect(call(folder, { binding, timeoutMs: 2 ** 31 - 1 })).resolves.toBeDefined();
+    });
+
+    test('rejects with the reason of a signal that was aborted before, and starts nothing', async () => {
+      const reason = new Error('changed my mind');
+      await expect(call(folder, { binding, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    });
+
+    test('rejects with the reason of a signal that is aborted meanwhile', async () => {
+      const controller = new AbortController();
+      const call1 = call(folder, { binding, signal: controller.signal });
+      const reason = Symbol('any value');
+      controller.abort(reason);
+      await expect(call1).rejects.toBe(reason);
+    });
+
+    test('many callers at once each get their answer', async () => {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => call(folder, { binding })));
+      expect(new Set(answers).size).toBe(50);
+      for (const answer of answers) expect(answer).toEqual(answers[0]);
+    });
+  });
+});
+
+describe.skipIf(NONE)('whatever the binding', () => {
+  test('a binding that there is none of is refused by name', async () => {
+    await expect(fsInfo('/', { binding: 'quantum' as Binding })).rejects.toThrow(
+      "Expected binding to be 'auto', 'native' or 'command', got quantum",
+    );
+  });
+
+  test('a path that is no string is refused', async () => {
+    await expect(fsInfo(7 as unknown as string)).rejects.toThrow(TypeError);
+  });
+});
