@@ -1,0 +1,12 @@
+// For whoever writes a provider: its contract as a test suite.
+export { metricsProviderTests } from './metrics-provider-tests.js';
+export type {
+  MetricsProviderTestsOptions,
+  ProviderReports,
+  ProviderUnderTest,
+} from './metrics-provider-tests.js';
+export type { MetricsField } from './check-reading.js';
+
+// For whoever tests what consumes providers.
+export { FakeMetrics } from './fake-metrics.js';
+export type { FakeFailure, FakeMetricsOptions, FakeReading, FakeStep } from './fake-metrics.js';

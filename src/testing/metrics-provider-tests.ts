@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { isMetricsError, type MetricsErrorCode } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { stringify } from '../stringify.js';
+import {
+  checkAbsence,
+  checkAgreement,
+  checkDetails,
+  checkQuantities,
+  checkSource,
+  checkTime,
+  has,
+  type MetricsField,
+} from './check-reading.js';
+
+/** A provider for one test; the other form says what to do after it. */
+export type ProviderUnderTest =
+  MetricsProvider | { readonly provider: MetricsProvider; readonly dispose?: () => unknown };
+
+/** What a provider gives: fields of a reading, or never a reading at all. */
+export type ProviderReports =
+  | {
+      /** Fields that each of its readings has. */
+      readonly always: readonly MetricsField[];
+      /** Fields that none of its readings has. */
+      readonly never?: readonly MetricsField[];
+    }
+  | {
+      /** The code that each of its calls rejects with. */
+      readonly rejects: MetricsErrorCode;
+    };
+
+/** Options of {@link metricsProviderTests}. */
+export interface MetricsProviderTestsOptions {
+  /** Registers a test: `test` of vitest, Jest or node:test, `it` of Mocha. */
+  readonly test: (name: string, body: () => Promise<void>) => unknown;
+  /** What is tested; the name of each test begins with it. */
+  readonly name: string;
+  /** Makes a provider over a healthy volume, a new one for each test. */
+  readonly create: () => ProviderUnderTest | Promise<ProviderUnderTest>;
+  readonly reports: ProviderReports;
+  /** Makes a provider over a volume that cannot be measured, one that is not there, say. */
+  readonly createFailing?: () => ProviderUnderTest | Promise<ProviderUnderTest>;
+  /**
+   * Milliseconds within which a call on the healthy volume settles.
+   *
+   * @defaultValue 10000
+   */
+  readonly settlesWithinMs?: number;
+}
+
+/** Calls made at once; more than libuv's pool has threads. */
+const CROWD = 8;
+
+/**
+ * The contract of {@link MetricsProvider} as tests, for any test runner: each uses a provider of its own, and `node:assert`.
+ *
+ * - has a short name that stays the same
+ * - answers any options with a promise: none, `undefined`, `{}`, `{ signal: undefined }`
+ * - reads again after reading, and leaves a reading that it gave as it was
+ * - answers calls made at the same time
+ * - rejects with the reason of a signal that is aborted already, unwrapped
+ * - answers an abort during the call with the reason, unwrapped, or with what it would have answered
+ * - an abort releases its own caller and no other
+ * - takes its listeners off a signal that outlives the call
+ *
+ * A provider that reads:
+ *
+ * - says when it measured, a time within the call, and who measured
+ * - gives quantities as exact bigints of at least 0
+ * - leaves out what it does not know, instead of undefined, null or 0
+ * - always reports what it is said to report, and never what it is said not to
+ * - gives flags, condition, incomplete and warnings in their shape
+ * - gives quantities that agree: available within capacity, inodesFree within inodes
+ *
+ * A provider that rejects does so with its code. With `createFailing`: fails with a MetricsError.
+ */
+export function metricsProviderTests(options: MetricsProviderTestsOptions): void {
+  const { test, name, create, reports, createFailing, settlesWithinMs = 10_000 } = options;
+
+  /** Registers a test over a provider of its own. */
+  function check(
+    title: string,
+    body: (provider: MetricsProvider) => Promise<void>,
+    make: NonNullable<typeof createFailing> = create,
+  ): void {
+    test(`${name}: ${title}`, async () => {
+      const made = await make();
+      const { provider, dispose } = 'getMetrics' in made ? { provider: made, dispose: undefined } : made;
+      try {
+        await body(provider);
+      } finally {
+        await dispose?.();
+      }
+    });
+  }
+
+  /** How a call ends. A call that throws, or gives no promise, counts by what comes of awaiting it. */
+  async function outcomeOf(call: () => unknown): Promise<PromiseSettledResult<Metrics>> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(new assert.AssertionError({ message: `the call settles within ${settlesWithinMs} ms` }));
+      }, settlesWithinMs);
+    });
+    try {
+      const settled = Promise.allSettled([(async () => (await call()) as Metrics)()]);
+      return (await Promise.race([settled, limit]))[0];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  const ask = (provider: MetricsProvider, signal?: AbortSignal): Promise<PromiseSettledResult<Metrics>> =>
+    outcomeOf(() => provider.getMetrics(signal === undefined ? {} : { signal }));
+
+  /** That a call ended as calls of this provider do when nothing disturbs them. */
+  function assertUsual(outcome: PromiseSettledResult<Metrics>): void {
+    if ('rejects' in reports) assertRejectedWith(outcome, reports.rejects);
+    else readingOf(outcome);
+  }
+
+  check('has a short name that stays the same', async (provider) => {
+    const before: unknown = provider.name;
+    assert.ok(typeof before === 'string', 'name is a text');
+    // A CSI driver's name has at most 63 characters, and is the longest that anybody needs.
+    assert.match(before, /^[^\p{Cc}]{1,63}$/u, 'name is one line of 1 to 63 characters');
+    await ask(provider);
+    assert.equal(provider.name, before, 'name is the same after a call');
+  });
+
+  check('answers any options with a promise', async (provider) => {
+    const forms: (readonly [] | readonly [GetMetricsOptions | undefined])[] = [
+      [],
+      [undefined],
+      [{}],
+      [{ signal: undefined }],
+    ];
+    for (const form of forms) {
+      let promise: unknown;
+      assert.doesNotThrow(() => {
+        promise = provider.getMetrics(...form);
+      }, 'getMetrics never throws');
+      assert.equal(typeof (promise as Partial<Promise<unknown>> | undefined)?.then, 'function', 'a promise');
+      assertUsual(await outcomeOf(() => promise));
+    }
+  });
+
+  if ('rejects' in reports) {
+    check(`rejects with ${reports.rejects}`, async (provider) => {
+      assertUsual(await ask(provider));
+    });
+  } else {
+    const checkReading = (title: string, body: (reading: Metrics) => void): void => {
+      check(title, async (provider) => {
+        body(readingOf(await ask(provider)));
+      });
+    };
+    check('says when it measured, a time within the call', async (provider) => {
+      const startMs = Date.now();
+      const reading = readingOf(await ask(provider));
+      checkTime(reading, startMs, Date.now());
+    });
+    checkReading('says who measured', checkSource);
+    checkReading('gives quantities as exact bigints of at least 0', checkQuantities);
+    checkReading('leaves out what it does not know', checkAbsence);
+    checkReading('gives flags, condition, incomplete and warnings in their shape', checkDetails);
+    checkReading('gives quantities that agree', checkAgreement);
+    checkReading('always reports what it is said to report', (reading) => {
+      const missing = reports.always.filter((field) => !has(reading, field));
+      assert.deepEqual(missing, [], 'fields that are missing');
+    });
+    checkReading('never reports what it is said not to', (reading) => {
+      const excess = (reports.never ?? []).filter((field) => has(reading, field));
+      assert.deepEqual(excess, [], 'fields that are there');
+    });
+    check('reads again after reading, and leaves a reading as it was', async (provider) => {
+      const first = readingOf(await ask(provider));
+      const before = stringify(first);
+      readingOf(await ask(provider));
+      assert.equal(stringify(first), before, 'the first reading after the second');
+    });
+  }
+
+  check('answers calls made at the same time', async (provider) => {
+    const outcomes = await Promise.all(Array.from({ length: CROWD }, () => ask(provider)));
+    outcomes.forEach(assertUsual);
+  });
+
+  check('rejects with the reason of a signal that is aborted already', async (provider) => {
+    const reason = new Error('aborted before the call');
+    assertRejectedFor(await ask(provider, AbortSignal.abort(reason)), reason);
+  });
+
+  check('answers an abort during the call with its reason, or as usual', async (provider) => {
+    for (const wait of [() => undefined, () => Promise.resolve(), turn]) {
+      const controller = new AbortController();
+      const reason = new Error('aborted during the call');
+      const outcome = ask(provider, controller.signal);
+      await wait();
+      controller.abort(reason);
+      const settled = await outcome;
+      if (settled.status === 'fulfilled' || settled.reason !== reason) assertUsual(settled);
+    }
+  });
+
+  check('an abort releases its own caller and no other', async (provider) => {
+    const controller = new AbortController();
+    const released = ask(provider, controller.signal);
+    const stays = ask(provider, new AbortController().signal);
+    controller.abort(new Error('aborted by one of two callers'));
+    const [other] = await Promise.all([stays, released]);
+    assertUsual(other);
+  });
+
+  check('takes its listeners off a signal that outlives the call', async (provider) => {
+    const { signal } = new AbortController();
+    await ask(provider, signal);
+    await turn();
+    assert.equal(getEventListeners(signal, 'abort').length, 0, 'listeners for abort');
+    assert.equal(signal.onabort ?? null, null, 'onabort');
+  });
+
+  if (createFailing !== undefined) {
+    check(
+      'fails with a MetricsError',
+      async (provider) => {
+        const outcome = await ask(provider);
+        assert.equal(outcome.status, 'rejected', 'the call rejects');
+        assert.ok(
+          isMetricsError(outcome.reason),
+          `one of the codes of MetricsError: ${String(outcome.reason)}`,
+        );
+        assert.notEqual(outcome.reason.message, '', 'a message');
+      },
+      createFailing,
+    );
+  }
+}
+
+/** A turn of the event loop: what is done right after a call settles is done then. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function readingOf(outcome: PromiseSettledResult<Metrics>): Metrics {
+  if (outcome.status === 'rejected') {
+    throw new assert.AssertionError({ message: `the call resolves, but: ${String(outcome.reason)}` });
+  }
+  assert.ok(typeof outcome.value === 'object' && outcome.value !== null, 'the reading is an object');
+  return outcome.value;
+}
+
+function assertRejectedWith(outcome: PromiseSettledResult<Metrics>, code: MetricsErrorCode): void {
+  assert.equal(outcome.status, 'rejected', 'the call rejects');
+  assert.ok(isMetricsError(outcome.reason), `one of the codes of MetricsError: ${String(outcome.reason)}`);
+  assert.equal(outcome.reason.code, code);
+}
+
+function assertRejectedFor(outcome: PromiseSettledResult<Metrics>, reason: unknown): void {
+  assert.equal(outcome.status, 'rejected', 'the call rejects');
+  assert.equal(outcome.reason, reason, 'with the reason of the signal, unwrapped');
+}
