@@ -1,3 +1,4 @@
+import { osBinding } from './binding.js';
 import { majorMinor } from './block-device.js';
 import type { Limits } from './limits.js';
 import { mounts, type Mount } from './mounts.js';
@@ -15,18 +16,19 @@ import { volumePath } from './volume-path.js';
  * @throws MetricsError as {@link pathInfo} does
  */
 export async function mountAt(path: string, limits: Limits): Promise<number | undefined> {
-  const here = await pathInfo(path, limits);
-  if (here.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
+  // Through the commands each question about the path is a process, so the list of mounts is looked at first.
+  let here = osBinding(limits.binding ?? 'auto').name === 'native' ? await pathInfo(path, limits) : undefined;
+  if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
   const visible = (await mountsFromNow()).filter((mount) => !mount.hidden);
   const plain = volumePath(path).replace(/(?<=.)\/$/, '');
   const named = visible.find((mount) => mount.mountPoint === plain);
-  if (named !== undefined || here.kind !== 'directory') return named?.id;
+  if (named !== undefined) return named.id;
+  here ??= await pathInfo(path, limits);
+  if (here.kind !== 'directory') return undefined;
+  const { device, inode } = here;
   const above = await pathInfo(`${path}/..`, limits);
-  if (above.device !== here.device) {
-    return visible.find((mount) => mount.device === majorMinor(here.device))?.id;
-  }
-  const isRoot = above.inode === here.inode;
-  return isRoot ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
+  if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device))?.id;
+  return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
 }
 
 let next: Promise<readonly Mount[]> | undefined;
