@@ -23,7 +23,7 @@ export default tseslint.config(
     languageOptions: {
       parserOptions: {
         projectService: {
-          allowDefaultProject: ['*.js', 'native/*.mjs', 'native/test/*.mjs', 'bench/*.mjs', 'test/*/*.mjs'],
+          allowDefaultProject: ['*.js', 'native/*.mjs', 'native/test/*.mjs', 'bench/*.mjs'],
           maximumDefaultProjectFileMatchCount_THIS_WILL_SLOW_DOWN_LINTING: 40,
         },
         tsconfigRootDir: import.meta.dirname,
