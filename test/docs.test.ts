@@ -1,0 +1,252 @@
+import { execFile } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import ts from 'typescript';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '..');
+const require = createRequire(import.meta.url);
+
+/** Every text of the project, by its path from the root. */
+const texts = new Map(
+  ['.', 'docs', 'examples', '.github']
+    .filter((folder) => existsSync(join(ROOT, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: folder !== '.', encoding: 'utf8' }).map((name) =>
+        join(folder, name),
+      ),
+    )
+    .filter((name) => name.endsWith('.md') && !name.startsWith('docs/api/'))
+    .map((name) => [name, readFileSync(join(ROOT, name), 'utf8')]),
+);
+
+/** A block of code as a reader finds it. */
+interface Snippet {
+  /** Where it stands, for people. */
+  readonly place: string;
+  readonly language: string;
+  /** What follows the language: `check` says that the snippet is compiled and not run. */
+  readonly note: string;
+  readonly code: string;
+  /** The file it is, by a comment on its first line, for the snippets after it that import it. */
+  readonly file: string;
+}
+
+function snippetsOf(text: string, name: string): Snippet[] {
+  return [...text.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map((match, index) => {
+    const [, language = '', note = '', code = ''] = match;
+    const line = text.slice(0, match.index).split('\n').length;
+    const file = /^\/\/ ([\w.-]+\.[jt]s)\n/.exec(code)?.[1] ?? `snippet-${String(index)}.${language}`;
+    return {
+      place: `${name}:${String(line)}`,
+      language,
+      note,
+      code,
+      file: join(basename(name, '.md'), file),
+    };
+  });
+}
+
+const snippets = [...texts]
+  .filter(([name]) => !name.startsWith('examples/'))
+  .flatMap(([name, text]) => snippetsOf(text, name));
+const programs = snippets.filter(({ language }) => language === 'ts' || language === 'js');
+
+describe('the code in README.md and docs/', () => {
+  let project: string;
+
+  // A project of somebody who has installed this package, and what else it has.
+  beforeAll(() => {
+    project = mkdtempSync(join(tmpdir(), 'kvm-docs-'));
+    mkdirSync(join(project, 'node_modules'));
+    for (const name of readdirSync(join(ROOT, 'node_modules')).filter((each) => !each.startsWith('.'))) {
+      symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name));
+    }
+    symlinkSync(ROOT, join(project, 'node_modules/kube-volume-metrics'));
+    writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
+    for (const { file, code, language } of programs) {
+      mkdirSync(dirname(join(project, file)), { recursive: true });
+      writeFileSync(join(project, file), code);
+      if (language === 'ts') writeFileSync(join(project, file.replace(/\.ts$/, '.js')), transpiled(code));
+    }
+  });
+
+  afterAll(() => {
+    rmSync(project, { recursive: true, force: true });
+  });
+
+  test('has snippets in the README and in the guides', () => {
+    const places = programs.map(({ place }) => place.split(':')[0]);
+    expect(places).toContain('README.md');
+    expect(places).toContain('docs/writing-a-provider.md');
+  });
+
+  test('compiles under strict options', { timeout: 60_000 }, () => {
+    const program = ts.createProgram(
+      programs.filter(({ language }) => language === 'ts').map(({ file }) => join(project, file)),
+      {
+        ...{
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noUncheckedIndexedAccess: true,
+          noUnusedLocals: true,
+        },
+        ...{
+          target: ts.ScriptTarget.ES2022,
+          module: ts.ModuleKind.NodeNext,
+          noEmit: true,
+          skipLibCheck: true,
+        },
+        ...{ lib: ['lib.es2023.d.ts'], types: ['node'], typeRoots: [join(ROOT, 'node_modules/@types')] },
+      },
+    );
+    const complaints = ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
+      const where =
+        programs.find((each) => file?.fileName.endsWith(each.file))?.place ?? file?.fileName ?? '';
+      return `${where} ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
+    });
+    expect(complaints).toEqual([]);
+  });
+
+  test.each(programs.filter(({ note }) => note !== 'check'))(
+    'runs: $place',
+    { timeout: 60_000 },
+    async ({ file, code }) => {
+      const script = join(project, file.replace(/\.ts$/, '.js'));
+      const { output, failed } = await run(argumentsFor(code, script), dirname(script));
+      expect(failed, output).toBe(false);
+      if (code.includes('console.log')) expect(output).not.toBe('');
+    },
+  );
+});
+
+describe('the texts', () => {
+  test('lead to files and headings that exist', () => {
+    const broken = [...texts].flatMap(([name, text]) =>
+      linksOf(text)
+        .filter((link) => !leadsSomewhere(link, name))
+        .map((link) => `${name} -> ${link}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  test('list in the README the codes of errors, all of them', () => {
+    const source = readFileSync(join(ROOT, 'src/errors.ts'), 'utf8');
+    const codes = new Set([...source.matchAll(/'(METRICS_[A-Z_]+)'/g)].map(([, code]) => code));
+    expect(firstColumn(section('README.md', 'Errors'))).toEqual([...codes]);
+  });
+
+  test('list in the README the providers, all of them', () => {
+    const exported = require('kube-volume-metrics') as Record<string, unknown>;
+    const providers = Object.keys(exported).filter((name) => hasGetMetrics(exported[name]));
+    expect(providers).toContain('MetricsStatFs');
+    expect(firstColumn(section('README.md', 'Providers')).sort()).toEqual(providers.sort());
+  });
+
+  test('show in the README commands that the command line has', async () => {
+    const main = join(ROOT, 'dist/cli/main.js');
+    const { output: help } = await run([main, '--help'], ROOT);
+    const shown = [...(texts.get('README.md') ?? '').matchAll(/^(?:npx )?kube-volume-metrics (\w+)/gm)].map(
+      ([, name]) => name,
+    );
+    expect(shown.length).toBeGreaterThan(2);
+    for (const name of new Set(shown)) expect(help).toMatch(new RegExp(`^ +${String(name)}\\b`, 'm'));
+  });
+
+  test('name the two commands that set a clone up, and no other', () => {
+    const shell = snippets.filter(
+      ({ place, language }) => place.startsWith('README.md') && language === 'sh',
+    );
+    const lines = shell.flatMap(({ code }) => code.trimEnd().split('\n'));
+    expect(lines.filter((line) => line.includes('npm ci'))).toEqual([
+      'npm ci && npm start',
+      'npm ci && npm test',
+    ]);
+  });
+});
+
+function transpiled(code: string): string {
+  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+  return ts.transpileModule(code, { compilerOptions }).outputText;
+}
+
+/** How to run a script: a test by its runner, anything else as it is. */
+function argumentsFor(code: string, script: string): string[] {
+  if (/from 'vitest'/.test(code)) {
+    return [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--root', dirname(script), script];
+  }
+  return /from 'node:test'/.test(code) ? ['--test', script] : [script];
+}
+
+async function run(args: readonly string[], cwd: string): Promise<{ output: string; failed: boolean }> {
+  // Not what vitest tells its own processes: a snippet may be a test itself.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(VITEST|NODE_TEST|TEST$|NODE_OPTIONS)/.test(name)),
+  );
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, {
+      cwd,
+      env,
+      timeout: 50_000,
+    });
+    return { output: stdout + stderr, failed: false };
+  } catch (error) {
+    const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string };
+    return { output: [message, stdout, stderr].join('\n'), failed: true };
+  }
+}
+
+function linksOf(text: string): string[] {
+  const prose = text.replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, '');
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, link]) => link ?? '')
+    .filter((link) => !/^[a-z]+:/.test(link));
+}
+
+function leadsSomewhere(link: string, from: string): boolean {
+  const [path = '', heading] = link.split('#');
+  const target = path === '' ? from : relative(ROOT, resolve(ROOT, dirname(from), path));
+  if (!existsSync(join(ROOT, target))) return false;
+  return heading === undefined || headingsOf(texts.get(target) ?? '').includes(heading);
+}
+
+/** The headings by the names that GitHub gives them in addresses. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+/** What stands below a heading, up to the next one. */
+function section(name: string, title: string): string {
+  const [, text] = (texts.get(name) ?? '').split(new RegExp(`^#+ ${title}$`, 'm'));
+  expect(text, `${name} has a section ${title}`).toBeDefined();
+  return text?.split(/^#+ /m)[0] ?? '';
+}
+
+/** The names in code that the rows of a table begin with. */
+function firstColumn(text: string): string[] {
+  return [...text.matchAll(/^\| *`(?:new )?(\w+)/gm)].map(([, name]) => name ?? '');
+}
+
+function hasGetMetrics(value: unknown): boolean {
+  return (
+    typeof value === 'function' &&
+    typeof (value.prototype as { getMetrics?: unknown } | undefined)?.getMetrics === 'function'
+  );
+}
