@@ -68,17 +68,12 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
   Afterwards after;
   {
     std::unique_lock<std::mutex> lock(lock_);
-    if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) {
-      *refusal = Stuck(walk->second);
+    if (const auto since_ms = StuckSince(path); since_ms != 0) {
+      *refusal = Stuck(since_ms);
       return false;
     }
-    auto found = calls_.find(path);
-    if (found != calls_.end()) {
+    if (auto found = calls_.find(path); found != calls_.end()) {
       Call* const call = found->second.get();
-      if (call->stuck) {
-        *refusal = Stuck(call->started_ms);
-        return false;
-      }
       call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
       return true;
     }
@@ -105,26 +100,39 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
 
 std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64_t ticket) {
   Afterwards after;
-  std::int64_t since_ms = 0;
+  std::int64_t since_ms;
   {
     std::unique_lock<std::mutex> lock(lock_);
-    if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) since_ms = walk->second;
     auto found = calls_.find(path);
-    if (found == calls_.end()) return since_ms;
+    if (found == calls_.end()) return StuckSince(path);
     Call* const call = found->second.get();
     auto& waiters = call->waiters[static_cast<std::size_t>(kind)];
     waiters.erase(std::remove_if(waiters.begin(), waiters.end(), [&](const Waiter& each) { return each.ticket == ticket; }),
                   waiters.end());
     if (call->running) {
       if (!call->stuck && Clock::now() - call->started >= limits_.stuck_after - kStuckSlack) MarkOneStuck(call, &after);
-      if (call->stuck) since_ms = call->started_ms;
     } else if (std::all_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return each.empty(); })) {
       queue_.erase(std::find(queue_.begin(), queue_.end(), call));
       Forget(call);
     }
+    since_ms = StuckSince(path);
   }
   Settle(&after);
   return since_ms;
+}
+
+bool CallPool::IsStuck(const std::string& path, Answer* refusal) {
+  std::lock_guard<std::mutex> lock(lock_);
+  const auto since_ms = StuckSince(path);
+  *refusal = Stuck(since_ms);
+  return since_ms != 0;
+}
+
+// In milliseconds since the epoch, or 0.
+std::int64_t CallPool::StuckSince(const std::string& path) const {
+  if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) return walk->second;
+  auto found = calls_.find(path);
+  return found != calls_.end() && found->second->stuck ? found->second->started_ms : 0;
 }
 
 void CallPool::Stick(const std::string& path, std::int64_t since_ms) {

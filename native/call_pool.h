@@ -78,6 +78,9 @@ class CallPool {
   // short of being stuck counts as stuck: a caller whose limit is the same 5 s started its clock before the call's.
   std::int64_t Leave(CallKind kind, const std::string& path, std::uint64_t ticket);
 
+  // Whether calls on the path are refused now, and with what.
+  bool IsStuck(const std::string& path, Answer* refusal);
+
   // A path that something else (a walk) found stuck; calls on it are refused until Unstick.
   void Stick(const std::string& path, std::int64_t since_ms);
   void Unstick(const std::string& path);
@@ -128,6 +131,7 @@ class CallPool {
   void Work();
   void Watch();
   // The functions below run under lock_, but for Settle.
+  std::int64_t StuckSince(const std::string& path) const;
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   bool EnsureWatchdog(int* error);
   void Dispatch(Afterwards* after);

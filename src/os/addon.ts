@@ -2,10 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { WalkDelivery } from './native-walk.js';
 
 /** What native/binding.cc exports. One per environment: each worker thread has its own, over the same process-wide pool. */
 export interface Addon {
-  connect(deliver: (words: BigUint64Array) => void): Channel;
+  connect(deliver: (words: BigUint64Array) => void, deliverWalk: WalkDelivery): Channel;
   /** Threads alive, calls stuck, calls without a worker, and system calls ever started, of the whole process. */
   counts(): { threads: number; stuck: number; waiting: number; asked: number };
 }
@@ -15,6 +16,17 @@ export interface Channel {
   start(kind: number, path: string): number | [status: number, errno: number, stuckSinceMs: number];
   /** Gives the ticket up. Since when the path is stuck, in milliseconds since the epoch, or 0. */
   leave(kind: number, path: string, ticket: number): number;
+  /** The walk's number, or why there will be none, as of `start`. */
+  walk(
+    path: string,
+    threads: number,
+    allowPartial: boolean,
+  ): number | [status: number, errno: number, stuckSinceMs: number];
+  /** Bytes, inodes and system calls so far; undefined while the walk waits for its turn, and when it has ended. */
+  walkProgress(number: number): BigUint64Array | undefined;
+  walkCancel(number: number): void;
+  /** Ends a walk that does not move and marks its path as stuck; 0 when it has ended already. */
+  walkGiveUp(number: number, stuckSinceMs: number): number;
 }
 
 let loaded: Addon | string | undefined;
@@ -26,7 +38,8 @@ export function addon(): Addon | string {
 }
 
 function load(): Addon | string {
-  if (process.platform !== 'linux') return `volumes are measured on Linux only, and this is ${process.platform}`;
+  if (process.platform !== 'linux')
+    return `volumes are measured on Linux only, and this is ${process.platform}`;
   const native = nativeFolder();
   if (native === undefined) return 'the native folder of the package is missing';
   try {

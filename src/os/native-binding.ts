@@ -1,7 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { addon, type Addon, type Channel } from './addon.js';
 import type { OsBinding } from './binding.js';
-import { commandBinding } from './command-binding.js';
 import { stuck, type Share } from './limits.js';
+import { NativeWalks } from './native-walk.js';
 import type { PathInfo } from './path-info.js';
 import type { StatFs } from './statfs.js';
 import { systemError } from './system-error.js';
@@ -18,6 +19,9 @@ const TOO_MANY_STUCK = 2;
 /** Words of one answer: ticket, kind, status, errno, stuck since (ms), then the values. */
 const WORDS = 13;
 const VALUES = 5;
+
+/** A walk is a guest: more threads than this only where the caller says so. */
+const MOST_DEFAULT_THREADS = 4;
 
 /** Who waits for a ticket. */
 interface Waiter {
@@ -40,14 +44,16 @@ export function nativeBinding(): OsBinding | string {
 
 function overAddon(native: Addon): OsBinding {
   const waiters = new Map<number, Waiter>();
+  const walks = new NativeWalks();
   const channel = native.connect((words) => {
     for (let at = 0; at < words.length; at += WORDS) deliver(words, at, waiters);
-  });
+  }, walks.deliver);
   return {
     name: 'native',
     statFs: (path) => share<StatFs>(channel, waiters, STATFS, path),
     pathInfo: (path) => share<PathInfo>(channel, waiters, STAT, path),
-    diskUsage: commandBinding.diskUsage.bind(commandBinding),
+    diskUsage: (path, walk) =>
+      walks.run(channel, path, walk, walk.threads ?? Math.min(availableParallelism(), MOST_DEFAULT_THREADS)),
   };
 }
 
