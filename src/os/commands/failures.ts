@@ -1,0 +1,63 @@
+import { MetricsError } from '../../errors.js';
+import type { Incomplete } from '../../metrics.js';
+import { systemError } from '../system-error.js';
+import { fromBytes } from './bytes.js';
+import type { Message } from './messages.js';
+
+/** Errnos of an entry that was removed, or replaced by another kind of file, while the walk came to it. */
+const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
+
+/** What the messages of a walking command mean for the walk. */
+export class Failures {
+  readonly #root: string;
+  readonly #path: string;
+  readonly #allowPartial: boolean;
+  #errors = 0;
+  #first: Incomplete['first'] | undefined;
+
+  /**
+   * @param root - the root as it was given to the command, one character for each byte
+   * @param path - the root as the caller named it
+   */
+  constructor(root: string, path: string, allowPartial: boolean) {
+    this.#root = root;
+    this.#path = path;
+    this.#allowPartial = allowPartial;
+  }
+
+  /** The entries that were left out. */
+  get incomplete(): Incomplete | undefined {
+    return this.#first && { errors: this.#errors, first: this.#first };
+  }
+
+  /**
+   * @throws a system error naming the entry, unless such errors are allowed; MetricsError METRICS_USAGE_FAILED when the message is not
+   * understood
+   */
+  add(message: Message): void {
+    // It warns when it may not lower the priority, and runs the command all the same.
+    if (message.program === 'nice') return;
+    const { program, code } = message;
+    if (message.path === undefined || code === undefined) {
+      throw new MetricsError(
+        'METRICS_USAGE_FAILED',
+        `failed to measure disk usage: ${fromBytes(message.text)}`,
+        {
+          path: this.#path,
+        },
+      );
+    }
+    const isRoot = message.path === this.#root;
+    if (VANISHED.has(code) && !isRoot) return;
+    const path = isRoot ? this.#path : fromBytes(message.path);
+    if (!this.#allowPartial || VANISHED.has(code)) throw systemError(code, program, path);
+    this.#errors += 1;
+    this.#first ??= { path, code };
+  }
+}
+
+/** Both commands report the same entries: the larger count of the two is taken, not their sum. */
+export function together(one: Incomplete | undefined, other: Incomplete | undefined): Incomplete | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return { errors: Math.max(one.errors, other.errors), first: one.first };
+}

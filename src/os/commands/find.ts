@@ -1,0 +1,97 @@
+/** `find` with all that both forms have in common: the root's own entry and what the patterns match are left out. */
+function findArgs(root: string, leftOut: readonly string[], action: readonly string[]): string[] {
+  const paths = leftOut.flatMap((each) => ['-o', '-path', each]).slice(1);
+  const prune = paths.length === 0 ? [] : ['(', ...paths, ')', '-prune', '-o'];
+  return ['-H', root, '-mindepth', '1', '-xdev', ...prune, ...action];
+}
+
+/**
+ * A line for each entry below the root, in little output: its device alone when it is a directory or has one link, otherwise device
+ * and inode.
+ */
+export function findInodesArgs(root: string, leftOut: readonly string[]): string[] {
+  const once = ['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n'];
+  return findArgs(root, leftOut, [...once, '-o', '-printf', '%D %i\\n']);
+}
+
+/** The same with blocks, for a find that has no `-printf` (BusyBox): `stat` prints device, mode, links, blocks and inode. */
+export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
+  return findArgs(root, leftOut, ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}', '+']);
+}
+
+/** Splits what comes into lines. */
+abstract class LineReader {
+  #rest = '';
+
+  read(chunk: string): void {
+    const lines = (this.#rest + chunk).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.line(line);
+  }
+
+  protected abstract line(line: string): void;
+}
+
+/** Counts what {@link findInodesArgs} prints. Remembers entries with several links, nothing else. */
+export class InodeReader extends LineReader {
+  readonly #device: string;
+  readonly #linked = new Set<string>();
+  #single = 0;
+
+  /** @param device - the root's; entries of another one are left out */
+  constructor(device: bigint) {
+    super();
+    this.#device = String(device);
+  }
+
+  /** Inodes below the root, each once. */
+  get inodes(): bigint {
+    return BigInt(this.#single + this.#linked.size);
+  }
+
+  protected override line(line: string): void {
+    const space = line.indexOf(' ');
+    if (space === -1) this.#single += line === this.#device ? 1 : 0;
+    else if (line.slice(0, space) === this.#device) this.#linked.add(line.slice(space + 1));
+  }
+}
+
+/** Counts what {@link findStatArgs} prints. Remembers entries with several links, nothing else. */
+export class StatReader extends LineReader {
+  readonly #device: string;
+  readonly #linked = new Set<string>();
+  #inodes = 0;
+  #blocks = 0n;
+
+  /** @param device - the root's; entries of another one are left out */
+  constructor(device: bigint) {
+    super();
+    this.#device = String(device);
+  }
+
+  /** Inodes below the root, each once. */
+  get inodes(): bigint {
+    return BigInt(this.#inodes);
+  }
+
+  /** Bytes that are allocated to them. */
+  get bytes(): bigint {
+    return this.#blocks * 512n;
+  }
+
+  protected override line(line: string): void {
+    const [device, mode = '', links, blocks, inode = ''] = line.split(' ');
+    if (device !== this.#device || blocks === undefined) return;
+    if (links !== '1' && !isDirectory(mode)) {
+      if (this.#linked.has(inode)) return;
+      this.#linked.add(inode);
+    }
+    this.#inodes += 1;
+    this.#blocks += BigInt(blocks);
+  }
+}
+
+/** @param mode - st_mode in hexadecimal digits */
+function isDirectory(mode: string): boolean {
+  return (Number.parseInt(mode, 16) & 0o170000) === 0o040000;
+}
