@@ -1,0 +1,22 @@
+#include "walk.h"
+
+#include <algorithm>
+
+#include "walk_state.h"
+
+namespace kvm {
+
+Walk Walk::Start(WalkOptions options, Done done) {
+  options.threads = std::min(std::max(options.threads, 1u), kMostWalkThreads);
+  Walk walk(std::make_shared<WalkState>(std::move(options), std::move(done)));
+  walk.state_->Start();
+  return walk;
+}
+
+WalkProgress Walk::Progress() const { return state_->Progress(); }
+
+void Walk::Cancel() { state_->Cancel(); }
+
+void Walk::Abandon(int error) { state_->Abandon(error); }
+
+}  // namespace kvm

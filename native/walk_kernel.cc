@@ -1,0 +1,106 @@
+#include "walk_kernel.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace kvm {
+namespace {
+
+#ifdef SYS_openat2
+constexpr long kOpenat2 = SYS_openat2;
+#else
+constexpr long kOpenat2 = 437;
+#endif
+
+// struct open_how of linux/openat2.h, which older header packages lack.
+struct OpenHow {
+  std::uint64_t flags, mode, resolve;
+};
+constexpr std::uint64_t kResolveNoXdev = 0x01;
+
+constexpr unsigned kStatxType = 0x1;
+constexpr unsigned kStatxNlink = 0x4;
+constexpr unsigned kStatxIno = 0x100;
+constexpr unsigned kStatxBlocks = 0x400;
+
+// FUSE servers may answer EINTR themselves, any number of times.
+constexpr int kMostInterrupts = 100;
+
+template <typename Call>
+long Uninterrupted(Call call) {
+  long result = call();
+  for (int i = 0; i < kMostInterrupts && result < 0 && errno == EINTR; i++) result = call();
+  return result;
+}
+
+int Opened(long fd, Fd* out) {
+  if (fd < 0) return errno;
+  out->Reset(static_cast<int>(fd));
+  return 0;
+}
+
+}  // namespace
+
+void Fd::Reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+int StatEntry(int dir, const char* name, EntryStat* stat) {
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0);
+  constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxBlocks;
+  return Uninterrupted([&] { return ::syscall(SYS_statx, dir, name, flags, kMask, stat); }) < 0 ? errno : 0;
+}
+
+int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd) {
+  flags |= O_CLOEXEC;
+  if (!features.openat2) return Opened(Uninterrupted([&] { return ::openat(dir, name, flags); }), fd);
+  OpenHow how{static_cast<std::uint64_t>(static_cast<unsigned>(flags)), 0, kResolveNoXdev};
+  return Opened(Uninterrupted([&] { return ::syscall(kOpenat2, dir, name, &how, sizeof how); }), fd);
+}
+
+int ReadEntries(int dir, char* buffer, std::size_t size, std::size_t* bytes) {
+  const long result = Uninterrupted([&] { return ::syscall(SYS_getdents64, dir, buffer, size); });
+  if (result < 0) return errno;
+  *bytes = static_cast<std::size_t>(result);
+  return 0;
+}
+
+bool HasOpenat2(int dir) {
+  Fd fd;
+  return OpenAt({true}, dir, ".", O_PATH, &fd) == 0;
+}
+
+bool MayHaveAutomounts(int dir) {
+  struct statfs info {};
+  if (::fstatfs(dir, &info) != 0) return true;
+  switch (static_cast<std::uint32_t>(info.f_type)) {
+    case 0x6969:      // nfs
+    case 0xff534d42:  // cifs
+    case 0xfe534d42:  // smb2
+    case 0x6b414653:  // afs
+    case 0x5346414f:  // openafs
+    case 0x65735546:  // fuse, virtiofs
+    case 0x187:       // autofs
+    case 0x64626720:  // debugfs
+      return true;
+    default:
+      return false;
+  }
+}
+
+void LowerThreadPriority() {
+  constexpr int kLowestNice = 19;
+  constexpr int kWhoProcess = 1;  // IOPRIO_WHO_PROCESS: with 0 the calling thread, as for setpriority
+  constexpr int kBestEffort = 2;  // IOPRIO_CLASS_BE
+  constexpr int kLowest = 7;
+  ::setpriority(PRIO_PROCESS, 0, kLowestNice);
+  ::syscall(SYS_ioprio_set, kWhoProcess, 0, kBestEffort << 13 | kLowest);
+}
+
+}  // namespace kvm

@@ -1,0 +1,91 @@
+// The system calls of a walk, by their numbers: neither glibc nor musl is asked what it knows of them.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace kvm {
+
+// An open descriptor, closed when it goes.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) Reset(other.Release());
+    return *this;
+  }
+  ~Fd() { Reset(); }
+
+  int get() const { return fd_; }
+  int Release() { return std::exchange(fd_, -1); }
+  void Reset(int fd = -1);
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// struct statx of the kernel's ABI, as far as a walk reads it.
+struct EntryStat {
+  bool IsDirectory() const { return S_ISDIR(mode); }
+  std::uint64_t Device() const { return std::uint64_t{dev_major} << 32 | dev_minor; }
+  // Linux 5.8 and newer.
+  bool IsMountRoot() const { return (attributes & kMountRoot) != 0; }
+  bool TellsMountRoots() const { return (attributes_mask & kMountRoot) != 0; }
+  bool IsAutomount() const { return (attributes & kAutomount) != 0; }
+
+  static constexpr std::uint64_t kAutomount = 0x1000;
+  static constexpr std::uint64_t kMountRoot = 0x2000;
+
+  std::uint32_t mask, blksize;
+  std::uint64_t attributes;
+  std::uint32_t nlink, uid, gid;
+  std::uint16_t mode, spare0;
+  std::uint64_t ino, size, blocks, attributes_mask;
+  std::uint64_t times[8];
+  std::uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+  std::uint64_t spare[14];
+};
+static_assert(sizeof(EntryStat) == 256, "struct statx of the kernel");
+
+// A record of getdents64; the next one is `length` bytes on. Not every filesystem knows the type: DT_UNKNOWN.
+struct EntryRecord {
+  std::uint64_t ino;
+  std::int64_t next_offset;
+  std::uint16_t length;
+  std::uint8_t type;
+  char name[];
+};
+
+// What the kernel offers beyond the oldest one supported.
+struct KernelFeatures {
+  // openat2 with RESOLVE_NO_XDEV (Linux 5.6): opening a mount point gives EXDEV and touches nothing behind it.
+  bool openat2 = false;
+};
+
+// All return 0 or an errno. EINTR is retried; a filesystem that keeps answering it gets it reported.
+
+// An entry of directory `dir`, itself if it is a symlink. Starts no automount. An empty name: `dir` itself.
+int StatEntry(int dir, const char* name, EntryStat* stat);
+
+// `flags` come on top of O_CLOEXEC. Where features.openat2, EXDEV if another mount were entered.
+int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd);
+
+// Entries in `buffer`; `bytes` 0 at the end of the directory.
+int ReadEntries(int dir, char* buffer, std::size_t size, std::size_t* bytes);
+
+// Whether openat2 works from `dir`: not before Linux 5.6, nor under some seccomp profiles.
+bool HasOpenat2(int dir);
+
+// Whether a directory of this filesystem may be an automount that merely opening it would start (NFS, AFS, CIFS and FUSE
+// have them below their own mounts; before Linux 6.18 RESOLVE_NO_XDEV did not prevent it).
+bool MayHaveAutomounts(int dir);
+
+// Makes the calling thread a guest: nice 19, lowest best-effort I/O priority. An unprivileged thread cannot climb back.
+void LowerThreadPriority();
+
+}  // namespace kvm

@@ -1,0 +1,41 @@
+// The mount points below a walk's root, known before anything is opened: what is mounted there may never answer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace kvm {
+
+// A directory on the way to a mount point, or a mount point, by names from the root. Only directories that lead to a mount
+// point have a node, so only their entries are looked up. Unchanged once the walk runs.
+class MountNode {
+ public:
+  // The entry of that name, or nullptr: no mount point there or below.
+  const MountNode* Child(std::string_view name) const {
+    const auto found = children_.find(name);
+    return found == children_.end() ? nullptr : found->second.get();
+  }
+  bool IsMountPoint() const { return mount_point_; }
+  bool HasChildren() const { return !children_.empty(); }
+
+  // `path` is relative to this node, without `.`, `..` and doubled slashes.
+  void AddMountPoint(std::string_view path);
+
+ private:
+  std::map<std::string, std::unique_ptr<MountNode>, std::less<>> children_;
+  bool mount_point_ = false;
+};
+
+// Adds the mount points that `mountinfo` (the text of /proc/PID/mountinfo) has below `root` on the mount `mount_id` itself;
+// what lies on mounts below those is never met. Returns false when the mount is not in the table: it belongs to another
+// mount namespace, say.
+bool AddMountPoints(std::string_view mountinfo, std::string_view root, std::uint64_t mount_id, MountNode* node);
+
+// Reads the mount points below the open directory `root`. False when they cannot be known: no /proc, a path longer than
+// PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
+bool ReadMountPoints(int root, MountNode* node, int* error);
+
+}  // namespace kvm

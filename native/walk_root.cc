@@ -1,0 +1,49 @@
+// The beginning of a walk: its root, and what is asked once.
+#include <cerrno>
+
+#include "walk_thread.h"
+
+namespace kvm {
+
+// Counts the root and learns what the walk rests on.
+bool WalkThread::OpenRoot(WalkShare* share) {
+  share->path = base_ = std::make_shared<std::string>();
+  WalkRoot& root = state_.root;
+  Fd dir;
+  bool unreadable = false;
+  EntryStat stat;
+  int error = OpenRootItself(&dir, &unreadable);
+  if (error == 0) error = Stat(dir.get(), "", &stat);
+  if (error != 0) {
+    Fail(error);
+    return false;
+  }
+  root.device = stat.Device();
+  root.ino = share->ino = stat.ino;
+  Add(tally_.used, stat.blocks * 512);
+  Add(tally_.inodes, 1);
+  if (unreadable) Fail(EACCES);
+  if (unreadable || !stat.IsDirectory()) return false;
+
+  root.kernel.openat2 = HasOpenat2(dir.get());
+  root.may_have_automounts = MayHaveAutomounts(dir.get());
+  Returned();
+  // Without the table, a kernel that tells mount points when they are met leaves them out all the same.
+  if (!ReadMountPoints(dir.get(), &root.mounts, &error) && !(root.kernel.openat2 && stat.TellsMountRoots())) {
+    state_.Fail(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");
+    return false;
+  }
+  if (root.mounts.HasChildren()) share->mounts = &root.mounts;
+  share->dir = std::move(dir);
+  return true;
+}
+
+// A directory for reading; or anything else, or a directory that may not be read, for its own count only.
+int WalkThread::OpenRootItself(Fd* fd, bool* unreadable) {
+  const char* path = state_.options.path.c_str();
+  const int error = Open(AT_FDCWD, path, kReadDirectory | no_atime_, fd);
+  *unreadable = error == EACCES;
+  return error == ENOTDIR || error == EACCES ? Open(AT_FDCWD, path, O_PATH, fd) : error;
+}
+
+}  // namespace kvm

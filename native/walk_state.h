@@ -1,0 +1,118 @@
+// What the threads of one walk share: the work handed from one to another, the counts, and how it ends.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "walk.h"
+#include "walk_array.h"
+#include "walk_kernel.h"
+#include "walk_links.h"
+#include "walk_mounts.h"
+
+namespace kvm {
+
+// What one thread has counted. Written by that thread only, so plain loads and stores suffice.
+struct alignas(64) WalkTally {
+  std::atomic<std::uint64_t> used{0};
+  std::atomic<std::uint64_t> inodes{0};
+  std::atomic<std::uint64_t> calls{0};
+};
+
+// Work for a thread that has none: part of a directory that has been entered and counted.
+struct WalkShare {
+  enum class Part {
+    kRoot,            // all of it: `dir` is open for reading
+    kSubdirectories,  // `names`: subdirectories to enter, each ended by NUL
+    kEntries,         // `names`: records of getdents64
+  };
+  Part part = Part::kRoot;
+  Fd dir;
+  std::uint64_t ino = 0;
+  const MountNode* mounts = nullptr;
+  // The directory's path from the walk's root, each name behind a slash.
+  std::shared_ptr<const std::string> path;
+  PlainArray<char> names;
+  std::uint32_t count = 0;
+};
+
+// What is known once the root is open; not changed afterwards.
+struct WalkRoot {
+  std::uint64_t device = 0;
+  std::uint64_t ino = 0;
+  KernelFeatures kernel;
+  // Directories are looked at before they are opened.
+  bool may_have_automounts = false;
+  MountNode mounts;
+};
+
+class WalkState : public std::enable_shared_from_this<WalkState> {
+ public:
+  WalkState(WalkOptions options, Walk::Done done);
+
+  // Starts the first thread, or ends the walk.
+  void Start();
+  void Cancel();
+  void Abandon(int error);
+  WalkProgress Progress() const;
+
+  // For the walk's threads.
+
+  // To be asked before each system call.
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  // Whether another thread could take work. A hint; ReserveTaker decides.
+  bool WantsWork() const { return takers_.load(std::memory_order_relaxed) > 0; }
+  // Promises to Give a share. False: nobody could take it any more.
+  bool ReserveTaker();
+  // A promise that could not be kept.
+  void ReleaseTaker() { takers_.fetch_add(1, std::memory_order_relaxed); }
+  // Hands work to an idle thread or a new one; to whoever has none next if no thread can be created.
+  void Give(std::unique_ptr<WalkShare> share);
+  // Waits for work. nullptr: the walk is at its end.
+  std::unique_ptr<WalkShare> Take();
+  // An entry that cannot be read: ends the walk, or is noted.
+  void Fail(int error, const std::string& path);
+
+  // Not changed once the walk has started; without the lease.
+  WalkOptions options;
+  WalkRoot root;
+  LinkSet links;
+
+ private:
+  struct ThreadStart;
+
+  static void* ThreadMain(void* argument);
+  // Returns 0, or an errno and leaves the share.
+  int StartThread(unsigned number, std::unique_ptr<WalkShare>* share);
+  void Stop(int error, const std::string& path);
+  void ThreadEnds();
+  void Report();
+
+  std::array<WalkTally, kMostWalkThreads> tallies_;
+
+  // Read for every entry and written seldom, so on a cache line of their own.
+  alignas(64) std::atomic<bool> stopped_{false};
+  // Threads that wait and those not yet started, less the shares that were promised or given and are not yet taken.
+  std::atomic<int> takers_;
+
+  // Guards what follows.
+  alignas(64) std::mutex lock_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<WalkShare>> shares_;
+  unsigned started_ = 0;
+  unsigned alive_ = 0;
+  unsigned idle_ = 0;
+  bool may_start_ = true;
+  bool finished_ = false;
+  bool reported_ = false;
+  WalkResult result_;
+  std::shared_ptr<void> lease_;
+  Walk::Done done_;
+};
+
+}  // namespace kvm

@@ -1,0 +1,189 @@
+#include "walk_thread.h"
+
+#include <dirent.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace kvm {
+namespace {
+
+// Names waiting in directories above. Beyond it less is read at a time, so that a tree both wide and deep costs memory for
+// its depth only.
+constexpr std::uint32_t kMostNameBytes = 512 * 1024;
+// Enough for the longest name of any filesystem (FUSE: 1024 bytes).
+constexpr std::size_t kLittle = 2048;
+
+// A name that keeps changing between directory and something else is given up.
+constexpr int kMostTurns = 16;
+
+const EntryRecord* RecordAt(const char* buffer, std::size_t offset) {
+  return reinterpret_cast<const EntryRecord*>(buffer + offset);
+}
+
+bool IsDots(const char* name) {
+  return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
+}  // namespace
+
+WalkThread::WalkThread(WalkState& state, WalkTally& tally)
+    : state_(state), tally_(tally), budget_(Budget(state.options.threads)) {}
+
+void WalkThread::Run(std::unique_ptr<WalkShare> share) {
+  if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take();
+  for (; share != nullptr; share = state_.Take()) {
+    if (Adopt(*share)) WalkAll();
+    share.reset();
+    stack_.Clear();
+  }
+}
+
+void WalkThread::WalkAll() {
+  while (!stack_.empty() && !state_.stopped()) {
+    if (records_ < records_end_) {
+      CountEntries();
+    } else if (stack_.innermost().waiting > 0) {
+      EnterNext();
+    } else if (!stack_.innermost().read_to_end) {
+      ReadSome();
+    } else {
+      LeaveDone();
+    }
+  }
+}
+
+void WalkThread::ReadSome() {
+  stack_.ForgetNames();
+  const std::size_t size = stack_.name_bytes() > kMostNameBytes ? kLittle : kBufferBytes;
+  std::size_t bytes = 0;
+  const int error = ReadEntries(stack_.innermost().fd, buffer_, size, &bytes);
+  Returned();
+  records_ = 0;
+  records_end_ = bytes;
+  if (bytes > 0) return;
+  stack_.innermost().read_to_end = true;
+  // ENOENT: the directory was removed. Then there is nothing in it, but a root that is gone has no usage to report.
+  const bool is_root = stack_.depth() == 1 && base_->empty();
+  if (error != 0 && (error != ENOENT || is_root)) Fail(error);
+}
+
+void WalkThread::CountEntries() {
+  while (records_ < records_end_ && !state_.stopped()) {
+    const EntryRecord* record = RecordAt(buffer_, records_);
+    records_ += record->length;
+    if (IsDots(record->name)) continue;
+    const MountNode* mounts = stack_.innermost().mounts;
+    if (mounts != nullptr) {
+      const MountNode* child = mounts->Child(record->name);
+      if (child != nullptr && child->IsMountPoint()) continue;
+    }
+    if (record->type == DT_DIR) {
+      NoteSubdirectory(record->name);
+    } else {
+      CountEntry(record->name);
+    }
+    if (state_.WantsWork()) ShareWork();
+  }
+}
+
+void WalkThread::CountEntry(const char* name) {
+  EntryStat stat;
+  const int error = Stat(stack_.innermost().fd, name, &stat);
+  if (error == ENOENT) return;
+  if (error != 0) return Fail(error, name);
+  if (stat.IsDirectory() && !IsForeign(stat)) return NoteSubdirectory(name);
+  Count(stat);
+}
+
+void WalkThread::NoteSubdirectory(const char* name) {
+  if (!stack_.AddNames(name, static_cast<std::uint32_t>(std::strlen(name)) + 1, 1)) Fail(ENOMEM, name);
+}
+
+void WalkThread::EnterNext() {
+  const std::uint32_t place = stack_.TakeName();
+  const char* name = stack_.Name(place);
+  Fd dir;
+  EntryStat stat;
+  const int error = OpenNext(name, &dir, &stat);
+  if (error != 0) return Fail(error, name);
+  if (!dir) return;
+  Count(stat);
+  const std::uint32_t parent = stack_.depth() - 1;
+  const MountNode* mounts = stack_[parent].mounts;
+  if (mounts != nullptr) mounts = mounts->Child(name);
+  // What has nothing left to do is not returned to, however deep the way down goes on.
+  if (!stack_[parent].HasWork()) stack_.Close(parent);
+  if (!stack_.Push(std::move(dir), place, stat.ino, mounts)) return Fail(ENOMEM, name);
+  KeepToBudget();
+  if (state_.WantsWork()) ShareWork();
+}
+
+// Opens what was a directory when its name was read. No error and no descriptor: it is not to be walked, and what is there
+// now is counted as far as it is part of the walk.
+int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
+  const int parent = stack_.innermost().fd;
+  int error = 0;
+  for (int turn = 0; turn < kMostTurns; turn++) {
+    if (state_.root.may_have_automounts) {
+      error = Stat(parent, name, stat);
+      if (error == ENOENT || (error == 0 && stat->IsAutomount())) return 0;
+      if (error != 0) return error;
+    }
+    error = Open(parent, name, kReadDirectory | O_NOFOLLOW | no_atime_, dir);
+    if (error == ENOENT || error == EXDEV) return 0;
+    if (error == 0) {
+      error = Stat(dir->get(), "", stat);
+      if (error == 0 && IsForeign(*stat)) dir->Reset();
+      return error;
+    }
+    // It cannot be read, which costs its content but not its own count, or it was replaced.
+    const int stat_error = Stat(parent, name, stat);
+    if (stat_error == ENOENT) return 0;
+    const bool replaced = error == ENOTDIR || error == ELOOP;
+    if (stat_error != 0) return replaced ? stat_error : error;
+    if (replaced && stat->IsDirectory()) continue;
+    Count(*stat);
+    return replaced ? 0 : error;
+  }
+  return error;
+}
+
+bool WalkThread::IsForeign(const EntryStat& stat) const {
+  return stat.Device() != state_.root.device || stat.IsMountRoot();
+}
+
+void WalkThread::Count(const EntryStat& stat) {
+  since_shared_++;
+  if (IsForeign(stat)) return;
+  if (stat.nlink > 1 && !stat.IsDirectory()) {
+    switch (state_.links.Add(stat.ino)) {
+      case LinkSet::Insert::kNew:
+        break;
+      case LinkSet::Insert::kKnown:
+        return;
+      case LinkSet::Insert::kNoMemory:
+        return Fail(ENOMEM);
+    }
+  }
+  Add(tally_.used, stat.blocks * 512);
+  Add(tally_.inodes, 1);
+}
+
+int WalkThread::Stat(int dir, const char* name, EntryStat* stat) {
+  const int error = StatEntry(dir, name, stat);
+  Returned();
+  return error;
+}
+
+// Of an entry of the innermost directory, or of that itself.
+void WalkThread::Fail(int error, const char* name) {
+  std::string below = PathFromRoot();
+  if (name != nullptr) below += '/' + std::string(name);
+  std::string path = state_.options.path;
+  while (!below.empty() && !path.empty() && path.back() == '/') path.pop_back();
+  state_.Fail(error, path + below);
+}
+
+}  // namespace kvm
