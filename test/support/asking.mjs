@@ -22,6 +22,10 @@ export class AskingProcess {
     this.#conversation = new Conversation(this.#child, 'asking process');
   }
 
+  get pid() {
+    return this.#child.pid;
+  }
+
   /**
    * Starts readings. All groups but a worker's start in the same turn of the event loop, in their order.
    *

@@ -72,6 +72,15 @@ export function kindOf(request) {
 }
 
 /**
+ * The thread that asks.
+ *
+ * @param {Buffer} request
+ */
+export function threadOf(request) {
+  return request.readUInt32LE(32);
+}
+
+/**
  * Numbers the entries of a tree.
  *
  * @param {FuseEntry} root

@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { answer, kindOf, numbered } from './fuse-protocol.mjs';
+import { answer, kindOf, numbered, threadOf } from './fuse-protocol.mjs';
 
 /** @typedef {import('./fuse-protocol.mjs').FuseEntry} FuseEntry */
 /** @typedef {import('./fuse-protocol.mjs').FuseRequest} FuseRequest */
@@ -21,13 +21,15 @@ import { answer, kindOf, numbered } from './fuse-protocol.mjs';
  * @typedef {'serve' | 'unread' | 'unanswered'} FuseMode
  */
 
+/** @typedef {{ kind: FuseRequest, process?: number | undefined }} Wanted Requests of a kind, from anybody or one process. */
+
 /**
  * @typedef {{ id: number } & (
  *   | { do: 'mount', content: FuseContent, mode: FuseMode }
  *   | { do: 'change', mount: number, content: FuseContent }
  *   | { do: 'mode', mount: number, mode: FuseMode }
- *   | { do: 'requests', mount: number }
- *   | { do: 'received', mount: number, kind: FuseRequest, count: number }
+ *   | { do: 'requests', mount: number, process?: number }
+ *   | { do: 'received', mount: number, wanted: Wanted }
  *   | { do: 'unmount', mounts: number[] }
  * )} FuseCommand
  */
@@ -58,8 +60,8 @@ const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'kvm-fuse-'));
 class Mount {
   /** Where it is mounted. */
   path;
-  /** @type {Partial<Record<FuseRequest, number>>} how many requests of each kind have been taken */
-  requests = {};
+  /** @type {{ kind: FuseRequest, process: number }[]} */
+  #requests = [];
   #fd;
   #isClosed = false;
   /** @type {StreamHandle | undefined} */
@@ -68,7 +70,7 @@ class Mount {
   #mode;
   /** @type {Buffer[]} */
   #unanswered = [];
-  /** @type {{ kind: FuseRequest, count: number, resolve: () => void }[]} */
+  /** @type {(Wanted & { resolve: () => void })[]} */
   #waiting = [];
   /** @type {ReturnType<typeof numbered>} */
   #tree;
@@ -147,15 +149,29 @@ class Mount {
   }
 
   /**
-   * Waits until so many requests of a kind have been taken.
+   * How many requests of each kind have been taken, from anybody or from one process.
    *
-   * @param {FuseRequest} kind
-   * @param {number} count
+   * @param {number} [process]
    */
-  received(kind, count) {
+  counts(process) {
+    /** @type {Partial<Record<FuseRequest, number>>} */
+    const counts = {};
+    for (const request of this.#requests) {
+      if ((process ?? request.process) === request.process)
+        counts[request.kind] = (counts[request.kind] ?? 0) + 1;
+    }
+    return counts;
+  }
+
+  /**
+   * Waits until a request of a kind has been taken.
+   *
+   * @param {Wanted} wanted
+   */
+  received(wanted) {
     return /** @type {Promise<void>} */ (
       new Promise((resolve) => {
-        this.#waiting.push({ kind, count, resolve });
+        this.#waiting.push({ ...wanted, resolve });
         this.#settle();
       })
     );
@@ -172,16 +188,14 @@ class Mount {
 
   /** @param {Buffer} request */
   #receive(request) {
-    const kind = kindOf(request);
-    this.requests[kind] = (this.requests[kind] ?? 0) + 1;
+    this.#requests.push({ kind: kindOf(request), process: processOf(threadOf(request)) });
     if (this.#mode === 'serve') this.#answer(request);
     else this.#unanswered.push(request);
     this.#settle();
   }
 
   #settle() {
-    const isDone = (/** @type {{ kind: FuseRequest, count: number }} */ wait) =>
-      (this.requests[wait.kind] ?? 0) >= wait.count;
+    const isDone = (/** @type {Wanted} */ { kind, process }) => this.counts(process)[kind] !== undefined;
     for (const wait of this.#waiting.filter(isDone)) wait.resolve();
     this.#waiting = this.#waiting.filter((wait) => !isDone(wait));
   }
@@ -208,6 +222,19 @@ class Mount {
       const code = /** @type {NodeJS.ErrnoException} */ (error).code;
       if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
     }
+  }
+}
+
+/**
+ * The process that a thread belongs to; the kernel says which thread asks. 0 when it is gone.
+ *
+ * @param {number} thread
+ */
+function processOf(thread) {
+  try {
+    return Number(/^Tgid:\s*(\d+)$/m.exec(fs.readFileSync(`/proc/${String(thread)}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
   }
 }
 
@@ -271,9 +298,9 @@ async function run(command) {
       mounts.get(command.mount)?.setMode(command.mode);
       return;
     case 'requests':
-      return mounts.get(command.mount)?.requests ?? {};
+      return mounts.get(command.mount)?.counts(command.process);
     case 'received':
-      return mounts.get(command.mount)?.received(command.kind, command.count);
+      return mounts.get(command.mount)?.received(command.wanted);
     case 'unmount':
       unmount(command.mounts);
       return;

@@ -131,32 +131,35 @@ export class FuseMount {
   }
 
   /**
-   * How many requests of each kind the server has taken; those held `unread` are not among them.
+   * How many requests of each kind the server has taken, from anybody or from one process; those held `unread` are not among
+   * them. Other programs may look at any mount of the machine at any time: who expects an exact number names the process.
    *
+   * @param {number} [process]
    * @returns {Promise<Partial<Record<FuseRequest, number>>>}
    */
-  requests() {
-    return this.#conversation.ask({ do: 'requests', mount: this.#id });
+  requests(process) {
+    return this.#conversation.ask({ do: 'requests', mount: this.#id, process });
   }
 
   /**
-   * How many statfs calls have reached the filesystem.
+   * How many statfs calls have reached the filesystem, from anybody or from one process.
    *
+   * @param {number} [process]
    * @returns {Promise<number>}
    */
-  async statfsCalls() {
-    return (await this.requests()).statfs ?? 0;
+  async statfsCalls(process) {
+    return (await this.requests(process)).statfs ?? 0;
   }
 
   /**
-   * Resolves once so many requests of a kind have been taken.
+   * Resolves once a request of a kind has been taken, from anybody or from one process.
    *
    * @param {FuseRequest} kind
-   * @param {number} [count]
+   * @param {number} [process]
    * @returns {Promise<void>}
    */
-  received(kind, count = 1) {
-    return this.#conversation.ask({ do: 'received', mount: this.#id, kind, count });
+  received(kind, process) {
+    return this.#conversation.ask({ do: 'received', mount: this.#id, wanted: { kind, process } });
   }
 
   /**

@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { delimiter, join } from 'node:path';
+import { activeBinding } from '../../src/os/binding.js';
 
 /** What a test needs of the machine it runs on. */
 export interface Needs {
@@ -11,6 +12,8 @@ export interface Needs {
   /** Loop devices. */
   readonly loop?: boolean;
   readonly busybox?: boolean;
+  /** The addon. */
+  readonly native?: boolean;
   /** Filesystems to make and mount, such as `ext4`. */
   readonly mkfs?: readonly string[];
   /** Any other programs. */
@@ -35,8 +38,12 @@ export function needs(wanted: Needs): string | false {
   return reason;
 }
 
-function missing({ root, fuse, loop, busybox, mkfs = [], programs = [] }: Needs): string | undefined {
+function missing(wanted: Needs): string | undefined {
+  const { root, fuse, loop, busybox, native, mkfs = [], programs = [] } = wanted;
   if (process.platform !== 'linux') return 'this is not Linux';
+  if (native === true && activeBinding().binding !== 'native') {
+    return `the native binding cannot be used: ${activeBinding().reason ?? ''}`;
+  }
   const mounts = root === true || fuse === true || loop === true || mkfs.length > 0;
   if (mounts && !mayMount()) return 'mounting needs root with CAP_SYS_ADMIN';
   if (fuse === true && !canOpen('/dev/fuse')) return '/dev/fuse cannot be opened';
