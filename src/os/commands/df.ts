@@ -1,5 +1,3 @@
-import type { FsCounts } from './stat.js';
-
 export function dfArgs(path: string): string[] {
   return ['-P', '-B', '1', '--', path];
 }
@@ -24,16 +22,14 @@ const MOVED = 8n;
 /**
  * The unit (f_frsize) of the block counts, from the filesystem's size in bytes as `df` computed it from that unit.
  *
+ * @param blocks - how many there are; not 0
+ * @param bsize - f_bsize, which often is the unit
  * @param size - modulo 2^64
  * @returns undefined when no unit explains the size
  */
-export function unitOf(
-  { blocks, unit }: Pick<FsCounts, 'blocks' | 'unit'>,
-  size: bigint,
-): bigint | undefined {
-  if (blocks === 0n) return unit;
+export function unitOf(blocks: bigint, bsize: bigint, size: bigint): bigint | undefined {
   const explains = (frsize: bigint): boolean => BigInt.asUintN(64, blocks * frsize) === size;
-  if (explains(unit)) return unit;
+  if (explains(bsize)) return bsize;
   if (size !== 0n && size % blocks === 0n) return size / blocks;
   // The product has wrapped, or the filesystem has another size by now: then it is a power of two, as it is for all that grow.
   return POWERS.find(explains) ?? POWERS.find((frsize) => near(blocks * frsize, size));

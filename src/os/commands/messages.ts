@@ -11,8 +11,11 @@ export interface Message {
   readonly text: string;
 }
 
-/** A message begins with the name of who says it. BusyBox writes names as they are, so that one may go on after a newline. */
-const BEGINS = /^(?:du|find|stat|nice): /;
+/**
+ * A message begins with who says it: GNU's commands give the path by which they were called, BusyBox's their name. BusyBox writes names
+ * of files as they are, so that a message may go on after a newline.
+ */
+const BEGINS = /^(?:\/\S*\/)?(du|find|stat|nice): /;
 
 /** More of one message is not kept: the longest path with all of it escaped, and some words. */
 const LONGEST = 65_536;
@@ -55,17 +58,17 @@ export class MessageReader {
 /**
  * A message of any of the commands:
  *
- *     du: cannot read directory '/v/a b': Permission denied        GNU, quoted as for a shell
- *     find: '/v/it\'s': Permission denied                          GNU, quoted as in C
- *     find: /v/a b: Permission denied                              BusyBox
- *     stat: can't stat '/v/it's': No such file or directory        BusyBox, not escaped
+ *     /usr/bin/du: cannot read directory '/v/a b': Permission denied        GNU, quoted as for a shell
+ *     /usr/bin/find: '/v/it\'s': Permission denied                          GNU, quoted as in C
+ *     find: /v/it's: Permission denied                                      BusyBox
+ *     stat: can't stat '/v/it's': No such file or directory                 BusyBox, not escaped
  */
 export function parseMessage(text: string): Message {
-  const [, program = '', words = '', name] =
-    /^(\w+): (can't [\w ]+? |cannot [\w ]+? |fts_read failed: )?(['"/].*): [^\n]+$/s.exec(text) ?? [];
-  const code = errnoOf(text);
-  if (name === undefined || code === undefined)
-    return { program: text.split(':', 1)[0] ?? '', path: undefined, code, text };
+  const program = BEGINS.exec(text)?.[1] ?? '';
+  const said = text.replace(BEGINS, '');
+  const [, words = '', name] = /^(can't [\w ]+? |cannot [\w ]+? )?(['"/].*): [^\n]+$/s.exec(said) ?? [];
+  const code = errnoOf(said);
+  if (name === undefined || code === undefined) return { program, path: undefined, code, text };
   return { program, path: unquoted(name, program, words), code, text };
 }
 
