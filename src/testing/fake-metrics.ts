@@ -64,7 +64,7 @@ export class FakeMetrics implements MetricsProvider {
    *
    * @param outcome - how; by default with a reading without any quantity
    */
-  release(outcome: Outcome = {}): void {
+  release(outcome: FakeReading | FakeFailure | Error = {}): void {
     for (const end of [...this.#hanging]) end(outcome);
   }
 
