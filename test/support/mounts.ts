@@ -67,6 +67,11 @@ export class TestMounts {
     return this.mount(target, '--bind', source);
   }
 
+  /** Makes one mount read-only; the filesystem stays as it is for its other mounts. */
+  makeReadOnly(mountPoint: string): void {
+    run('mount', '-o', 'remount,bind,ro', mountPoint);
+  }
+
   /** Mounts on a target that exists, with any arguments of mount(8) before it. */
   mount(target: string, ...args: string[]): string {
     run('mount', ...args, target);
