@@ -29,3 +29,15 @@ export type { Binding, Limits } from './os/limits.js';
 // For whoever asks why it is slow or unsupported here: which code measures.
 export { activeBinding } from './os/binding.js';
 export type { ActiveBinding } from './os/binding.js';
+
+// For whoever writes an exporter or a node agent: all volumes of a node, measured in the background.
+export { FsResourceAnalyzer } from './stats/fs-resource-analyzer.js';
+export { VolumeStatCalculator } from './stats/volume-stat-calculator.js';
+export { statsSummary } from './stats/stats-summary.js';
+export type { PodSummary, StatsSummary, StatsSummaryOptions, VolumeSummary } from './stats/stats-summary.js';
+export type { CollectionOptions } from './stats/collection-options.js';
+export type { CollectionDurations } from './stats/collection-durations.js';
+export type { CollectMessage } from './stats/collection.js';
+export type { ConditionChange } from './stats/condition-change.js';
+export type { PersistentVolumeClaimRef, Pod, PodVolume, StatsProvider, VolumeMap } from './stats/pod.js';
+export type { PodVolumeStats, VolumeState, VolumeStats } from './stats/volume-stats.js';

@@ -1,0 +1,180 @@
+import { MetricsError } from '../errors.js';
+import type { MetricsProvider } from '../metrics.js';
+import { providerError } from './checked-reading.js';
+import type { Collection } from './collection.js';
+import { MeasuredVolume, type Attempt } from './measured-volume.js';
+import { Periodic } from './periodic.js';
+import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
+import type { PodVolumeStats } from './volume-stats.js';
+
+/** The volumes of one pod, measured round after round. */
+export class PodRounds {
+  readonly #collection: Collection;
+  readonly #statsProvider: StatsProvider;
+  readonly #podRef: PodVolumeStats['podRef'];
+  readonly #volumes = new Map<string, MeasuredVolume>();
+  readonly #periodic: Periodic;
+  #pod: Pod;
+  /** Resolves with the attempts that a listing led to; with none when the listing is overdue, whose answer may still come. */
+  #listing: { readonly attempts: Promise<readonly Attempt[]>; giveUp(): void } | undefined;
+  #roundsUnderway = 0;
+  #stops = 0;
+  #latest: PodVolumeStats | undefined;
+
+  constructor(collection: Collection, statsProvider: StatsProvider, pod: Pod) {
+    const { uid, namespace, name } = pod.metadata;
+    this.#collection = collection;
+    this.#statsProvider = statsProvider;
+    this.#podRef = { uid, namespace, name };
+    this.#pod = pod;
+    this.#periodic = new Periodic(collection.options.periodMs, 1, () => this.round('quick'));
+    this.update(pod);
+  }
+
+  /** The pod as it is now: its volumes may be others. */
+  update(pod: Pod): void {
+    this.#pod = pod;
+    const specified = volumesOf(pod);
+    for (const [name, volume] of specified) this.#volume(name).describe(pod, volume);
+  }
+
+  /** The newest of what is known; the same object until something changes. */
+  latest(): PodVolumeStats {
+    if (this.#latest === undefined) {
+      const volumes = [...this.#volumes.values()];
+      this.#latest = {
+        podRef: this.#podRef,
+        ephemeralVolumes: volumes.filter((each) => each.isEphemeral).map((each) => each.stats),
+        persistentVolumes: volumes.filter((each) => !each.isEphemeral).map((each) => each.stats),
+      };
+    }
+    return this.#latest;
+  }
+
+  start(delayMs: number): void {
+    this.#periodic.start(delayMs);
+  }
+
+  /** Nothing is stored any more; what is out is aborted and not waited for. */
+  stop(): void {
+    this.#stops += 1;
+    this.#periodic.stop();
+    this.#listing?.giveUp();
+    this.#listing = undefined;
+    for (const volume of this.#volumes.values()) volume.giveUp();
+  }
+
+  /** The pod is gone. */
+  dispose(): void {
+    this.stop();
+    for (const volume of this.#volumes.values()) volume.dispose();
+  }
+
+  /**
+   * Asks who measures the volumes, and makes an attempt at each that is due and has none underway. Resolves when all are over;
+   * `quick` does not wait for walks. Never rejects.
+   */
+  async round(waitFor: 'quick' | 'all'): Promise<void> {
+    const stops = this.#stops;
+    this.#roundsUnderway += 1;
+    this.#listing ??= this.#list();
+    const attempts = await this.#listing.attempts;
+    await Promise.all(
+      attempts.filter(({ isWalk }) => waitFor === 'all' || !isWalk).map(({ isOver }) => isOver),
+    );
+    this.#roundsUnderway -= 1;
+    if (stops === this.#stops) this.#collection.collected(this.latest());
+  }
+
+  #list(): { readonly attempts: Promise<readonly Attempt[]>; giveUp(): void } {
+    const { calls, lane, options } = this.#collection;
+    let led: (to: readonly Attempt[]) => void = () => undefined;
+    const attempts = new Promise<readonly Attempt[]>((resolve) => {
+      led = resolve;
+    });
+    const leave = calls.begin(
+      JSON.stringify([this.#podRef.uid]),
+      {
+        run: () => this.#statsProvider.listVolumesForPod(this.#podRef.uid),
+        lane,
+        doubtful: false,
+        placeMs: options.timeoutMs,
+        limitMs: options.timeoutMs,
+      },
+      {
+        overdue: (since) => {
+          const text = `listVolumesForPod has not answered since ${since.toISOString()}`;
+          this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
+          led([]);
+        },
+        settled: (answer) => {
+          this.#listing = undefined;
+          led(this.#listed(answer));
+        },
+      },
+    );
+    return {
+      attempts,
+      giveUp: () => {
+        leave();
+        led([]);
+      },
+    };
+  }
+
+  #listed(answer: PromiseSettledResult<unknown>): readonly Attempt[] {
+    if (answer.status === 'rejected') {
+      this.#listingFailed(providerError('listVolumesForPod', answer.reason));
+      return [];
+    }
+    if (answer.value === undefined || answer.value === null) return [];
+    if (!isVolumeMap(answer.value)) {
+      const text = 'listVolumesForPod gave no map of providers by volume name';
+      this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
+      return [];
+    }
+    this.#match(answer.value);
+    return [...this.#volumes.values()].flatMap((each) => each.attempt() ?? []);
+  }
+
+  /** The volumes are those of the pod and those of the map: what only one of them has is worth seeing too. */
+  #match(providers: VolumeMap): void {
+    const specified = volumesOf(this.#pod);
+    for (const [name, volume] of this.#volumes) {
+      if (specified.has(name) || providers.has(name)) continue;
+      volume.dispose();
+      this.#volumes.delete(name);
+      this.#latest = undefined;
+    }
+    for (const [name, provider] of providers) this.#volume(name).measuredBy(provider);
+    for (const [name, volume] of this.#volumes) if (!providers.has(name)) volume.unlisted();
+  }
+
+  #listingFailed(error: MetricsError): void {
+    for (const volume of this.#volumes.values()) volume.listingFailed(error);
+  }
+
+  #volume(name: string): MeasuredVolume {
+    let volume = this.#volumes.get(name);
+    if (volume === undefined) {
+      volume = new MeasuredVolume(this.#collection, this.#podRef, name, {
+        changed: () => {
+          this.#latest = undefined;
+        },
+        attempted: () => {
+          if (this.#roundsUnderway === 0) this.#collection.collected(this.latest());
+        },
+      });
+      this.#volumes.set(name, volume);
+      this.#latest = undefined;
+    }
+    return volume;
+  }
+}
+
+function isVolumeMap(value: unknown): value is ReadonlyMap<string, MetricsProvider> {
+  const map = value as Partial<VolumeMap>;
+  return (
+    typeof map === 'object' && typeof map.has === 'function' && typeof map[Symbol.iterator] === 'function'
+  );
+}

@@ -1,0 +1,86 @@
+import type { MetricsProvider } from '../metrics.js';
+
+/** What is needed of a pod: a structural subset of the API's V1Pod, so that the objects of any client fit. */
+export interface Pod {
+  readonly metadata: { readonly uid: string; readonly name: string; readonly namespace: string };
+  readonly spec: { readonly volumes?: readonly PodVolume[] | null | undefined };
+}
+
+/** One entry of a pod's `spec.volumes`: a name, and one key that says what kind of volume it is. */
+export interface PodVolume {
+  readonly name: string;
+  readonly persistentVolumeClaim?: { readonly claimName: string } | null | undefined;
+  readonly ephemeral?: object | null | undefined;
+  readonly emptyDir?: { readonly medium?: string | null | undefined } | null | undefined;
+  readonly configMap?: object | null | undefined;
+  readonly secret?: object | null | undefined;
+  readonly projected?: object | null | undefined;
+  readonly downwardAPI?: object | null | undefined;
+  readonly hostPath?: object | null | undefined;
+  readonly csi?: object | null | undefined;
+  readonly gitRepo?: object | null | undefined;
+}
+
+/** The volumes of a pod that are mounted or mapped: who measures each, by its name in `spec.volumes`. */
+export type VolumeMap = ReadonlyMap<string, MetricsProvider>;
+
+/** Knows the pods of a node and who measures their volumes: what the kubelet's `stats.Provider` gives. */
+export interface StatsProvider {
+  /** The pods of this node, whatever their containers do. */
+  getPods(): readonly Pod[] | Promise<readonly Pod[]>;
+  /** The volumes of one pod; undefined when nothing is known of them now, and then the readings of before stay. */
+  listVolumesForPod(uid: string): VolumeMap | undefined | Promise<VolumeMap | undefined>;
+}
+
+/** A claim, as a volume refers to it. */
+export interface PersistentVolumeClaimRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The key in `spec.volumes` that says what a volume is; `unknown` for one that the pod does not have. */
+export function volumeKind(volume: PodVolume | undefined): string {
+  const source = Object.entries(volume ?? {}).find(
+    ([key, value]) => key !== 'name' && typeof value === 'object' && value !== null,
+  );
+  return source?.[0] ?? 'unknown';
+}
+
+/** The claim behind a volume: the one it names, or the one that a generic ephemeral volume is given, `<pod>-<volume>`. */
+export function claimOf(pod: Pod, volume: PodVolume | undefined): PersistentVolumeClaimRef | undefined {
+  const { name, namespace } = pod.metadata;
+  const claimName: unknown = volume?.persistentVolumeClaim?.claimName;
+  if (typeof claimName === 'string') return { namespace, name: claimName };
+  return volume?.ephemeral ? { namespace, name: `${name}-${volume.name}` } : undefined;
+}
+
+/**
+ * The kubelet's IsLocalEphemeralVolume: what counts against the pod's ephemeral-storage limit. Everything else counts as
+ * persistent there: secrets, projected volumes and emptyDirs in memory too.
+ */
+export function isLocalEphemeral(volume: PodVolume | undefined): boolean {
+  if (volume?.emptyDir) return !volume.emptyDir.medium;
+  return Boolean(volume?.gitRepo ?? volume?.configMap);
+}
+
+/** What makes an object unusable as a pod, in words; undefined when nothing does. */
+export function podProblem(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null)
+    return `a pod that is ${value === null ? 'null' : typeof value}`;
+  const { uid, name, namespace } = ((value as Partial<Pod>).metadata ?? {}) as Partial<Pod['metadata']>;
+  const title = `${String(namespace)}/${String(name)}`;
+  if (typeof uid !== 'string' || uid === '') return `a pod without uid (${title})`;
+  if (typeof name !== 'string' || typeof namespace !== 'string') {
+    return `a pod without name or namespace (${title}, uid ${uid})`;
+  }
+  return undefined;
+}
+
+/** The volumes of the spec by name; entries without a name are none. */
+export function volumesOf(pod: Pod): ReadonlyMap<string, PodVolume> {
+  const volumes: readonly (Partial<PodVolume> | null)[] =
+    (pod.spec as Pod['spec'] | undefined)?.volumes ?? [];
+  return new Map(
+    volumes.flatMap((each) => (typeof each?.name === 'string' ? [[each.name, each as PodVolume]] : [])),
+  );
+}
