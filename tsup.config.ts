@@ -5,6 +5,7 @@ import { defineConfig } from 'tsup';
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    'prometheus/index': 'src/prometheus/index.ts',
     'testing/index': 'src/testing/index.ts',
     'cli/main': 'src/cli/main.ts',
   },
@@ -12,7 +13,13 @@ export default defineConfig({
   target: 'node20',
   platform: 'node',
   splitting: true,
-  dts: { entry: { index: 'src/index.ts', 'testing/index': 'src/testing/index.ts' } },
+  dts: {
+    entry: {
+      index: 'src/index.ts',
+      'prometheus/index': 'src/prometheus/index.ts',
+      'testing/index': 'src/testing/index.ts',
+    },
+  },
   clean: true,
   shims: true,
   sourcemap: true,
