@@ -1,6 +1,5 @@
-import { MetricsError } from '../errors.js';
 import { stuck, type Share } from './limits.js';
-import { systemError } from './system-error.js';
+import { systemError, type SystemError } from './system-error.js';
 
 /** A call that was started: what it will answer, and the way to end what works on it. */
 export interface StartedCall<T> {
@@ -68,7 +67,7 @@ export class SharedCalls {
     if (known.stuckSince !== undefined) return refused(stuck(path, known.stuckSince), known.stuckSince);
     let flight = [...known.flights].find((each) => each.kind === kind);
     if (flight === undefined) {
-      if (this.#stuck >= this.#mostStuck) return refused(this.#tooManyStuck(path));
+      if (this.#stuck >= this.#mostStuck) return refused(tooManyStuck(path));
       flight = newFlight(kind, path, start);
       known.flights.add(flight);
       this.#paths.set(path, known);
@@ -102,7 +101,7 @@ export class SharedCalls {
       this.#queue.delete(flight);
       if (this.#stuck >= this.#mostStuck) {
         this.#forget(flight, known);
-        flight.reject(this.#tooManyStuck(flight.path));
+        flight.reject(tooManyStuck(flight.path));
       } else {
         this.#run(flight, known);
       }
@@ -160,14 +159,12 @@ export class SharedCalls {
     known.flights.delete(flight);
     if (known.flights.size === 0) this.#paths.delete(flight.path);
   }
+}
 
-  #tooManyStuck(path: string): MetricsError {
-    return new MetricsError(
-      'METRICS_FS_INFO_FAILED',
-      `${path} was not asked: ${String(this.#stuck)} other paths are stuck, and there may be no more`,
-      { cause: systemError('EAGAIN', 'fork', path), path },
-    );
-  }
+function tooManyStuck(path: string): SystemError {
+  const error = systemError('EAGAIN', 'fork', path);
+  error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
+  return error;
 }
 
 function newFlight(kind: string, path: string, start: () => StartedCall<unknown>): Flight {
@@ -181,7 +178,7 @@ function newFlight(kind: string, path: string, start: () => StartedCall<unknown>
   return { kind, path, start, answer, resolve, reject, waiting: 0 };
 }
 
-function refused<T>(error: MetricsError, since?: Date): Share<T> {
+function refused<T>(error: Error, since?: Date): Share<T> {
   const answer = Promise.reject<T>(error);
   answer.catch(() => undefined);
   return { answer, leave: () => since };

@@ -1,3 +1,5 @@
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
 import { MetricsError } from '../../errors.js';
 import { systemError } from '../system-error.js';
@@ -44,8 +46,8 @@ export interface Child {
 /** The way to start a command: no shell, no input, nothing of this process's environment but PATH. */
 export async function starter(): Promise<(command: Command, output: Output) => Child> {
   const { execa } = await import('execa');
-  return (command, output) => {
-    const child = execa(command.file, command.args, {
+  const run = ({ file, args }: Command) =>
+    execa(file, args, {
       // Not the current directory, which may be gone, and which a child would keep busy.
       cwd: '/',
       env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
@@ -55,7 +57,13 @@ export async function starter(): Promise<(command: Command, output: Output) => C
       reject: false,
       forceKillAfterDelay: false,
     });
+
+  return (command, output) => {
+    const started = withoutPipes(() => run(command));
+    if ('failure' in started) return failedChild(started.failure.then((code) => cannotStart(command, code)));
+    const child = started.result;
     const { pid, stdout, stderr } = child;
+    if (pid === undefined) return failedChild(child.then(({ code }) => cannotStart(command, code)));
     stdout.setEncoding('latin1').on('data', (chunk: string) => {
       output.stdout(chunk);
     });
@@ -70,24 +78,26 @@ export async function starter(): Promise<(command: Command, output: Output) => C
     if (!command.keepsAlive) letGo();
     return {
       pid,
-      ended: child.then(({ exitCode, signal, code }) => {
-        if (pid === undefined) throw cannotStart(command, code);
-        return { exitCode, signal };
-      }),
+      ended: child.then(({ exitCode, signal }) => ({ exitCode, signal })),
       gone: new Promise((resolve) => {
-        if (pid === undefined) resolve();
         child.once('exit', () => {
           resolve();
         });
       }),
       kill: () => {
         child.kill('SIGKILL');
+        letGo();
         stdout.destroy();
         stderr.destroy();
-        letGo();
       },
     };
   };
+}
+
+/** A command that could not be started. */
+function failedChild(error: Promise<Error>): Child {
+  const ended = error.then((reason) => Promise.reject<Ended>(reason));
+  return { pid: undefined, ended, gone: Promise.resolve(), kill: () => undefined };
 }
 
 function cannotStart({ file, path }: Command, code = 'EIO'): Error {
@@ -95,6 +105,32 @@ function cannotStart({ file, path }: Command, code = 'EIO'): Error {
     return new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} cannot be run: ${code}`, { path });
   }
   return systemError(code, `spawn ${file}`, path);
+}
+
+/**
+ * Calls execa where Node may make no pipes: with no descriptor left it gives a child without any (nodejs/node#14166). execa 9 trips over
+ * that before it listens for the child's 'error', which then would end this process. So the error is waited for here.
+ *
+ * @returns what execa returned, or the errno's name that the child has failed with
+ */
+function withoutPipes<T>(call: () => T): { result: T } | { failure: Promise<string | undefined> } {
+  let failure: Promise<string | undefined> = Promise.resolve(undefined);
+  const onChild = (message: unknown): void => {
+    const { process: child } = message as { process: ChildProcess };
+    failure = new Promise((resolve) => {
+      child.once('error', (error: NodeJS.ErrnoException) => {
+        resolve(error.code);
+      });
+    });
+  };
+  subscribe('child_process', onChild);
+  try {
+    return { result: call() };
+  } catch {
+    return { failure };
+  } finally {
+    unsubscribe('child_process', onChild);
+  }
 }
 
 /** The pipes of a child are sockets, though not by their type. */

@@ -43,7 +43,11 @@ export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds)
     const plain = path.replace(/(?<=.)\/$/, '');
     const below = mountedBelow(realPath, await visibleMounts());
     const leftOut = below.map((point) => patternFor(`${plain === '/' ? '' : toBytes(plain)}${point}`));
-    const [du, find] = await Promise.all([needs.tools.dialect('du'), needs.tools.dialect('find')]);
+    // Within limits as well: who waits for a child keeps this process alive, the child does not.
+    const [du, find] = await within(() => ({
+      answer: Promise.all([needs.tools.dialect('du'), needs.tools.dialect('find')]),
+      leave: () => undefined,
+    }));
     const tree = new Tree(path, plain, root, leftOut, walk, needs);
     return du === 'gnu' && find === 'gnu' ? await tree.byDuAndFind() : await tree.byStat();
   });

@@ -1,0 +1,147 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Children } from '../../../src/os/commands/children.js';
+import { starter, type Command } from '../../../src/os/commands/run.js';
+import { needs } from '../../support/needs.js';
+
+const SH = '/bin/sh';
+
+describe.skipIf(needs({}))('a command that is asked', () => {
+  test('says what it says, byte by byte, and how it ended', async () => {
+    const said = await new Children().ask(
+      SH,
+      ['-c', "printf 'caf\\303\\251\\377'; echo oh >&2; exit 3"],
+      '/v',
+    );
+    expect(said).toEqual({ exitCode: 3, stdout: 'caf\xc3\xa9\xff', stderr: 'oh\n' });
+  });
+
+  test('gets PATH and LC_ALL, no input, and the root as its directory', async () => {
+    process.env['BLOCK_SIZE'] = '1M';
+    try {
+      const { stdout } = await new Children().ask(SH, ['-c', 'env; pwd; cat'], '/v');
+      expect(stdout).toContain('LC_ALL=C\n');
+      expect(stdout).toContain(`PATH=${process.env['PATH'] ?? ''}\n`);
+      expect(stdout).not.toContain('BLOCK_SIZE');
+      expect(stdout.endsWith('/\n')).toBe(true);
+    } finally {
+      delete process.env['BLOCK_SIZE'];
+    }
+  });
+
+  test('is killed when it says too much', async () => {
+    const children = new Children();
+    await expect(children.ask(SH, ['-c', 'while :; do echo more; done'], '/v')).rejects.toMatchObject({
+      code: 'METRICS_FS_INFO_FAILED',
+      path: '/v',
+    });
+    await children.end();
+  });
+
+  test('and is not there', async () => {
+    await expect(new Children().ask('/nowhere/stat', [], '/v')).rejects.toMatchObject({
+      code: 'METRICS_NOT_SUPPORTED',
+      message: 'the command /nowhere/stat cannot be run: ENOENT',
+    });
+  });
+
+  test('and may not be run', async () => {
+    await expect(new Children().ask('/etc/passwd', [], '/v')).rejects.toMatchObject({
+      code: 'METRICS_NOT_SUPPORTED',
+      message: 'the command /etc/passwd cannot be run: EACCES',
+    });
+  });
+
+  test('with more arguments than the kernel takes', async () => {
+    await expect(new Children().ask(SH, ['x'.repeat(200_000)], '/v')).rejects.toMatchObject({
+      code: 'E2BIG',
+      syscall: `spawn ${SH}`,
+      path: '/v',
+    });
+  });
+
+  test.skipIf(needs({ programs: ['prlimit'] }))('without a descriptor left for its pipes', async () => {
+    const prlimit = `prlimit --pid ${String(process.pid)} --nofile`;
+    const soft = execFileSync('sh', ['-c', `${prlimit} -o SOFT --noheadings`], { encoding: 'utf8' }).trim();
+    await starter();
+    const restore = spawn('sh', ['-c', `read _; ${prlimit}=${soft}:`], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    await once(restore, 'spawn');
+    // All numbers below it are in use.
+    execFileSync('sh', ['-c', `${prlimit}=3:`]);
+    try {
+      await expect(new Children().ask(SH, ['-c', 'echo'], '/v')).rejects.toMatchObject({
+        code: 'EMFILE',
+        syscall: `spawn ${SH}`,
+        path: '/v',
+      });
+    } finally {
+      restore.stdin.end('\n');
+      await once(restore, 'exit');
+    }
+    await expect(new Children().ask(SH, ['-c', 'echo'], '/v')).resolves.toMatchObject({ stdout: '\n' });
+  });
+});
+
+describe.skipIf(needs({}))('ending', () => {
+  test('kills what runs, and resolves when it is gone', async () => {
+    const children = new Children();
+    void children.ask('/bin/sleep', ['1000'], '/v');
+    const pid = await appears(() => sleepers().at(-1));
+    await children.end();
+    expect(sleepers()).not.toContain(pid);
+  });
+
+  test('lets nothing more start', async () => {
+    const children = new Children();
+    await children.end();
+    await expect(children.ask(SH, ['-c', 'echo'], '/v')).rejects.toThrow('the call is over');
+  });
+});
+
+describe.skipIf(needs({}))('keeping the process alive', () => {
+  const SLEEP: Command = { file: '/bin/sleep', args: ['1000'], path: '/v', keepsAlive: true };
+  const SILENT = { stdout: () => undefined, stderr: () => undefined };
+  const alive = (): number => {
+    return process.getActiveResourcesInfo().filter((name) => /Process|Pipe/.test(name)).length;
+  };
+
+  test.each([
+    [true, 3],
+    [false, 0],
+  ])('%s: %i handles, and none once it is killed', async (keepsAlive, handles) => {
+    const start = await starter();
+    const before = alive();
+    const child = start({ ...SLEEP, keepsAlive }, SILENT);
+    expect(alive() - before).toBe(handles);
+    child.kill();
+    expect(alive() - before).toBeLessThanOrEqual(0);
+    await child.gone;
+  });
+});
+
+/** Pids of this process's children that sleep for 1000 seconds. */
+function sleepers(): string[] {
+  return readFileSync(`/proc/self/task/${String(process.pid)}/children`, 'utf8')
+    .split(' ')
+    .filter((pid) => pid !== '' && commandOf(pid) === '/bin/sleep\x001000\0');
+}
+
+function commandOf(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+async function appears<T>(look: () => T | undefined): Promise<T> {
+  for (;;) {
+    const found = look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
