@@ -120,6 +120,16 @@ describe('du', () => {
     ]);
   });
 
+  test('prints the same through the commands', async () => {
+    const [native, command] = [
+      await runJson('du', directory),
+      await runJson('du', '--binding', 'command', directory),
+    ];
+    expect(command.code).toBe(0);
+    expect(command.volumes[0]?.metrics?.['inodesUsed']).toBe(4);
+    expect(command.volumes[0]?.metrics?.['used']).toBe(native.volumes[0]?.metrics?.['used']);
+  });
+
   test('takes a relative path from the current directory', async () => {
     const { code, stdout, stderr } = await ended(start(['du', '--threads', '2', '.'], directory));
     expect(code).toBe(0);
