@@ -76,6 +76,12 @@ const TRANSIENT_ERRNOS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
+ * gRPC's CANCELLED (by the other side: an aborted call rejects with its reason), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED
+ * and UNAVAILABLE: those that the kubelet does not take for a driver's last word, kubernetes pkg/volume/csi/csi_client.go.
+ */
+const TRANSIENT_STATUSES: ReadonlySet<unknown> = new Set([1, 4, 8, 10, 14]);
+
+/**
  * Whether `error` has one of this package's codes. It looks at `code` alone: a copy of this package in the other module
  * format, or in another realm, makes errors that `instanceof` does not know.
  */
@@ -92,12 +98,15 @@ export function isNotSupported(error: unknown): boolean {
 }
 
 /**
- * Whether the same call may well succeed later without anybody acting: `METRICS_TIMED_OUT`, or an errno such as EAGAIN or
- * EMFILE, on the error itself or anywhere along its `cause`.
+ * Whether the same call may well succeed later without anybody acting: `METRICS_TIMED_OUT`, an errno such as EAGAIN or
+ * EMFILE, or a gRPC status such as UNAVAILABLE, on the error itself or anywhere along its `cause`.
  */
 export function isTransient(error: unknown): boolean {
   return causes(error).some(
-    (each) => each['code'] === 'METRICS_TIMED_OUT' || TRANSIENT_ERRNOS.has(each['code']),
+    ({ code, cause }) =>
+      code === 'METRICS_TIMED_OUT' ||
+      TRANSIENT_ERRNOS.has(code) ||
+      (code === 'METRICS_CSI_FAILED' && isObject(cause) && TRANSIENT_STATUSES.has(cause['code'])),
   );
 }
 

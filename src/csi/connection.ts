@@ -1,0 +1,187 @@
+import {
+  Client,
+  connectivityState,
+  credentials,
+  Metadata,
+  status,
+  type MethodDefinition,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { setImmediate } from 'node:timers/promises';
+import { NodeService, type NodeServiceCapability_RPC_Type } from './gen/csi/v1/csi.js';
+import { serviceError } from './grpc-status.js';
+import { SharedCall } from './shared-call.js';
+
+/** Limits of one call. */
+export interface CallLimits {
+  /** Milliseconds since the epoch. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A call that has ended. */
+export interface CsiCall {
+  /** The method's full name, such as `/csi.v1.Node/NodeGetVolumeStats`. */
+  readonly method: string;
+  /** The gRPC status; 0 is OK. */
+  readonly code: status;
+  readonly durationMs: number;
+}
+
+/** What a driver's node service says it can do. */
+export type NodeCapabilities = ReadonlySet<NodeServiceCapability_RPC_Type>;
+
+const CHANNEL_OPTIONS = {
+  // Two clients of one socket would share a subchannel, and with it each other's reconnect delays.
+  'grpc.use_local_subchannel_pool': 1,
+  // It keeps data of each call and channel, for nobody.
+  'grpc.enable_channelz': 0,
+  // The one retry that is right here, on a new connection, is made by the client.
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+};
+
+/** Statuses that a connection's end shows as, whatever the driver meant: a write to it fails as INTERNAL, its reset as CANCELLED. */
+const OF_A_LOST_CONNECTION: ReadonlySet<status> = new Set([
+  status.CANCELLED,
+  status.UNKNOWN,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+]);
+
+/**
+ * One connection to a driver and what was learnt over it. When it is lost it stays lost: a channel of grpc-js would connect again, but
+ * only when its delay of up to two minutes allows, and fail every call until then.
+ */
+export class Connection {
+  readonly #path: string;
+  readonly #client: Client;
+  readonly #onCall: (call: CsiCall) => void;
+  readonly #inFlight = new Set<(error: Error) => void>();
+  #capabilities: NodeCapabilities | SharedCall<NodeCapabilities> | undefined;
+  #established = false;
+  #retired = false;
+
+  constructor(path: string, onCall: (call: CsiCall) => void) {
+    this.#path = path;
+    this.#client = new Client(`unix:${path}`, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#onCall = onCall;
+  }
+
+  /** Whether a call may still be made over it: it is connected, or has not been tried to the end. */
+  get isUsable(): boolean {
+    if (this.#retired) return false;
+    const state = this.#client.getChannel().getConnectivityState(false);
+    if (state === connectivityState.READY) this.#established = true;
+    else if (this.#established || state === connectivityState.TRANSIENT_FAILURE) return false;
+    return true;
+  }
+
+  /** Takes no more calls; the ones in flight go on, and the last of them closes the channel. */
+  retire(): void {
+    this.#retired = true;
+    if (this.#inFlight.size === 0) this.#client.close();
+  }
+
+  /** Ends the calls in flight with an error, and itself. */
+  end(error: Error): void {
+    for (const reject of [...this.#inFlight]) reject(error);
+    this.retire();
+  }
+
+  /** Whether a call failed because the connection is gone, and not because the driver said so. */
+  async isLostBy(error: unknown): Promise<boolean> {
+    const { code } = error as Partial<ServiceError>;
+    if (code === undefined || !OF_A_LOST_CONNECTION.has(code)) return false;
+    // The streams of a connection close before it does.
+    await setImmediate();
+    return !this.isUsable;
+  }
+
+  /** What the driver says it can do: asked once, and again when asking failed. */
+  async capabilities({ deadlineMs, signal }: CallLimits): Promise<NodeCapabilities> {
+    if (this.#capabilities instanceof Set) return this.#capabilities as NodeCapabilities;
+    let shared = this.#capabilities as SharedCall<NodeCapabilities> | undefined;
+    if (shared === undefined || shared.isAbandoned) shared = this.#capabilities = this.#askCapabilities();
+    const late = (): Error => serviceError(status.DEADLINE_EXCEEDED, 'Deadline exceeded');
+    return await shared.join(deadlineMs, late, signal);
+  }
+
+  #askCapabilities(): SharedCall<NodeCapabilities> {
+    const shared = new SharedCall(async (signal) => {
+      try {
+        const { capabilities } = await this.call(
+          NodeService.nodeGetCapabilities,
+          {},
+          { deadlineMs: Infinity, signal },
+        );
+        const types: NodeCapabilities = new Set(capabilities.flatMap(({ rpc }) => (rpc ? [rpc.type] : [])));
+        this.#capabilities = types;
+        return types;
+      } catch (error) {
+        if (this.#capabilities === shared) this.#capabilities = undefined;
+        throw error;
+      }
+    });
+    return shared;
+  }
+
+  /**
+   * One call.
+   *
+   * @returns the driver's answer
+   * @throws ServiceError, or `signal.reason`
+   */
+  call<Request, Response>(
+    method: MethodDefinition<Request, Response>,
+    request: Request,
+    { deadlineMs, signal }: CallLimits,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      if (this.#retired) {
+        reject(serviceError(status.UNAVAILABLE, `The connection to ${this.#path} is lost`));
+        return;
+      }
+      const startMs = performance.now();
+      const settle = (code: status): void => {
+        this.#inFlight.delete(giveUp);
+        signal?.removeEventListener('abort', onAbort);
+        if (this.#retired && this.#inFlight.size === 0) this.#client.close();
+        this.#onCall({ method: method.path, code, durationMs: performance.now() - startMs });
+      };
+      const giveUp = (error: unknown): void => {
+        if (!this.#inFlight.has(giveUp)) return;
+        call.cancel();
+        settle(status.CANCELLED);
+        reject(error);
+      };
+      const onAbort = (): void => {
+        giveUp(signal?.reason);
+      };
+      this.#inFlight.add(giveUp);
+      signal?.addEventListener('abort', onAbort);
+      const call = this.#client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        new Metadata(),
+        deadlineMs === Infinity ? {} : { deadline: deadlineMs },
+        (error, response) => {
+          if (!this.#inFlight.has(giveUp)) return;
+          settle(error?.code ?? status.OK);
+          if (error !== null) {
+            reject(error);
+            return;
+          }
+          this.#established = true;
+          resolve(response as Response);
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,93 @@
+import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { isMetricsError, MetricsError, type MetricsErrorCode } from '../errors.js';
+
+/** A gRPC status that is no success. */
+export interface FailureStatus {
+  readonly code: status;
+  /** For people; never a stack, and nothing of an error that was not made to be shown. */
+  readonly details: string;
+}
+
+/** What a failed call was. */
+export interface FailedCall {
+  /** The method's name, such as `NodeGetVolumeStats`. */
+  readonly rpc: string;
+  /** The driver's name, or its socket. */
+  readonly driver: string;
+  /** The volume's path, where the call had one. */
+  readonly path?: string | undefined;
+}
+
+/** A status as an error, in the shape that those of grpc-js have. */
+export function serviceError(code: status, details: string): ServiceError {
+  const error = new Error(`${String(code)} ${status[code]}: ${details}`);
+  return Object.assign(error, { code, details, metadata: new Metadata() });
+}
+
+/** Whether an error carries a gRPC status, as those of grpc-js do. */
+export function isServiceError(error: unknown): error is ServiceError {
+  if (!(error instanceof Error) || !('code' in error) || !('details' in error)) return false;
+  return isFailureCode(error.code) && typeof error.details === 'string';
+}
+
+/**
+ * What a caller sees of a failed call: DEADLINE_EXCEEDED is METRICS_TIMED_OUT, NOT_FOUND is METRICS_NOT_FOUND, and the rest
+ * METRICS_CSI_FAILED, UNIMPLEMENTED among it: a driver that advertises a call and does not have it is broken. Other errors pass through.
+ *
+ * @param error - what the call failed with
+ * @param call - which call it was
+ * @returns the error, with the gRPC error as `cause`
+ */
+export function statusToMetricsError(error: unknown, { rpc, driver, path }: FailedCall): unknown {
+  if (!isServiceError(error)) return error;
+  const name = `${String(error.code)} ${status[error.code]}`;
+  return new MetricsError(codeOf(error.code), `${rpc} of ${driver} failed with ${name}: ${error.details}`, {
+    cause: error,
+    path,
+  });
+}
+
+function codeOf(code: status): MetricsErrorCode {
+  if (code === status.DEADLINE_EXCEEDED) return 'METRICS_TIMED_OUT';
+  return code === status.NOT_FOUND ? 'METRICS_NOT_FOUND' : 'METRICS_CSI_FAILED';
+}
+
+const STATUS_OF: Readonly<Record<MetricsErrorCode, status>> = {
+  METRICS_NOT_SUPPORTED: status.UNIMPLEMENTED,
+  METRICS_NO_PATH_DEFINED: status.INVALID_ARGUMENT,
+  METRICS_NOT_FOUND: status.NOT_FOUND,
+  METRICS_NOT_MOUNTED: status.NOT_FOUND,
+  METRICS_FS_INFO_FAILED: status.INTERNAL,
+  METRICS_USAGE_FAILED: status.INTERNAL,
+  METRICS_CSI_FAILED: status.INTERNAL,
+  METRICS_TIMED_OUT: status.DEADLINE_EXCEEDED,
+  METRICS_PROVIDER_FAILED: status.INTERNAL,
+};
+
+/**
+ * The status for an error: that of a MetricsError by its code, or of the gRPC error it stands for; an object with a `code` of gRPC
+ * and `details` is taken at its word. Of anything else only that it happened is told: its text was not written for a client.
+ *
+ * @param error - what went wrong
+ * @returns a status that can be sent
+ */
+export function errorToStatus(error: unknown): FailureStatus {
+  if (isMetricsError(error)) {
+    const cause: unknown = error.cause;
+    const code =
+      error.code === 'METRICS_CSI_FAILED' && isFailureStatus(cause) ? cause.code : STATUS_OF[error.code];
+    return { code, details: error.message };
+  }
+  if (isFailureStatus(error)) return { code: error.code, details: error.details };
+  return { code: status.INTERNAL, details: 'the driver failed to measure the volume' };
+}
+
+function isFailureStatus(value: unknown): value is FailureStatus {
+  if (typeof value !== 'object' || value === null || !('code' in value) || !('details' in value))
+    return false;
+  return isFailureCode(value.code) && typeof value.details === 'string';
+}
+
+function isFailureCode(code: unknown): code is status {
+  return typeof code === 'number' && code > 0 && typeof status[code] === 'string';
+}

@@ -1,0 +1,117 @@
+import { MetricsError } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
+import type { CsiNodeClient, CsiVolume, CsiVolumeAnswer } from './csi-node-client.js';
+import { NodeServiceCapability_RPC_Type as Capability } from './gen/csi/v1/csi.js';
+import { healthToCondition } from './volume-health.js';
+import { isKnownUnit, usageToMetrics } from './volume-usage.js';
+
+/** Options of {@link MetricsCsi}. */
+export interface MetricsCsiOptions extends CsiVolume {
+  /** Talks to the volume's driver; shared by all volumes of that driver, and closed by whoever made it. */
+  readonly client: Pick<CsiNodeClient, 'readVolume'>;
+  /**
+   * The driver's name, for `name` and `source`.
+   *
+   * @defaultValue `'csi'`
+   */
+  readonly driverName?: string | undefined;
+}
+
+/**
+ * Measures a volume by asking its CSI driver: whatever the driver says, and its verdict on the volume's health where it
+ * advertises one.
+ */
+export class MetricsCsi implements MetricsProvider {
+  /** The driver's name. */
+  readonly name: string;
+  readonly #client: Pick<CsiNodeClient, 'readVolume'>;
+  readonly #volume: CsiVolume;
+
+  /**
+   * @param options - the client and the volume
+   * @throws TypeError for an option of another type
+   */
+  constructor({ client, driverName = 'csi', volumeId, volumePath, stagingTargetPath }: MetricsCsiOptions) {
+    if (typeof (client as Partial<CsiNodeClient> | undefined)?.readVolume !== 'function') {
+      throw new TypeError('Expected client to be a CsiNodeClient');
+    }
+    for (const [name, value] of Object.entries({ volumeId, volumePath, driverName, stagingTargetPath })) {
+      if (typeof value === 'string' || (name === 'stagingTargetPath' && value === undefined)) continue;
+      throw new TypeError(`Expected ${name} to be a string, got ${typeof value}`);
+    }
+    this.name = driverName;
+    this.#client = client;
+    this.#volume = { volumeId, volumePath, stagingTargetPath };
+  }
+
+  /**
+   * Asks the driver, under the client's time limit.
+   *
+   * @returns the reading, with the driver's name as source; `time` is when the call began, as the kubelet has it
+   * @throws MetricsError METRICS_NOT_SUPPORTED when the driver does not advertise GET_VOLUME_STATS, METRICS_NO_PATH_DEFINED for an
+   * empty id or path, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_CSI_FAILED with the gRPC error in `cause`
+   */
+  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
+    signal?.throwIfAborted();
+    const time = new Date();
+    const answer = await this.#client.readVolume(this.#volume, { signal });
+    return { time, source: this.name, ...toReading(answer, this.#volume, this.name) };
+  }
+}
+
+/** The reading that a driver's answer amounts to. */
+function toReading(
+  { capabilities, stats, health, healthError }: CsiVolumeAnswer,
+  { volumeId, volumePath }: CsiVolume,
+  driverName: string,
+): Omit<Metrics, 'time' | 'source'> {
+  if (stats === undefined) {
+    // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
+    throw new MetricsError('METRICS_NOT_SUPPORTED', `metrics are not supported for ${driverName} volumes`);
+  }
+  const warnings: string[] = [];
+  const verdicts = [
+    capabilities.has(Capability.GET_VOLUME_HEALTH) &&
+      conditionOfHealth(health, healthError, volumeId, warnings),
+    capabilities.has(Capability.VOLUME_CONDITION) && conditionOfStats(stats.volumeCondition, warnings),
+  ];
+  const condition = verdicts.find((each) => typeof each === 'object');
+  if (condition === undefined && !stats.usage.some(isKnownUnit)) {
+    const message =
+      stats.usage.length === 0
+        ? // The kubelet's text, kubernetes pkg/volume/csi/csi_client.go.
+          'failed to get usage from response. usage is nil'
+        : `${driverName} has no numbers of this volume yet: its usage is of unknown unit`;
+    throw new MetricsError('METRICS_CSI_FAILED', message, { path: volumePath });
+  }
+  const reading = usageToMetrics(stats.usage);
+  warnings.unshift(...(reading.warnings ?? []));
+  return {
+    ...reading,
+    ...(condition !== undefined && { condition }),
+    ...(warnings.length > 0 && { warnings }),
+  };
+}
+
+function conditionOfHealth(
+  response: CsiVolumeAnswer['health'],
+  error: unknown,
+  volumeId: string,
+  warnings: string[],
+): VolumeCondition | undefined {
+  const health = response?.volumeHealth;
+  if (health?.volumeId === volumeId || health?.volumeId === '') return healthToCondition(health);
+  const why =
+    error instanceof Error ? error.message : health && `the driver answered for '${health.volumeId}'`;
+  warnings.push(`health not known: ${why ?? 'the driver advertises it and says nothing'}`);
+  return undefined;
+}
+
+function conditionOfStats(
+  condition: VolumeCondition | undefined,
+  warnings: string[],
+): VolumeCondition | undefined {
+  if (condition === undefined)
+    warnings.push('condition not known: the driver advertises it and says nothing');
+  return condition;
+}
