@@ -1,0 +1,37 @@
+// `npm run bench` measures and prints; `npm run bench -- stuck` one section; `npm run bench -- --check` ends non-zero when a
+// figure misses its goal by more than its slack, threefold unless a section says otherwise.
+import { availableParallelism, cpus, release } from 'node:os';
+import { activeBinding } from 'kube-volume-metrics';
+import { Report } from './report.mjs';
+
+/** Each is a module of this folder that exports `about`, one line, and `run(report)`. */
+const SECTIONS = ['import', 'fsinfo', 'stuck'];
+
+const args = process.argv.slice(2);
+const isCheck = args.includes('--check');
+const wanted = args.filter((arg) => arg !== '--check');
+const unknown = wanted.filter((arg) => !SECTIONS.includes(arg));
+if (unknown.length > 0) {
+  console.error(
+    `unknown: ${unknown.join(' ')}\nusage: npm run bench -- [--check] [${SECTIONS.join('|')}]...`,
+  );
+  process.exit(2);
+}
+
+const { binding, reason } = activeBinding();
+console.log(`Node ${process.version}, Linux ${release()}, ${availableParallelism()} x ${cpus()[0]?.model}`);
+console.log(`binding: ${binding}${reason === undefined ? '' : ` (${reason})`}`);
+
+const report = new Report();
+for (const name of wanted.length > 0 ? wanted : SECTIONS) {
+  const section = await import(`./${name}.mjs`);
+  console.log(`\n${name}: ${section.about}`);
+  await section.run(report);
+  console.log(report.endSection());
+}
+
+if (isCheck) {
+  for (const failure of report.failures) console.log(`MISSED ${failure}`);
+  console.log(report.failures.length === 0 ? 'every goal is met within its slack' : 'goals are missed');
+  process.exitCode = report.failures.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,24 @@
+/** The middle one; of an even number the lower of the two. */
+export function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+}
+
+/**
+ * Times several candidates in turn, round after round, so that whatever else the machine does meets all of them.
+ *
+ * @param {Record<string, () => unknown>} candidates each does its work once and may return a promise
+ * @param {number} rounds after one that is not counted
+ * @returns {Promise<Record<string, number>>} the median of each in milliseconds
+ */
+export async function interleaved(candidates, rounds) {
+  const times = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, work] of Object.entries(candidates)) {
+      globalThis.gc?.();
+      const start = performance.now();
+      await work();
+      if (round > 0) times[name].push(performance.now() - start);
+    }
+  }
+  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
+}
