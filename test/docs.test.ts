@@ -93,7 +93,7 @@ describe('the code in README.md and docs/', () => {
     expect(places).toContain('docs/writing-a-provider.md');
   });
 
-  test('compiles under strict options', { timeout: 60_000 }, () => {
+  test('compiles under strict options', { timeout: 180_000 }, () => {
     const program = ts.createProgram(
       programs.filter(({ language }) => language === 'ts').map(({ file }) => join(project, file)),
       {
