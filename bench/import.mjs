@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { loadedPackages } from '../test/support/loaded-packages.mjs';
 import { interleaved } from './rounds.mjs';
 
 export const about = 'what the import costs in a fresh process, beyond starting node';
@@ -32,7 +33,7 @@ export async function run(report) {
     goal: 40,
   });
   report.figure({ what: 'node itself', value: times.bare, unit: 'ms' });
-  const packages = loadedPackages();
+  const packages = loadedPackages("(await import('kube-volume-metrics')).activeBinding()");
   const heavy = packages.filter((name) => /^(execa|fs-extra|@grpc\/.*)$/.test(name));
   report.figure({ what: 'heavy packages loaded', value: heavy.length, unit: 'packages', goal: 0 });
   report.figure({
@@ -42,25 +43,10 @@ export async function run(report) {
   });
 }
 
-/** The packages that the import loads; the debugger is told of every script, in both module systems. */
-function loadedPackages() {
-  const urls = node(`
-    import { Session } from 'node:inspector';
-    const session = new Session();
-    session.connect();
-    session.on('Debugger.scriptParsed', ({ params }) => console.log(params.url));
-    session.post('Debugger.enable');
-    await import('kube-volume-metrics');
-    (await import('kube-volume-metrics')).activeBinding();
-  `);
-  return [...new Set([...urls.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)\//g)].map((match) => match[1]))];
-}
-
 function node(script) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: ROOT,
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(stderr);
-  return stdout;
 }
