@@ -12,8 +12,6 @@ import { checkVolumeRequest } from './volume-request.js';
 import { metricsToUsage } from './volume-usage.js';
 import { NORMAL, verdictOn } from './volume-verdict.js';
 
-type Awaitable<T> = T | Promise<T>;
-
 /**
  * What decides how the handler answers, and how long it takes. What a hook throws is answered with INTERNAL and no word of it, unless it is a
  * MetricsError or has a gRPC `code` and `details`.
@@ -23,12 +21,13 @@ export interface VolumeStatsOptions {
    * Whether the driver has such a volume; false is answered with NOT_FOUND. Without it the path alone decides, so that volumes that the driver
    * did not provision itself have numbers too.
    */
-  readonly knownVolume?: ((volume: CsiVolume) => Awaitable<boolean>) | undefined;
+  readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
   /**
    * Who measures a volume; without it, or where it gives undefined, a directory is measured by statfs and a block device by its size. The path
    * is then not looked at before, unless `requireMount` is set.
    */
-  readonly providerFor?: ((volume: CsiVolume) => Awaitable<MetricsProvider | undefined>) | undefined;
+  readonly providerFor?:
+    ((volume: CsiVolume) => MetricsProvider | undefined | Promise<MetricsProvider | undefined>) | undefined;
   /**
    * Whether a directory that nothing is mounted on is answered with NOT_FOUND. Set it in a driver whose volumes are mounts:
    * otherwise a volume that is not mounted (yet, or any more) reads as the host's filesystem.
@@ -50,7 +49,7 @@ export interface VolumeStatsOptions {
         volume: CsiVolume,
         metrics: Metrics,
         options: { signal: AbortSignal },
-      ) => Awaitable<VolumeCondition | undefined>)
+      ) => VolumeCondition | undefined | Promise<VolumeCondition | undefined>)
     | undefined;
   /**
    * Milliseconds for which a reading is given to later callers. 0 shares only what is in flight. Call `forget` in
