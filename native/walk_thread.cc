@@ -9,8 +9,11 @@
 namespace kvm {
 namespace {
 
-// Names waiting in directories above. Beyond it less is read at a time, so that a tree both wide and deep costs memory for
-// its depth only.
+// A directory is read on before its subdirectories are entered, best to its end: then it need not stay open for more than
+// their names. But not beyond this many bytes of names.
+constexpr std::uint32_t kMostWaitingBytes = 8 * 1024;
+// Names waiting in all directories that a thread is in. Beyond it less is read at a time and entered at once, so that a
+// tree both wide and deep costs memory for its depth only.
 constexpr std::uint32_t kMostNameBytes = 512 * 1024;
 // Enough for the longest name of any filesystem (FUSE: 1024 bytes).
 constexpr std::size_t kLittle = 2048;
@@ -44,18 +47,24 @@ void WalkThread::WalkAll() {
   while (!stack_.empty() && !state_.stopped()) {
     if (records_ < records_end_) {
       CountEntries();
+    } else if (ShouldRead(stack_.innermost())) {
+      ReadSome();
     } else if (stack_.innermost().waiting > 0) {
       EnterNext();
-    } else if (!stack_.innermost().read_to_end) {
-      ReadSome();
     } else {
       LeaveDone();
     }
   }
 }
 
+bool WalkThread::ShouldRead(const Frame& frame) const {
+  if (frame.read_to_end) return false;
+  if (frame.waiting == 0) return true;
+  return frame.end - frame.next < kMostWaitingBytes && stack_.name_bytes() < kMostNameBytes;
+}
+
 void WalkThread::ReadSome() {
-  stack_.ForgetNames();
+  if (stack_.innermost().waiting == 0) stack_.ForgetNames();
   const std::size_t size = stack_.name_bytes() > kMostNameBytes ? kLittle : kBufferBytes;
   std::size_t bytes = 0;
   const int error = ReadEntries(stack_.innermost().fd, buffer_, size, &bytes);

@@ -24,6 +24,7 @@ class WalkThread {
  private:
   // walk_thread.cc: the walk itself. Each step does a bounded piece of work in the innermost directory.
   void WalkAll();
+  bool ShouldRead(const Frame& frame) const;
   void ReadSome();
   void CountEntries();
   void CountEntry(const char* name);

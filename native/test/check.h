@@ -61,6 +61,13 @@ bool Equal(const A& a, const B& b, const char* a_text, const char* b_text, const
   return false;
 }
 
+// Where a test cannot run here. With KVM_NO_SKIP=1 that is a failure.
+inline void Skip(const char* file, int line, const char* reason) {
+  const char* no_skip = std::getenv("KVM_NO_SKIP");
+  if (no_skip != nullptr && std::strcmp(no_skip, "1") == 0) return Fail(file, line, reason);
+  std::printf("skipped: %s\n", reason);
+}
+
 inline double Seconds() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -108,6 +115,13 @@ inline int RunAll(int argc, char** argv) {
       std::perror("  errno");                                   \
       std::_Exit(1);                                            \
     }                                                           \
+  } while (false)
+
+#define SKIP_UNLESS(condition, reason)              \
+  do {                                              \
+    if (!(condition)) {                             \
+      return check::Skip(__FILE__, __LINE__, reason); \
+    }                                               \
   } while (false)
 
 int main(int argc, char** argv) { return check::RunAll(argc, argv); }
