@@ -5,8 +5,10 @@ import { defineConfig } from 'tsup';
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    'csi/index': 'src/csi/index.ts',
     'prometheus/index': 'src/prometheus/index.ts',
     'testing/index': 'src/testing/index.ts',
+    'testing/csi/index': 'src/testing/csi/index.ts',
     'cli/main': 'src/cli/main.ts',
   },
   format: ['esm', 'cjs'],
@@ -16,8 +18,10 @@ export default defineConfig({
   dts: {
     entry: {
       index: 'src/index.ts',
+      'csi/index': 'src/csi/index.ts',
       'prometheus/index': 'src/prometheus/index.ts',
       'testing/index': 'src/testing/index.ts',
+      'testing/csi/index': 'src/testing/csi/index.ts',
     },
   },
   clean: true,
