@@ -56,7 +56,9 @@ function build() {
 /** The reason in node-gyp's output, in a few words. */
 function reason(output) {
   if (output.includes('Could not find any Python')) return 'Python 3 was not found';
-  const tool = /not found: (\S+)|(\S+): (?:command )?not found$|(\S+): No such file or directory$/im.exec(output);
+  const tool = /not found: (\S+)|(\S+): (?:command )?not found$|(\S+): No such file or directory$/im.exec(
+    output,
+  );
   if (tool) return `${(tool[1] ?? tool[2] ?? tool[3]).replace(/^.*\//, '')} was not found`;
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED/.test(output)) return 'the Node headers could not be downloaded';
   const error = /^.*\berror:? .*$/im.exec(output);
@@ -69,5 +71,7 @@ if (failure !== undefined) {
   rmSync(BUILD, { recursive: true, force: true });
   mkdirSync(BUILD, { recursive: true });
   writeFileSync(join(BUILD, 'not-built.txt'), failure);
-  console.log(`kube-volume-metrics: the native addon was not built: ${failure}; the commands df, stat, du and find are used`);
+  console.log(
+    `kube-volume-metrics: the native addon was not built: ${failure}; the commands df, stat, du and find are used`,
+  );
 }

@@ -26,4 +26,8 @@ if (status !== 0) {
   process.stderr.write(stdout + stderr);
   throw new Error('the addon could not be prebuilt; packing needs a C++ compiler and Python 3');
 }
-console.log(`prebuilt: ${readdirSync(join(NATIVE, 'prebuilds'), { recursive: true }).filter((name) => name.endsWith('.node')).join(', ')}`);
+console.log(
+  `prebuilt: ${readdirSync(join(NATIVE, 'prebuilds'), { recursive: true })
+    .filter((name) => name.endsWith('.node'))
+    .join(', ')}`,
+);

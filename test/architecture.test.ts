@@ -65,7 +65,10 @@ function importsOf(file: string): Import[] {
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) {
-      add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ? 'type' : 'static');
+      add(
+        node.moduleSpecifier,
+        node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ? 'type' : 'static',
+      );
     } else if (ts.isExportDeclaration(node)) {
       add(node.moduleSpecifier, node.isTypeOnly ? 'type' : 'static');
     } else if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference)) {
@@ -85,8 +88,7 @@ function importsOf(file: string): Import[] {
 
 const imports = files.flatMap(importsOf);
 const isLocal = (each: Import): boolean => each.specifier.startsWith('.');
-const target = (each: Import): string =>
-  resolve(dirname(each.from), each.specifier.replace(/\.js$/, '.ts'));
+const target = (each: Import): string => resolve(dirname(each.from), each.specifier.replace(/\.js$/, '.ts'));
 const show = (each: Import): string => `${relative(ROOT, each.from)} imports ${each.specifier}`;
 
 describe('architecture', () => {

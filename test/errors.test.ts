@@ -16,7 +16,10 @@ describe('MetricsError', () => {
 
   test('has no property for what it does not carry', () => {
     for (const name of ['cause', 'path', 'stuckSince']) expect(notSupported).not.toHaveProperty(name);
-    expect(new MetricsError('METRICS_TIMED_OUT', 'm', { cause: undefined })).toHaveProperty('cause', undefined);
+    expect(new MetricsError('METRICS_TIMED_OUT', 'm', { cause: undefined })).toHaveProperty(
+      'cause',
+      undefined,
+    );
   });
 });
 
@@ -48,7 +51,8 @@ describe('isMetricsError', () => {
     expect(isMetricsError(Object.assign(new Error('x'), { code: 'METRICS_CSI_FAILED' }))).toBe(true);
     expect(isMetricsError(Object.assign(new Error('x'), { code: 'METRICS_UNHEARD_OF' }))).toBe(false);
     expect(isMetricsError(new Error('x', { cause: noPath }))).toBe(false);
-    for (const other of [null, undefined, 'METRICS_TIMED_OUT', 14, {}]) expect(isMetricsError(other)).toBe(false);
+    for (const other of [null, undefined, 'METRICS_TIMED_OUT', 14, {}])
+      expect(isMetricsError(other)).toBe(false);
   });
 });
 

@@ -24,9 +24,7 @@ describe('stringify', () => {
   });
 
   test('indents around bigints', () => {
-    expect(stringify({ a: [1n, { b: 2n }] }, 2)).toBe(
-      JSON.stringify({ a: [1, { b: 2 }] }, undefined, 2),
-    );
+    expect(stringify({ a: [1n, { b: 2n }] }, 2)).toBe(JSON.stringify({ a: [1, { b: 2 }] }, undefined, 2));
   });
 
   test('the same object twice is no cycle; itself within itself is', () => {

@@ -158,7 +158,7 @@ describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
     });
 
     test('a walk that stalls is given up, its path is stuck until it answers, and others still walk', async () => {
-      const mounts = await server.mountMany(3, { entries: { file: { kind: 'file', size: 5n } } });
+      const mounts = await server.mountMany(3, { entries: { file: { blocks: 8 } } });
       for (const mount of mounts) await mount.hold();
       // Three of them hold more than the two places there are.
       const stalled = mounts.map((mount) => diskUsage(mount.path, { binding, stallTimeoutMs: 300 }));

@@ -16,7 +16,10 @@ try {
     // The clone's own prepare has built everything already; prepack makes the prebuilt addon.
     run('npm', ['pack', '--pack-destination', work, '--silent'], ROOT);
   });
-  const tarball = join(work, readdirSync(work).find((name) => name.endsWith('.tgz')));
+  const tarball = join(
+    work,
+    readdirSync(work).find((name) => name.endsWith('.tgz')),
+  );
   const project = join(work, 'project');
   mkdirSync(project);
   writeJson(join(project, 'package.json'), { name: 'consumer', version: '1.0.0', private: true });
@@ -45,7 +48,10 @@ try {
   for (const binding of ['native', 'command']) {
     if (binding === 'command') rmSync(join(installed, 'native'), { recursive: true });
     check(`ESM import of ${entries.join(', ')} (${binding})`, () => {
-      writeFileSync(join(project, 'use.mjs'), useText(specifiers, (name) => `await import('${name}')`, binding));
+      writeFileSync(
+        join(project, 'use.mjs'),
+        useText(specifiers, (name) => `await import('${name}')`, binding),
+      );
       run(process.execPath, ['use.mjs'], project);
     });
     check(`CommonJS require of ${entries.join(', ')} (${binding})`, () => {
@@ -54,7 +60,11 @@ try {
       run(process.execPath, ['use.cjs'], project);
     });
     check(`the command line runs (${binding})`, () => {
-      const output = run(join(project, 'node_modules/.bin', pkg.name), ['statfs', '--json', project], project);
+      const output = run(
+        join(project, 'node_modules/.bin', pkg.name),
+        ['statfs', '--json', project],
+        project,
+      );
       if (JSON.parse(output).volumes[0].state !== 'ok') throw new Error(output);
     });
   }

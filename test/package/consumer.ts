@@ -3,7 +3,9 @@ import { fsInfo, isMetricsError, stringify, CachedMetrics, MetricsDu } from 'kub
 import type { Metrics, MetricsProvider } from 'kube-volume-metrics';
 import { FakeMetrics, metricsProviderTests } from 'kube-volume-metrics/testing';
 
-const provider: MetricsProvider = new CachedMetrics(new MetricsDu('/tmp', { allowPartial: true }), { maxAgeMs: 1000 });
+const provider: MetricsProvider = new CachedMetrics(new MetricsDu('/tmp', { allowPartial: true }), {
+  maxAgeMs: 1000,
+});
 
 const own: MetricsProvider = {
   name: 'own',
