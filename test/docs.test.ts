@@ -153,8 +153,14 @@ describe('the texts', () => {
   });
 
   test('list in the README the providers, all of them', () => {
-    const exported = require('kube-volume-metrics') as Record<string, unknown>;
-    const providers = Object.keys(exported).filter((name) => hasGetMetrics(exported[name]));
+    const { exports } = require('kube-volume-metrics/package.json') as { exports: Record<string, unknown> };
+    const entries = Object.keys(exports).filter(
+      (name) => name !== './package.json' && !name.startsWith('./testing'),
+    );
+    const providers = entries.flatMap((name) => {
+      const exported = require(`kube-volume-metrics${name.slice(1)}`) as Record<string, unknown>;
+      return Object.keys(exported).filter((each) => hasGetMetrics(exported[each]));
+    });
     expect(providers).toContain('MetricsStatFs');
     expect(firstColumn(section('README.md', 'Providers')).sort()).toEqual(providers.sort());
   });
