@@ -24,7 +24,8 @@ function write(
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (hasToJson(value)) return write(value.toJSON(key), key, step, newline, parents);
-  if (value instanceof Number || value instanceof String || value instanceof Boolean) return JSON.stringify(value);
+  if (value instanceof Number || value instanceof String || value instanceof Boolean)
+    return JSON.stringify(value);
   if (parents.has(value)) throw new TypeError('a value that contains itself has no JSON form');
   parents.add(value);
   const inner = newline + step;

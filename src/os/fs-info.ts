@@ -21,6 +21,10 @@ export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo
     return toFsInfo(await withinLimits(() => binding.statFs(target), target, timeoutMs, options.signal));
   } catch (error) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
-    throw toMetricsError(error, 'METRICS_FS_INFO_FAILED', (text) => `failed to get FsInfo due to error ${text}`);
+    throw toMetricsError(
+      error,
+      'METRICS_FS_INFO_FAILED',
+      (text) => `failed to get FsInfo due to error ${text}`,
+    );
   }
 }

@@ -102,7 +102,9 @@ export function withinLimits<T>(
 
 /** The rejection of a caller whose own limit passed before there was an answer. */
 export function timedOut(path: string, timeoutMs: number): MetricsError {
-  return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${String(timeoutMs)} ms`, { path });
+  return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${String(timeoutMs)} ms`, {
+    path,
+  });
 }
 
 /** The rejection of everybody who asks about a path whose system call has been out for too long. */

@@ -46,7 +46,9 @@ export function toFsInfo(raw: StatFs): FsInfo {
     warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
   }
   if (bavail > blocks) {
-    warnings.push(`available taken as 0: ${String(bavail)} available blocks of ${String(blocks)} is a wrapped negative`);
+    warnings.push(
+      `available taken as 0: ${String(bavail)} available blocks of ${String(blocks)} is a wrapped negative`,
+    );
   }
   if (bfree > blocks) {
     warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);

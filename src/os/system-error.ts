@@ -42,7 +42,11 @@ export function isSystemError(error: unknown): error is SystemError {
  * What a caller sees of a failed system call: METRICS_NOT_FOUND where it says that the path is not there, otherwise `code`.
  * Errors that are no system error pass through.
  */
-export function toMetricsError(error: unknown, code: MetricsErrorCode, say: (text: string) => string): unknown {
+export function toMetricsError(
+  error: unknown,
+  code: MetricsErrorCode,
+  say: (text: string) => string,
+): unknown {
   if (!isSystemError(error)) return error;
   const missing = error.code === 'ENOENT' || error.code === 'ENOTDIR';
   return new MetricsError(missing ? 'METRICS_NOT_FOUND' : code, say(error.message), {
