@@ -11,6 +11,7 @@ const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 
 export class Failures {
   readonly #root: string;
   readonly #path: string;
+  readonly #leftOut: ReadonlySet<string>;
   readonly #allowPartial: boolean;
   #errors = 0;
   #first: Incomplete['first'] | undefined;
@@ -18,10 +19,12 @@ export class Failures {
   /**
    * @param root - the root as it was given to the command, one character for each byte
    * @param path - the root as the caller named it
+   * @param leftOut - mount points below the root, one character for each byte
    */
-  constructor(root: string, path: string, allowPartial: boolean) {
+  constructor(root: string, path: string, leftOut: readonly string[], allowPartial: boolean) {
     this.#root = root;
     this.#path = path;
+    this.#leftOut = new Set(leftOut);
     this.#allowPartial = allowPartial;
   }
 
@@ -47,6 +50,8 @@ export class Failures {
         },
       );
     }
+    // find does lstat(2) a mount point before it turns away from it, and what is mounted there may be dead (ENOTCONN).
+    if (this.#leftOut.has(message.path)) return;
     const isRoot = message.path === this.#root;
     if (VANISHED.has(code) && !isRoot) return;
     const path = isRoot ? this.#path : fromBytes(message.path);

@@ -42,7 +42,7 @@ export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds)
     // A slash at the end was the kernel's to judge, and it has; commands put another one behind it, or not.
     const plain = path.replace(/(?<=.)\/$/, '');
     const below = mountedBelow(realPath, await visibleMounts());
-    const leftOut = below.map((point) => patternFor(`${plain === '/' ? '' : toBytes(plain)}${point}`));
+    const leftOut = below.map((point) => `${plain === '/' ? '' : toBytes(plain)}${point}`);
     // Within limits as well: who waits for a child keeps this process alive, the child does not.
     const [du, find] = await within(() => ({
       answer: Promise.all([needs.tools.dialect('du'), needs.tools.dialect('find')]),
@@ -59,6 +59,7 @@ class Tree {
   readonly #root: string;
   readonly #stat: Stat;
   readonly #leftOut: readonly string[];
+  readonly #patterns: readonly string[];
   readonly #walk: Walk;
   readonly #needs: WalkNeeds;
   readonly #progress: Progress;
@@ -66,7 +67,7 @@ class Tree {
   /**
    * @param path - the root as the caller named it
    * @param root - the root as commands get it
-   * @param leftOut - patterns of what is not to be counted
+   * @param leftOut - paths of what is not to be counted, one character for each byte
    */
   constructor(
     path: string,
@@ -80,6 +81,7 @@ class Tree {
     this.#root = root;
     this.#stat = stat;
     this.#leftOut = leftOut;
+    this.#patterns = leftOut.map(patternFor);
     this.#walk = walk;
     this.#needs = needs;
     this.#progress = new Progress(walk.onProgress);
@@ -87,7 +89,7 @@ class Tree {
 
   async byDuAndFind(): Promise<DiskUsage> {
     const sizes = new DuReader(toBytes(this.#root));
-    const unsized = await this.#run('du', duArgs(this.#root, this.#leftOut), (chunk) => {
+    const unsized = await this.#run('du', duArgs(this.#root, this.#patterns), (chunk) => {
       sizes.read(chunk);
       this.#progress.report(() => ({ used: sizes.sofar, inodesUsed: 1n }));
     });
@@ -98,7 +100,7 @@ class Tree {
       });
     }
     const entries = new InodeReader(this.#stat.device);
-    const uncounted = await this.#run('find', findInodesArgs(this.#root, this.#leftOut), (chunk) => {
+    const uncounted = await this.#run('find', findInodesArgs(this.#root, this.#patterns), (chunk) => {
       entries.read(chunk);
       this.#progress.report(() => ({ used, inodesUsed: 1n + entries.inodes }));
     });
@@ -112,7 +114,7 @@ class Tree {
       inodesUsed: 1n + entries.inodes,
     });
     const stat = await this.#needs.tools.file('stat');
-    const incomplete = await this.#run('find', findStatArgs(this.#root, this.#leftOut, stat), (chunk) => {
+    const incomplete = await this.#run('find', findStatArgs(this.#root, this.#patterns, stat), (chunk) => {
       entries.read(chunk);
       this.#progress.report(sofar);
     });
@@ -128,7 +130,7 @@ class Tree {
   ): Promise<Incomplete | undefined> {
     const { tools, walks } = this.#needs;
     const [nice, file] = await Promise.all([tools.file('nice'), tools.file(name)]);
-    const failures = new Failures(toBytes(this.#root), this.#path, this.#walk.allowPartial);
+    const failures = new Failures(toBytes(this.#root), this.#path, this.#leftOut, this.#walk.allowPartial);
     const walker = {
       command: [file, ...args] as const,
       read,

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { MetricsError } from '../../errors.js';
 import type { Walk } from '../disk-usage.js';
-import { cpuTime } from './cpu-time.js';
 import { MessageReader, type Message } from './messages.js';
 import { starter, type Child, type Ended } from './run.js';
+import { signOfLife } from './sign-of-life.js';
 import { StallWatch } from './stall-watch.js';
 
 /** A command that walks a tree. */
@@ -64,7 +64,7 @@ export async function runWalker(
       },
     );
     const stall = new StallWatch(
-      () => cpuTime(child.pid),
+      () => signOfLife(child.pid),
       stallTimeoutMs,
       () => {
         giveUp(stalled(path, stallTimeoutMs));

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Children } from '../../../src/os/commands/children.js';
 import { starter, type Command } from '../../../src/os/commands/run.js';
 import { needs } from '../../support/needs.js';
+import { appears, ownChildren } from './own-children.js';
 
 const SH = '/bin/sh';
 
@@ -90,9 +90,9 @@ describe.skipIf(needs({}))('ending', () => {
   test('kills what runs, and resolves when it is gone', async () => {
     const children = new Children();
     void children.ask('/bin/sleep', ['1000'], '/v');
-    const pid = await appears(() => sleepers().at(-1));
+    const pid = await appears(sleeper);
     await children.end();
-    expect(sleepers()).not.toContain(pid);
+    expect(ownChildren().has(pid)).toBe(false);
   });
 
   test('lets nothing more start', async () => {
@@ -123,25 +123,7 @@ describe.skipIf(needs({}))('keeping the process alive', () => {
   });
 });
 
-/** Pids of this process's children that sleep for 1000 seconds. */
-function sleepers(): string[] {
-  return readFileSync(`/proc/self/task/${String(process.pid)}/children`, 'utf8')
-    .split(' ')
-    .filter((pid) => pid !== '' && commandOf(pid) === '/bin/sleep\x001000\0');
-}
-
-function commandOf(pid: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-async function appears<T>(look: () => T | undefined): Promise<T> {
-  for (;;) {
-    const found = look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+/** A child of this process that sleeps for 1000 seconds. */
+function sleeper(): string | undefined {
+  return [...ownChildren()].find(([, command]) => command === '/bin/sleep 1000 ')?.[0];
 }
