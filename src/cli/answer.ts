@@ -1,6 +1,6 @@
 import { stringify, type ActiveBinding } from '../index.js';
 import { humanBytes, percent, UNKNOWN } from './amounts.js';
-import { escapeControls } from './escape.js';
+import { escapeControls, escapeControlsInJson } from './escape.js';
 import type { Row } from './measure.js';
 import { table, type Column } from './table.js';
 
@@ -9,16 +9,9 @@ const SCHEMA = 'kube-volume-metrics/cli/v1';
 
 /** The answer for programs: numbers are exact, and what is not known is absent. */
 export function jsonAnswer(command: string, binding: ActiveBinding, rows: readonly Row[]): string {
-  return `${stringify(
-    {
-      schema: SCHEMA,
-      command,
-      binding: binding.binding,
-      bindingReason: binding.reason,
-      volumes: rows,
-    },
-    2,
-  )}\n`;
+  const { binding: used, reason: bindingReason } = binding;
+  const answer = { schema: SCHEMA, command, binding: used, bindingReason, volumes: rows };
+  return `${escapeControlsInJson(stringify(answer, 2))}\n`;
 }
 
 /** A column and what each row has in it. */

@@ -13,3 +13,14 @@ export function escapeControls(text: string): string {
     return NAMED[character] ?? (hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`);
   });
 }
+
+/**
+ * JSON that a terminal can only print, and that means the same. JSON itself escapes C0 and halves of pairs; what else is a
+ * control can only stand in its strings.
+ */
+export function escapeControlsInJson(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -97,16 +97,17 @@ describe('statfs', () => {
     expect(stdout).toMatch(/^binding: command$/m);
   });
 
-  test('writes control characters of a path as text, but in JSON as they are', async () => {
-    const odd = 'a\u001b[31mb\n\u202ec';
+  test('writes control characters of a path as text, and JSON gives them back', async () => {
+    const odd = 'a\u001b[31mb\n\u202ec\u009b';
     symlinkSync('/', join(directory, odd));
     const path = join(directory, odd);
     const { stdout } = await run('statfs', path, join(path, 'missing'));
-    expect(stdout).toMatch(/\/a\\x1b\[31mb\\n\\u202ec +statfs +ok/);
+    expect(stdout).toMatch(/\/a\\x1b\[31mb\\n\\u202ec\\x9b +statfs +ok/);
     expect(stdout.split('\n')).toHaveLength(6);
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
-    const { volumes } = await runJson('statfs', path);
-    expect(volumes[0]?.path).toBe(path);
+    const json = await run('statfs', '--json', path);
+    expect(json.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    expect(JSON.parse(json.stdout)).toMatchObject({ volumes: [{ path }] });
   });
 });
 
