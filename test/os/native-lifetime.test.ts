@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { activeBinding } from '../../src/os/binding.js';
+import { needs } from '../support/needs.js';
 
 const run = promisify(execFile);
 const NATIVE = join(import.meta.dirname, '../../native');
@@ -25,7 +25,7 @@ const FLOOD = `
   for (let i = 0; i < 5; i++) channel.walk('/usr/share', 2, true);
 `;
 
-describe.skipIf(activeBinding().binding !== 'native')('the addon', () => {
+describe.skipIf(needs({ native: true }))('the addon', () => {
   test('a process ends by itself with answers still to come', async () => {
     expect(await program(`${FLOOD} console.log('end')`)).toBe('end');
   });

@@ -119,8 +119,10 @@ for (const binding of ['native', 'command'] as const) {
         await mount.release();
       });
 
-      // Only the statx call of the native binding asks the volume itself.
-      test.runIf(native)('finds that the mount went away while it was asked', async () => {
+      // Only the statx call of the native binding asks the volume itself: by commands there is no moment to meet.
+      if (!native) return;
+
+      test('finds that the mount went away while it was asked', async () => {
         const mount = await server.mount();
         await mount.hold('unanswered');
         const call = read(mount.path, true);
@@ -134,7 +136,7 @@ for (const binding of ['native', 'command'] as const) {
         await rejection;
       });
 
-      test.runIf(native)('reads what is mounted instead, when another came in between', async () => {
+      test('reads what is mounted instead, when another came in between', async () => {
         const mount = await server.mount();
         await mount.hold('unanswered');
         const call = read(mount.path, true);
