@@ -55,7 +55,8 @@ const INIT_POLL_MS = 2;
 const PARENT_POLL_MS = 500;
 const LARGEST_REQUEST = 65_536;
 
-const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'kvm-fuse-'));
+// Without symlinks, as the kernel lists mount points.
+const directory = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'kvm-fuse-')));
 
 class Mount {
   /** Where it is mounted. */
@@ -206,7 +207,8 @@ class Mount {
       const request = Buffer.alloc(LARGEST_REQUEST);
       this.#receive(request.subarray(0, fs.readSync(this.#fd, request)));
     } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ENODEV') return;
+      const code = /** @type {NodeJS.ErrnoException} */ (error).code;
+      if (code !== 'EAGAIN' && code !== 'EINTR' && code !== 'ENOENT') return;
     }
     if (this.#mode !== 'unread') this.#handle?.readStart();
   }
