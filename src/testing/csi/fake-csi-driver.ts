@@ -29,6 +29,13 @@ export type FakeCsiMode = 'serve' | 'slow' | 'mute' | 'kill' | 'nonsense';
 export type FakeCsiUsage =
   readonly Partial<VolumeUsage>[] | ((request: NodeGetVolumeStatsRequest) => readonly Partial<VolumeUsage>[]);
 
+type Awaitable<T> = T | Promise<T>;
+
+/** Gives an RPC's answer with the request at hand; a promise that never settles leaves the caller without one. */
+export type FakeCsiAnswerer<Rpc extends FakeCsiRpc> = (
+  request: FakeCsiRequest<Rpc>,
+) => Awaitable<FakeCsiAnswer<Rpc>>;
+
 /** What {@link FakeCsiDriver} says. Each may be changed at any time. */
 export interface FakeCsiScript {
   name: string;
@@ -80,7 +87,7 @@ export class FakeCsiDriver {
   /** Where it listens, as `CSI_ENDPOINT` has it. */
   readonly endpoint: string;
   readonly #socket: FakeCsiSocket;
-  readonly #answers = new Map<FakeCsiRpc, (request: never) => FakeCsiAnswer<FakeCsiRpc>>();
+  readonly #answers = new Map<FakeCsiRpc, (request: never) => Awaitable<FakeCsiAnswer<FakeCsiRpc>>>();
   readonly #requests = new Map<FakeCsiRpc, unknown[]>();
   #mode: FakeCsiMode;
   #cancelled = 0;
@@ -156,7 +163,7 @@ export class FakeCsiDriver {
    */
   answer<Rpc extends FakeCsiRpc>(
     rpc: Rpc,
-    answer: FakeCsiAnswer<Rpc> | ((request: FakeCsiRequest<Rpc>) => FakeCsiAnswer<Rpc>) | undefined,
+    answer: FakeCsiAnswer<Rpc> | FakeCsiAnswerer<Rpc> | undefined,
   ): void {
     if (answer === undefined) this.#answers.delete(rpc);
     else this.#answers.set(rpc, answer instanceof Function ? answer : () => answer);
@@ -188,7 +195,7 @@ export class FakeCsiDriver {
     if (mode !== 'serve' && mode !== 'slow') return undefined;
     if (mode === 'slow') await setTimeout(this.script.delayMs, undefined, { ref: false });
     const answer = this.#answers.get(rpc);
-    return answer === undefined ? this.#scripted(rpc, call.request) : answer(call.request as never);
+    return answer === undefined ? this.#scripted(rpc, call.request) : await answer(call.request as never);
   }
 
   #scripted(rpc: FakeCsiRpc, request: unknown): FakeCsiAnswer<FakeCsiRpc> {

@@ -1,4 +1,10 @@
 // For whoever tests what talks to a CSI driver.
 export { FakeCsiDriver } from './fake-csi-driver.js';
-export type { FakeCsiDriverOptions, FakeCsiMode, FakeCsiScript, FakeCsiUsage } from './fake-csi-driver.js';
+export type {
+  FakeCsiAnswerer,
+  FakeCsiDriverOptions,
+  FakeCsiMode,
+  FakeCsiScript,
+  FakeCsiUsage,
+} from './fake-csi-driver.js';
 export type { FakeCsiAnswer, FakeCsiRequest, FakeCsiResponse, FakeCsiRpc } from './fake-csi-rpcs.js';
