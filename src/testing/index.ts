@@ -10,3 +10,5 @@ export type { MetricsField } from './check-reading.js';
 // For whoever tests what consumes providers.
 export { FakeMetrics } from './fake-metrics.js';
 export type { FakeFailure, FakeMetricsOptions, FakeReading, FakeStep } from './fake-metrics.js';
+export { FakeStatsProvider } from './fake-stats-provider.js';
+export type { FakeListing, FakePod, FakeVolume } from './fake-stats-provider.js';

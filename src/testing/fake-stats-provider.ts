@@ -1,0 +1,126 @@
+import type { MetricsProvider } from '../metrics.js';
+import type { Pod, PodVolume, StatsProvider, VolumeMap } from '../stats/pod.js';
+
+/** A volume of a {@link FakePod}. */
+export interface FakeVolume {
+  /** Who measures it; without one it is in the pod's spec and not in the map, as a volume that is not mounted yet. */
+  readonly provider?: MetricsProvider | undefined;
+  /** What the spec says of it besides its name: `{ persistentVolumeClaim: { claimName: 'data' } }`. */
+  readonly spec?: Omit<PodVolume, 'name'> | undefined;
+}
+
+/** A pod as a test gives it. */
+export interface FakePod {
+  readonly name: string;
+  /** @defaultValue `'default'` */
+  readonly namespace?: string | undefined;
+  /** @defaultValue the pod's name followed by `-uid` */
+  readonly uid?: string | undefined;
+  /** Its volumes by name; a provider alone is that of an emptyDir. */
+  readonly volumes?: Readonly<Record<string, MetricsProvider | FakeVolume>> | undefined;
+}
+
+/** What a method of the provider does instead of answering: reject with this, or hang until it is set to something else. */
+export type FakeListing = { readonly error: unknown } | 'hang';
+
+/**
+ * A stats provider whose pods are those it was given. As the real ones do, it makes new pod objects and maps at every call. It touches
+ * nothing and works on every platform.
+ */
+export class FakeStatsProvider implements StatsProvider {
+  readonly #pods = new Map<string, FakePod>();
+  readonly #waiting = new Set<() => void>();
+  #listing: FakeListing | undefined;
+  #volumeListing = new Map<string, FakeListing>();
+  #calls = 0;
+  #volumeCalls = 0;
+
+  /** @param pods - that are there from the start */
+  constructor(pods: readonly FakePod[] = []) {
+    for (const pod of pods) this.addPod(pod);
+  }
+
+  /** How often `getPods` has been called. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /** How often `listVolumesForPod` has been called. */
+  get volumeCalls(): number {
+    return this.#volumeCalls;
+  }
+
+  /**
+   * Adds a pod, or replaces the one with the same uid.
+   *
+   * @returns its uid
+   */
+  addPod(pod: FakePod): string {
+    const uid = pod.uid ?? `${pod.name}-uid`;
+    this.#pods.set(uid, pod);
+    return uid;
+  }
+
+  /** Removes a pod. */
+  removePod(uid: string): void {
+    this.#pods.delete(uid);
+  }
+
+  /** What `getPods` does from now on; undefined: it answers. Calls that hang go on as well. */
+  listPods(instead: FakeListing | undefined): void {
+    this.#listing = instead;
+    this.#goOn();
+  }
+
+  /** What `listVolumesForPod` does for a pod from now on; undefined: it answers. Calls that hang go on as well. */
+  listVolumes(uid: string, instead: FakeListing | undefined): void {
+    if (instead === undefined) this.#volumeListing.delete(uid);
+    else this.#volumeListing.set(uid, instead);
+    this.#goOn();
+  }
+
+  async getPods(): Promise<readonly Pod[]> {
+    this.#calls += 1;
+    await this.#obey(() => this.#listing);
+    return [...this.#pods].map(([uid, { name, namespace = 'default', volumes = {} }]) => ({
+      metadata: { uid, name, namespace },
+      spec: {
+        volumes: Object.entries(volumes).map(([volume, each]) => ({ name: volume, ...asVolume(each).spec })),
+      },
+    }));
+  }
+
+  async listVolumesForPod(uid: string): Promise<VolumeMap | undefined> {
+    this.#volumeCalls += 1;
+    await this.#obey(() => this.#volumeListing.get(uid));
+    const pod = this.#pods.get(uid);
+    if (pod === undefined) return undefined;
+    return new Map(
+      Object.entries(pod.volumes ?? {}).flatMap(([name, each]) => {
+        const { provider } = asVolume(each);
+        return provider === undefined ? [] : [[name, provider] as const];
+      }),
+    );
+  }
+
+  #goOn(): void {
+    for (const wake of [...this.#waiting]) wake();
+    this.#waiting.clear();
+  }
+
+  /** Returns when there is nothing (more) to do instead. */
+  async #obey(instead: () => FakeListing | undefined): Promise<void> {
+    for (;;) {
+      const order = instead();
+      if (order === undefined) return;
+      if (order !== 'hang') throw order.error;
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+      });
+    }
+  }
+}
+
+function asVolume(volume: MetricsProvider | FakeVolume): FakeVolume {
+  return 'getMetrics' in volume ? { provider: volume, spec: { emptyDir: {} } } : volume;
+}
