@@ -13,11 +13,11 @@ export function checkedReading(provider: string, value: unknown): Metrics {
   });
 }
 
-/** An error of this package as it is; anything else as what a provider fails with that does not keep the contract. */
-export function providerError(provider: string, error: unknown): MetricsError {
+/** An error of this package as it is; any other as that of `who`, which does not keep the contract. */
+export function callError(who: string, error: unknown): MetricsError {
   if (isMetricsError(error)) return error;
   const text = error instanceof Error ? error.message : String(error);
-  return new MetricsError('METRICS_PROVIDER_FAILED', `provider "${provider}" failed: ${text}`, {
+  return new MetricsError('METRICS_PROVIDER_FAILED', `${who} failed: ${text}`, {
     cause: error,
   });
 }

@@ -1,5 +1,5 @@
 import { MetricsError } from '../errors.js';
-import { providerError } from './checked-reading.js';
+import { callError } from './checked-reading.js';
 import { Collection } from './collection.js';
 import type { CollectionDurations } from './collection-durations.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
@@ -141,7 +141,7 @@ export class FsResourceAnalyzer {
         settled: (answer) => {
           this.#listing = undefined;
           if (answer.status === 'rejected') {
-            fail(providerError('getPods', answer.reason));
+            fail(callError('getPods', answer.reason));
           } else if (Array.isArray(answer.value)) {
             this.#collection.isWell('getPods');
             this.#match(answer.value);

@@ -1,6 +1,6 @@
 import { isNotSupported, MetricsError } from '../errors.js';
 import type { Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
-import { callProvider, checkedReading, providerError, providerName } from './checked-reading.js';
+import { callProvider, checkedReading, callError, providerName } from './checked-reading.js';
 import type { Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
 import { claimOf, isLocalEphemeral, volumeKind, type Pod, type PodVolume } from './pod.js';
@@ -173,7 +173,7 @@ export class MeasuredVolume {
     try {
       return isWalk(provider);
     } catch (error) {
-      this.#collection.complain('isWalk', providerError(providerName(provider), error));
+      this.#collection.complain('isWalk', callError('isWalk', error));
       return false;
     }
   }
@@ -199,7 +199,7 @@ export class MeasuredVolume {
       condition = this.#metrics.condition;
       this.#changed();
     } catch (error) {
-      this.#failed(providerError(provider, error));
+      this.#failed(callError(`provider "${provider}"`, error));
     }
     this.#collection.attempted(this.#podRef, this.stats);
     if (condition !== undefined) this.#judged(condition);

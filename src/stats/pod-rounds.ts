@@ -1,6 +1,6 @@
 import { MetricsError } from '../errors.js';
 import type { MetricsProvider } from '../metrics.js';
-import { providerError } from './checked-reading.js';
+import { callError } from './checked-reading.js';
 import type { Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
 import { Periodic } from './periodic.js';
@@ -124,7 +124,7 @@ export class PodRounds {
 
   #listed(answer: PromiseSettledResult<unknown>): readonly Attempt[] {
     if (answer.status === 'rejected') {
-      this.#listingFailed(providerError('listVolumesForPod', answer.reason));
+      this.#listingFailed(callError('listVolumesForPod', answer.reason));
       return [];
     }
     if (answer.value === undefined || answer.value === null) return [];
@@ -146,8 +146,13 @@ export class PodRounds {
       this.#volumes.delete(name);
       this.#latest = undefined;
     }
-    for (const [name, provider] of providers) this.#volume(name).measuredBy(provider);
-    for (const [name, volume] of this.#volumes) if (!providers.has(name)) volume.unlisted();
+    for (const name of providers.keys()) this.#volume(name);
+    for (const [name, volume] of this.#volumes) {
+      const provider = providers.get(name);
+      // The kubelet skips a volume whose mounter is nil: it is not mounted.
+      if (provider === undefined || provider === null) volume.unlisted();
+      else volume.measuredBy(provider);
+    }
   }
 
   #listingFailed(error: MetricsError): void {
@@ -175,6 +180,6 @@ export class PodRounds {
 function isVolumeMap(value: unknown): value is ReadonlyMap<string, MetricsProvider> {
   const map = value as Partial<VolumeMap>;
   return (
-    typeof map === 'object' && typeof map.has === 'function' && typeof map[Symbol.iterator] === 'function'
+    typeof map === 'object' && typeof map.get === 'function' && typeof map[Symbol.iterator] === 'function'
   );
 }

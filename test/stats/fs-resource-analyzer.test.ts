@@ -1,0 +1,470 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { MetricsProvider } from '../../src/metrics.js';
+import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
+import type { Pod } from '../../src/stats/pod.js';
+import type { VolumeStats } from '../../src/stats/volume-stats.js';
+import { FakeMetrics } from '../../src/testing/fake-metrics.js';
+import { FakeStatsProvider, type FakePod } from '../../src/testing/fake-stats-provider.js';
+import { DeafProvider } from './deaf-provider.js';
+
+const START = new Date('2026-01-01T00:00:00Z');
+const MINUTE = 60_000;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: START });
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+function volumesOf(analyzer: FsResourceAnalyzer): VolumeStats[] {
+  return analyzer.podVolumeStats().flatMap((each) => [...each.ephemeralVolumes, ...each.persistentVolumes]);
+}
+
+/** How old the newest reading of a volume is now. */
+function ageMs({ metrics }: VolumeStats): number {
+  return metrics === undefined ? Infinity : Date.now() - metrics.time.getTime();
+}
+
+/** Counts how many calls are out at once. */
+class Gate {
+  out = 0;
+  most = 0;
+  calls = 0;
+
+  provider(delayMs: number, name = 'slow'): MetricsProvider {
+    return {
+      name,
+      getMetrics: async () => {
+        this.calls += 1;
+        this.out += 1;
+        this.most = Math.max(this.most, this.out);
+        const time = new Date();
+        await new Promise((resolve) => setTimeout(resolve, delayMs));
+        this.out -= 1;
+        return { time, source: name };
+      },
+    };
+  }
+}
+
+describe('pods', () => {
+  test('a pod is known once it was listed, no other is (D23, D24)', async () => {
+    const analyzer = new FsResourceAnalyzer(
+      new FakeStatsProvider([
+        { name: 'web', volumes: { data: new FakeMetrics({ script: [{ used: 7n }] }) } },
+      ]),
+    );
+    expect(analyzer.getPodVolumeStats('web-uid')).toBeUndefined();
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(analyzer.getPodVolumeStats('web-uid')).toEqual({
+      podRef: { uid: 'web-uid', namespace: 'default', name: 'web' },
+      ephemeralVolumes: [
+        {
+          name: 'data',
+          kind: 'emptyDir',
+          provider: 'fake',
+          state: 'ok',
+          metrics: { time: START, source: 'fake', used: 7n },
+          attemptedAt: START,
+          durationMs: 0,
+        },
+      ],
+      persistentVolumes: [],
+    });
+    expect(analyzer.getPodVolumeStats('other')).toBeUndefined();
+    await analyzer.stop();
+  });
+
+  test('are added, removed, added again and changed between rounds', async () => {
+    const data = new FakeMetrics();
+    const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { data } }]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    const names = (): string[] => analyzer.podVolumeStats().map(({ podRef }) => podRef.name);
+    expect(names()).toEqual(['a']);
+
+    statsProvider.addPod({ name: 'b', volumes: { data } });
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(names()).toEqual(['a', 'b']);
+
+    statsProvider.removePod('a-uid');
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(names()).toEqual(['b']);
+    const calls = data.calls;
+    statsProvider.removePod('b-uid');
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(analyzer.podVolumeStats()).toEqual([]);
+    expect(data.calls).toBeLessThanOrEqual(calls + 1);
+
+    statsProvider.addPod({ name: 'a', volumes: { data } });
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(volumesOf(analyzer)).toMatchObject([{ name: 'data', state: 'ok' }]);
+
+    statsProvider.addPod({ name: 'a', volumes: { fresh: { provider: data, spec: { secret: {} } } } });
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    expect(volumesOf(analyzer)).toMatchObject([{ name: 'fresh', kind: 'secret', state: 'ok' }]);
+  });
+
+  test('a pod that is removed and comes back makes no second call to a volume that hangs', async () => {
+    const deaf = new DeafProvider();
+    const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { deaf } }]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    for (let round = 0; round < 5; round += 1) {
+      statsProvider.removePod('a-uid');
+      await vi.advanceTimersByTimeAsync(MINUTE);
+      expect(analyzer.podVolumeStats()).toEqual([]);
+      statsProvider.addPod({ name: 'a', volumes: { deaf } });
+      await vi.advanceTimersByTimeAsync(MINUTE);
+      expect(volumesOf(analyzer)).toMatchObject([{ state: 'stuck', error: { stuckSince: START } }]);
+    }
+    expect(deaf.calls).toHaveLength(1);
+    deaf.calls[0]!.resolve({ time: new Date(), source: 'deaf' });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(volumesOf(analyzer)).toMatchObject([{ state: 'ok' }]);
+  });
+
+  test('of one name in two namespaces, and the same volume name in two pods, are apart', async () => {
+    const pods: FakePod[] = ['one', 'two'].map((namespace, index) => ({
+      name: 'web',
+      namespace,
+      uid: namespace,
+      volumes: { data: new FakeMetrics({ script: [{ used: BigInt(index) }] }) },
+    }));
+    const analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods));
+    await analyzer.calculate();
+    expect(volumesOf(analyzer).map(({ metrics }) => metrics?.used)).toEqual([0n, 1n]);
+  });
+});
+
+describe('a stats provider that fails', () => {
+  const web: FakePod = { name: 'web', volumes: { data: new FakeMetrics() } };
+
+  test('to list the pods: those of before go on, it is told once, and again after it was well', async () => {
+    const onError = vi.fn<(error: Error) => void>();
+    const statsProvider = new FakeStatsProvider([web]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider, { onError });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    const down = new Error('api is down');
+    statsProvider.listPods({ error: down });
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(onError.mock.calls).toMatchObject([
+      [{ code: 'METRICS_PROVIDER_FAILED', message: 'getPods failed: api is down', cause: down }],
+    ]);
+    expect(volumesOf(analyzer).map(ageMs)[0]).toBeLessThanOrEqual(MINUTE);
+    statsProvider.listPods(undefined);
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    statsProvider.listPods({ error: down });
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    expect(onError).toHaveBeenCalledTimes(2);
+  });
+
+  test('by hanging: asked once, told once, the pods of before go on, the late answer is used', async () => {
+    const onError = vi.fn<(error: Error) => void>();
+    const statsProvider = new FakeStatsProvider([web]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider, { onError });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(30_000);
+    statsProvider.listPods('hang');
+    statsProvider.addPod({ name: 'new', volumes: { data: new FakeMetrics() } });
+    await vi.advanceTimersByTimeAsync(20 * MINUTE);
+    expect(statsProvider.calls).toBe(2);
+    expect(onError.mock.calls).toMatchObject([
+      [{ code: 'METRICS_TIMED_OUT', message: 'getPods has not answered since 2026-01-01T00:01:00.000Z' }],
+    ]);
+    expect(volumesOf(analyzer).map(ageMs)[0]).toBeLessThanOrEqual(MINUTE);
+    statsProvider.listPods(undefined);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(volumesOf(analyzer)).toHaveLength(2);
+  });
+
+  test.each([undefined, null, {}, 'pods', new Map()])('by giving no array: %s', async (value) => {
+    const analyzer = new FsResourceAnalyzer(
+      { getPods: () => value as never, listVolumesForPod: () => undefined },
+      { onError: () => undefined },
+    );
+    await expect(analyzer.calculate()).rejects.toMatchObject({
+      code: 'METRICS_PROVIDER_FAILED',
+      message: 'getPods gave no array of pods',
+      cause: value,
+    });
+  });
+
+  test('by throwing', async () => {
+    const thrown = new Error('sync');
+    const getPods = (): never => {
+      throw thrown;
+    };
+    const analyzer = new FsResourceAnalyzer(
+      { getPods, listVolumesForPod: () => undefined },
+      { onError: () => undefined },
+    );
+    await expect(analyzer.calculate()).rejects.toMatchObject({
+      code: 'METRICS_PROVIDER_FAILED',
+      cause: thrown,
+    });
+  });
+
+  test('by giving pods that are none, or one twice: the others are measured, and it is told once', async () => {
+    const onError = vi.fn<(error: Error) => void>();
+    const good: Pod = {
+      metadata: { uid: '1', name: 'good', namespace: 'n' },
+      spec: { volumes: [{ name: 'v' }] },
+    };
+    const again: Pod = { metadata: { uid: '1', name: 'again', namespace: 'n' }, spec: {} };
+    const pods = [null, { metadata: { name: 'x', namespace: 'n' }, spec: {} }, good, again, 'pod', 7];
+    await using analyzer = new FsResourceAnalyzer(
+      { getPods: () => pods as never, listVolumesForPod: () => new Map([['v', new FakeMetrics()]]) },
+      { onError },
+    );
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(analyzer.podVolumeStats()).toMatchObject([
+      { podRef: { name: 'good' }, persistentVolumes: [{ name: 'v', state: 'ok' }] },
+    ]);
+    expect(onError.mock.calls.map(([error]) => error.message)).toEqual([
+      'getPods gave a pod that is null, a pod without uid (n/x), two pods with the uid 1 and 2 more; left out',
+    ]);
+  });
+
+  test('without onError it is a warning of the process', async () => {
+    const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const statsProvider = new FakeStatsProvider();
+    statsProvider.listPods({ error: new Error('api is down') });
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(5 * MINUTE);
+    expect(emitWarning.mock.calls).toEqual([['getPods failed: api is down', 'KubeVolumeMetricsWarning']]);
+  });
+
+  test('a calculation rejects when the pods do not come in time', async () => {
+    const statsProvider = new FakeStatsProvider();
+    statsProvider.listPods('hang');
+    const analyzer = new FsResourceAnalyzer(statsProvider, { onError: () => undefined });
+    const calculation = expect(analyzer.calculate()).rejects.toMatchObject({ code: 'METRICS_TIMED_OUT' });
+    await vi.advanceTimersByTimeAsync(10_000);
+    await calculation;
+  });
+});
+
+describe('start and stop', () => {
+  test.each([0, -5])('a period of %d disables it, and a calculation still measures', async (periodMs) => {
+    const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data: new FakeMetrics() } }]);
+    const analyzer = new FsResourceAnalyzer(statsProvider, { periodMs });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(statsProvider.calls).toBe(0);
+    expect(await analyzer.calculate()).toMatchObject([{ ephemeralVolumes: [{ state: 'ok' }] }]);
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(statsProvider.calls).toBe(1);
+  });
+
+  test.each([NaN, Infinity, 2 ** 31])('a period of %d is refused', (periodMs) => {
+    expect(() => new FsResourceAnalyzer(new FakeStatsProvider(), { periodMs })).toThrow(TypeError);
+  });
+
+  test('nothing is stored after a stop, which waits for nothing and may come twice', async () => {
+    const deaf = new DeafProvider();
+    const onCollected = vi.fn();
+    const statsProvider = new FakeStatsProvider([
+      { name: 'web', volumes: { deaf, data: new FakeMetrics({ script: [{ delayMs: 500 }] }) } },
+    ]);
+    const analyzer = new FsResourceAnalyzer(statsProvider, { onCollected });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(100);
+    await Promise.all([analyzer.stop(), analyzer.stop()]);
+    const after = analyzer.podVolumeStats();
+    deaf.calls[0]!.resolve({ time: new Date(), source: 'deaf' });
+    await vi.advanceTimersByTimeAsync(60 * MINUTE);
+    expect(analyzer.podVolumeStats()).toEqual(after);
+    expect(volumesOf(analyzer).map(({ state }) => state)).toEqual(['pending', 'pending']);
+    expect([onCollected.mock.calls.length, vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
+  test('a stop while the pods are listed ends a calculation without measuring', async () => {
+    const data = new FakeMetrics();
+    const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data } }]);
+    const analyzer = new FsResourceAnalyzer(statsProvider);
+    await analyzer.calculate();
+    statsProvider.listPods('hang');
+    const calculation = analyzer.calculate();
+    await vi.advanceTimersByTimeAsync(100);
+    await analyzer.stop();
+    statsProvider.listPods(undefined);
+    await calculation;
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(data.calls).toBe(1);
+  });
+
+  test('it can be started again, and twice is once', async () => {
+    const data = new FakeMetrics();
+    const analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'web', volumes: { data } }]));
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(MINUTE - 1);
+    await analyzer.stop();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(data.calls).toBe(1);
+    analyzer.start();
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(data.calls).toBe(2);
+    expect(volumesOf(analyzer).map(ageMs)).toEqual([0]);
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(data.calls).toBe(3);
+    await analyzer[Symbol.asyncDispose]();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(data.calls).toBe(3);
+  });
+});
+
+describe('many volumes', () => {
+  test(
+    '1,000 pods started at once never have more calls out than the limit, and all are measured',
+    { timeout: 60_000 },
+    async () => {
+      const gate = new Gate();
+      const provider = gate.provider(2_000);
+      const pods = Array.from({ length: 1_000 }, (_, index) => ({
+        name: `p${String(index)}`,
+        volumes: { data: provider },
+      }));
+      await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods), {
+        concurrency: 50,
+        periodMs: 10 * MINUTE,
+      });
+      analyzer.start();
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(gate.most).toBe(50);
+      await vi.advanceTimersByTimeAsync(50_000);
+      expect(volumesOf(analyzer).every(({ state }) => state === 'ok')).toBe(true);
+      expect([gate.most, gate.calls]).toEqual([50, 1_000]);
+    },
+  );
+
+  test('pods that are met at once begin one after the other, within a tenth of the period (kubernetes#103728)', async () => {
+    const begun: number[] = [];
+    const provider: MetricsProvider = {
+      name: 'noting',
+      getMetrics: () => {
+        begun.push(Date.now() - +START);
+        return Promise.resolve({ time: new Date(), source: 'noting' });
+      },
+    };
+    const pods = Array.from({ length: 100 }, (_, index) => ({
+      name: `p${String(index)}`,
+      volumes: { data: provider },
+    }));
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods));
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(begun).toEqual(Array.from({ length: 100 }, (_, index) => index * 10));
+    await using quick = new FsResourceAnalyzer(new FakeStatsProvider(pods), { periodMs: 1_000 });
+    begun.length = 0;
+    quick.start();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(begun.length).toBeGreaterThanOrEqual(100);
+  });
+
+  test(
+    '250 pods with 8 volumes, 30 of which never answer: all others are fresh each period',
+    { timeout: 60_000 },
+    async () => {
+      const stuck = new Set(Array.from({ length: 30 }, (_, index) => index * 61));
+      const deaf = new DeafProvider();
+      const pods = Array.from({ length: 250 }, (_pod, pod) => ({
+        name: `p${String(pod)}`,
+        volumes: Object.fromEntries(
+          Array.from({ length: 8 }, (_volume, index) => [
+            `v${String(index)}`,
+            stuck.has(pod * 8 + index) ? deaf : new FakeMetrics({ script: [{ delayMs: 20 }] }),
+          ]),
+        ),
+      }));
+      vi.mocked(Math.random).mockRestore();
+      await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods));
+      analyzer.start();
+      for (let minute = 0; minute < 5; minute += 1) {
+        await vi.advanceTimersByTimeAsync(MINUTE);
+        const volumes = volumesOf(analyzer);
+        const isDeaf = ({ provider }: VolumeStats): boolean => provider === 'deaf';
+        expect(volumes).toHaveLength(2_000);
+        expect(volumes.filter((each) => !isDeaf(each) && each.state !== 'ok')).toEqual([]);
+        // A period, doubled at most, a spread start, and a moment to get a place.
+        expect(Math.max(...volumes.filter((each) => !isDeaf(each)).map(ageMs))).toBeLessThan(
+          2 * MINUTE + 11_000,
+        );
+        expect(volumes.filter((each) => isDeaf(each) && each.state === 'stuck')).toHaveLength(30);
+      }
+      expect(deaf.calls).toHaveLength(30);
+    },
+  );
+
+  test('a storage that answers late, with all its volumes, leaves room for the others', async () => {
+    // Each call comes back after its limit: 40 of them would hold the 8 places for 50 seconds of every minute.
+    const late = new Gate();
+    const pods = Array.from({ length: 40 }, (_, index) => ({
+      name: `p${String(index)}`,
+      volumes: { late: late.provider(15_000), good: new FakeMetrics() },
+    }));
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods), { concurrency: 8 });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(5 * MINUTE);
+    for (let minute = 0; minute < 10; minute += 1) {
+      await vi.advanceTimersByTimeAsync(MINUTE);
+      const good = volumesOf(analyzer).filter(({ name }) => name === 'good');
+      expect(Math.max(...good.map(ageMs))).toBeLessThan(2 * MINUTE);
+    }
+  });
+
+  test(
+    'memory is flat over 1,000 rounds with volumes that never answer and pods that come and go',
+    { timeout: 60_000 },
+    async () => {
+      const deaf = new DeafProvider();
+      const good = new FakeMetrics();
+      const pods = Array.from({ length: 20 }, (_, index) => ({
+        name: `p${String(index)}`,
+        volumes: { good, other: good, ...(index % 5 === 0 && { deaf }) },
+      }));
+      const statsProvider = new FakeStatsProvider(pods);
+      await using analyzer = new FsResourceAnalyzer(statsProvider);
+      analyzer.start();
+      // A spy remembers its calls.
+      vi.mocked(Math.random).mockRestore();
+      const rounds = async (count: number): Promise<number> => {
+        for (let round = 0; round < count; round += 1) {
+          statsProvider.removePod('guest-uid');
+          if (round % 2 === 0) statsProvider.addPod({ name: 'guest', volumes: { deaf, good } });
+          await vi.advanceTimersByTimeAsync(MINUTE);
+        }
+        return heapUsed();
+      };
+      const before = await rounds(200);
+      const after = await rounds(1_000);
+      expect(after - before).toBeLessThan(500_000);
+      expect(deaf.calls).toHaveLength(5);
+    },
+  );
+});
+
+function heapUsed(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+/** Node has it only with --expose-gc, which can be said later too. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+}

@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Metrics, MetricsProvider } from '../../src/metrics.js';
+import type { CollectionOptions } from '../../src/stats/collection-options.js';
+import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
+import { WalkPace } from '../../src/stats/walk-pace.js';
+import { FakeMetrics } from '../../src/testing/fake-metrics.js';
+import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
+import { DeafProvider } from './deaf-provider.js';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: new Date('2026-01-01T00:00:00Z') });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** A tree that takes so long to walk; notes when it was walked. */
+class Walk implements MetricsProvider {
+  readonly walks: { readonly from: number; readonly to: number }[] = [];
+  readonly #delayMs: number;
+
+  constructor(
+    delayMs: number,
+    readonly name = 'du',
+    readonly source = name,
+  ) {
+    this.#delayMs = delayMs;
+  }
+
+  async getMetrics(): Promise<Metrics> {
+    const time = new Date();
+    await new Promise((resolve) => setTimeout(resolve, this.#delayMs));
+    this.walks.push({ from: +time, to: Date.now() });
+    return { time, source: this.source };
+  }
+
+  /** Milliseconds of walking that lie within a span of time. */
+  within(from: number, to: number): number {
+    return this.walks
+      .map((each) => Math.max(0, Math.min(to, each.to) - Math.max(from, each.from)))
+      .reduce((sum, ms) => sum + ms, 0);
+  }
+}
+
+/** Runs an analyzer over one pod for each tree. */
+async function run(
+  walks: readonly Walk[],
+  ms: number,
+  options: CollectionOptions = {},
+): Promise<{ from: number; to: number }> {
+  const pods = walks.map((walk, index) => ({ name: `p${String(index)}`, volumes: { tree: walk } }));
+  await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods), options);
+  const from = Date.now();
+  analyzer.start();
+  await vi.advanceTimersByTimeAsync(ms);
+  return { from, to: Date.now() };
+}
+
+const total = (walks: readonly Walk[], from: number, to: number): number =>
+  walks.map((walk) => walk.within(from, to)).reduce((sum, ms) => sum + ms, 0);
+
+/** The longest time between two walks, or from the last one to the end. */
+const longestGap = ({ walks }: Walk, to: number): number =>
+  Math.max(...walks.map((each, index) => (walks[index + 1]?.from ?? to) - each.to));
+
+describe('all walking together', () => {
+  test('takes its share of wall time and no more, however many trees there are', async () => {
+    const walks = Array.from({ length: 60 }, () => new Walk(500));
+    const { from, to } = await run(walks, 2 * HOUR);
+    const share = total(walks, from, to) / (to - from);
+    expect(share).toBeLessThanOrEqual(0.0501);
+    expect(share).toBeGreaterThan(0.04);
+    expect(Math.min(...walks.map((each) => each.walks.length))).toBeGreaterThan(8);
+  });
+
+  test('never two at once, from the start on (kubernetes#103728)', async () => {
+    const walks = Array.from({ length: 30 }, () => new Walk(100));
+    await run(walks, 5 * MINUTE);
+    const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
+    expect(all.length).toBeGreaterThan(60);
+    expect(all.filter((each, index) => each.from < (all[index - 1]?.to ?? 0))).toEqual([]);
+    // The first ones too: 30 x 100 ms are spread over a minute.
+    expect(all[29]!.from - all[0]!.from).toBeGreaterThan(50_000);
+  });
+
+  test('a share of 1 lets them go one after the other', async () => {
+    const walks = Array.from({ length: 30 }, () => new Walk(100));
+    const { from } = await run(walks, MINUTE, { walkShare: 1 });
+    expect(Math.max(...walks.map((each) => each.walks[0]!.to)) - from).toBeLessThan(5_000);
+  });
+});
+
+describe('a long walk', () => {
+  test('stretches its own period, and not that of short ones', async () => {
+    const long = new Walk(60_000);
+    const short = Array.from({ length: 20 }, () => new Walk(20));
+    const { from, to } = await run([long, ...short], 6 * HOUR);
+    const gap = longestGap(long, to);
+    expect(long.walks.length).toBeGreaterThan(5);
+    // 60 s at a bit less than 5 % of the time.
+    expect(gap).toBeGreaterThan(19 * MINUTE);
+    expect(gap).toBeLessThan(35 * MINUTE);
+    // Those who wait, wait for a place, not for the debt of the long one.
+    expect(Math.max(...short.map((each) => longestGap(each, to)))).toBeLessThan(3 * MINUTE);
+    expect(total([long, ...short], from, to) / (to - from)).toBeLessThanOrEqual(0.0501);
+  });
+
+  test('is not stuck while it walks, and holds up neither its pod nor other walks', async () => {
+    const long = new Walk(5 * MINUTE);
+    const short = new Walk(10);
+    const data = new FakeMetrics();
+    const statsProvider = new FakeStatsProvider([
+      { name: 'a', volumes: { long, data } },
+      { name: 'b', volumes: { short } },
+    ]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    const state = (pod: string, index: number): string | undefined =>
+      analyzer.getPodVolumeStats(pod)?.ephemeralVolumes[index]?.state;
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(4 * MINUTE);
+    expect([state('a-uid', 0), state('a-uid', 1), state('b-uid', 0)]).toEqual(['pending', 'ok', 'ok']);
+    expect(data.calls).toBeGreaterThanOrEqual(2);
+    await vi.advanceTimersByTimeAsync(MINUTE + 1);
+    expect(state('a-uid', 0)).toBe('ok');
+  });
+
+  test('that never ends is stuck after its own limit', async () => {
+    const deaf = new DeafProvider('du');
+    const analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'a', volumes: { deaf } }]), {
+      walkTimeoutMs: 10 * MINUTE,
+    });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE - 1);
+    expect(analyzer.podVolumeStats()).toMatchObject([{ ephemeralVolumes: [{ state: 'pending' }] }]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(analyzer.podVolumeStats()).toMatchObject([{ ephemeralVolumes: [{ state: 'stuck' }] }]);
+    await vi.advanceTimersByTimeAsync(HOUR);
+    expect(deaf.calls).toHaveLength(1);
+    await analyzer.stop();
+  });
+});
+
+describe('what is a walk', () => {
+  test.each<[string, string, string, boolean, CollectionOptions]>([
+    ['a provider named du', 'du', 'du', true, {}],
+    ['one whose readings come from du, from its second call on', 'mine', 'du', true, {}],
+    ['no other', 'mine', 'mine', false, {}],
+    ['one that a hook says is', 'mine', 'mine', true, { isWalk: ({ name }) => name === 'mine' }],
+    ['not one that a hook says is not', 'du', 'du', false, { isWalk: () => false }],
+  ])('%s', async (_title, name, source, isWalk, options) => {
+    const walk = new Walk(9_000, name, source);
+    await run([walk], HOUR, options);
+    // 9 s each: at 5 % once in three minutes, otherwise once in two at the least.
+    if (isWalk) expect(walk.walks.length).toBeLessThan(HOUR / (3 * MINUTE) + 2);
+    else expect(walk.walks.length).toBeGreaterThan(HOUR / (2 * MINUTE + 9_000) - 2);
+  });
+});
+
+describe('WalkPace', () => {
+  const [small, medium, huge] = [{}, {}, {}];
+
+  test('leaves those alone whose part is enough, and gives what they leave to the others', () => {
+    const pace = new WalkPace(0.1, 100_000);
+    pace.walked(small, 1_000);
+    expect(pace.restMs(small)).toBe(0);
+    pace.walked(huge, 100_000);
+    const part = 0.1 - 1_000 / 101_000;
+    expect(pace.restMs(huge)).toBeCloseTo(100_000 * (1 / part - 1));
+    expect(pace.restMs(small)).toBe(0);
+    pace.walked(medium, 50_000);
+    expect(pace.restMs(huge)).toBeCloseTo(100_000 * (2 / part - 1));
+    expect(pace.restMs(medium)).toBeCloseTo(50_000 * (2 / part - 1));
+    pace.forget(huge);
+    expect(pace.restMs(medium)).toBeCloseTo(50_000 * (1 / part - 1));
+  });
+
+  test('knows no rest for a volume that was never walked, nor without a period', () => {
+    expect(new WalkPace(0.1, 100_000).restMs(small)).toBe(0);
+    const pace = new WalkPace(0.1, 0);
+    pace.walked(huge, 1e9);
+    expect(pace.restMs(huge)).toBe(0);
+  });
+});
