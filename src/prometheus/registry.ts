@@ -14,7 +14,7 @@ export interface Sample {
   readonly labels: Labels;
   readonly sharedLabels: Labels;
   /** The name of the line, where it is not the metric's: `..._bucket`. */
-  readonly metricName?: string;
+  readonly metricName: string | undefined;
 }
 
 /** What a metric is called, and what it tells. */

@@ -4,14 +4,18 @@ import type { Labels } from './registry.js';
 
 type PodRef = PodVolumeStats['podRef'];
 
+interface VolumeLabels {
+  readonly claim: string | undefined;
+  readonly labels: Labels;
+}
+
 /**
  * The labels of each series, the same object at each scrape as long as the pod or claim is the same object: then the clients need not
  * write their text again. Nothing is kept of pods and claims that are gone.
  */
 export class SeriesLabels {
   readonly #claims = new WeakMap<PersistentVolumeClaimRef, Labels>();
-  readonly #volumes = new WeakMap<PodRef, Map<string, Labels>>();
-  readonly #podVolumes = new WeakMap<PodRef, Map<string, Labels>>();
+  readonly #volumes = new WeakMap<PodRef, Map<string, VolumeLabels>>();
   readonly #states = new Map<VolumeState, Labels>();
   readonly #sources = new Map<string, Labels>();
 
@@ -25,24 +29,20 @@ export class SeriesLabels {
     return labels;
   }
 
-  /** Those of kubernetes#141061: of a volume without a claim. */
-  ofPodVolume(podRef: PodRef, name: string): Labels {
-    return remembered(this.#podVolumes, podRef, name, () => ({
-      namespace: podRef.namespace,
-      pod: podRef.name,
-      volume_name: name,
-    }));
-  }
-
-  /** Ours: of any volume, with its claim where it has one. */
+  /** Those of kubernetes#141061, and its claim where the volume has one. */
   ofVolume(podRef: PodRef, { name, pvcRef }: VolumeStats): Labels {
-    // The claim is in the key: a volume may get another one.
-    return remembered(this.#volumes, podRef, `${name}/${pvcRef?.name ?? ''}`, () => ({
-      namespace: podRef.namespace,
-      pod: podRef.name,
-      volume_name: name,
-      ...(pvcRef !== undefined && { persistentvolumeclaim: pvcRef.name }),
-    }));
+    let volumes = this.#volumes.get(podRef);
+    if (volumes === undefined) this.#volumes.set(podRef, (volumes = new Map<string, VolumeLabels>()));
+    let known = volumes.get(name);
+    if (known === undefined || known.claim !== pvcRef?.name) {
+      const labels = { namespace: podRef.namespace, pod: podRef.name, volume_name: name };
+      known =
+        pvcRef === undefined
+          ? { claim: undefined, labels }
+          : { claim: pvcRef.name, labels: { ...labels, persistentvolumeclaim: pvcRef.name } };
+      volumes.set(name, known);
+    }
+    return known.labels;
   }
 
   ofState(state: VolumeState): Labels {
@@ -57,17 +57,4 @@ export class SeriesLabels {
     if (labels === undefined) this.#sources.set(source, (labels = { metric_source: source }));
     return labels;
   }
-}
-
-function remembered(
-  known: WeakMap<PodRef, Map<string, Labels>>,
-  podRef: PodRef,
-  key: string,
-  make: () => Labels,
-): Labels {
-  let ofPod = known.get(podRef);
-  if (ofPod === undefined) known.set(podRef, (ofPod = new Map<string, Labels>()));
-  let labels = ofPod.get(key);
-  if (labels === undefined) ofPod.set(key, (labels = make()));
-  return labels;
 }

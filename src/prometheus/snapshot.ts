@@ -41,8 +41,8 @@ export class Snapshot {
   readonly #labels: SeriesLabels;
   readonly #rules: SnapshotRules;
   readonly #samples = new Map<Family, Sample[]>();
-  /** The freshest good reading of each claim: pods that share it have measured the same storage. */
-  readonly #claims = new Map<string, ClaimReading>();
+  /** The freshest good reading of each claim, by namespace and name: pods that share it have measured the same storage. */
+  readonly #claims = new Map<string, Map<string, ClaimReading>>();
 
   constructor(families: Families, labels: SeriesLabels, rules: SnapshotRules, input: SnapshotInput) {
     this.#families = families;
@@ -52,7 +52,7 @@ export class Snapshot {
       for (const volume of ephemeralVolumes) this.#addVolume(podRef, volume, input.nowMs);
       for (const volume of persistentVolumes) this.#addVolume(podRef, volume, input.nowMs);
     }
-    for (const claim of this.#claims.values()) this.#addClaim(claim);
+    for (const claims of this.#claims.values()) for (const claim of claims.values()) this.#addClaim(claim);
     this.#addDurations(input.durations);
     this.#add(families.sourceErrors, input.sourceErrors);
   }
@@ -62,7 +62,7 @@ export class Snapshot {
   }
 
   #addVolume(podRef: PodVolumeStats['podRef'], volume: VolumeStats, nowMs: number): void {
-    const { name, state, metrics, pvcRef } = volume;
+    const { state, metrics, pvcRef } = volume;
     const labels = this.#labels.ofVolume(podRef, volume);
     this.#add(this.#families.state, 1, labels, this.#labels.ofState(state));
     if (metrics === undefined) return;
@@ -70,13 +70,18 @@ export class Snapshot {
     this.#add(this.#families.age, ageMs / 1000, labels);
     if (ageMs > this.#rules.maxAgeMs) return;
     if (pvcRef !== undefined) {
-      const key = `${pvcRef.namespace}/${pvcRef.name}`;
-      const known = this.#claims.get(key);
-      if (known === undefined || known.metrics.time < metrics.time)
-        this.#claims.set(key, { pvcRef, metrics });
+      this.#compare(pvcRef, metrics);
     } else if (this.#rules.podVolumes) {
-      this.#addQuantities(this.#families.pod, metrics, this.#labels.ofPodVolume(podRef, name));
+      this.#addQuantities(this.#families.pod, metrics, labels);
     }
+  }
+
+  #compare(pvcRef: PersistentVolumeClaimRef, metrics: Metrics): void {
+    let claims = this.#claims.get(pvcRef.namespace);
+    if (claims === undefined) this.#claims.set(pvcRef.namespace, (claims = new Map<string, ClaimReading>()));
+    const known = claims.get(pvcRef.name);
+    if (known === undefined || known.metrics.time < metrics.time)
+      claims.set(pvcRef.name, { pvcRef, metrics });
   }
 
   #addClaim({ pvcRef, metrics }: ClaimReading): void {
@@ -118,7 +123,7 @@ export class Snapshot {
     labels = NO_LABELS,
     metricName?: string,
   ): void {
-    const sample = { value, labels, sharedLabels, ...(metricName !== undefined && { metricName }) };
+    const sample = { value, labels, sharedLabels, metricName };
     const samples = this.#samples.get(family);
     if (samples === undefined) this.#samples.set(family, [sample]);
     else samples.push(sample);
