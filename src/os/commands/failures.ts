@@ -40,8 +40,11 @@ export class Failures {
   add(message: Message): void {
     // It warns when it may not lower the priority, and runs the command all the same.
     if (message.program === 'nice') return;
-    const { program, code } = message;
-    if (message.path === undefined || code === undefined) {
+    const { program, path: entry, code } = message;
+    const isRoot = entry === this.#root;
+    const isBelow = entry?.startsWith(this.#root === '/' ? '/' : `${this.#root}/`);
+    // What is no entry of this tree is a command that could not be run.
+    if (entry === undefined || code === undefined || !(isRoot || isBelow)) {
       throw new MetricsError(
         'METRICS_USAGE_FAILED',
         `failed to measure disk usage: ${fromBytes(message.text)}`,
@@ -51,10 +54,8 @@ export class Failures {
       );
     }
     // find does lstat(2) a mount point before it turns away from it, and what is mounted there may be dead (ENOTCONN).
-    if (this.#leftOut.has(message.path)) return;
-    const isRoot = message.path === this.#root;
-    if (VANISHED.has(code) && !isRoot) return;
-    const path = isRoot ? this.#path : fromBytes(message.path);
+    if (this.#leftOut.has(entry) || (VANISHED.has(code) && !isRoot)) return;
+    const path = isRoot ? this.#path : fromBytes(entry);
     if (!this.#allowPartial || VANISHED.has(code)) throw systemError(code, program, path);
     this.#errors += 1;
     this.#first ??= { path, code };

@@ -14,9 +14,20 @@ export function findInodesArgs(root: string, leftOut: readonly string[]): string
   return findArgs(root, leftOut, [...once, '-o', '-printf', '%D %i\\n']);
 }
 
-/** The same with blocks, for a find that has no `-printf` (BusyBox): `stat` prints device, mode, links, blocks and inode. */
+/**
+ * Paths of more bytes than this are given to `stat` one by one. BusyBox (1.35) takes one path more than fit below 2 KiB less than the
+ * kernel's limit on arguments, and when that is too much ("Argument list too long") all of them are lost.
+ */
+const LONG_PATH = 1_000;
+
+/**
+ * The same with blocks, for a find that has no `-printf` (BusyBox): `stat` prints device, mode, links, blocks and inode. In parentheses
+ * BusyBox (1.35) would forget to run `-exec ... +` for the last paths.
+ */
 export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
-  return findArgs(root, leftOut, ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}', '+']);
+  const exec = ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}'];
+  const isLong = ['-path', `${'?'.repeat(LONG_PATH)}*`];
+  return findArgs(root, leftOut, ['!', ...isLong, ...exec, '+', '-o', ...isLong, ...exec, ';']);
 }
 
 /** Splits what comes into lines. */

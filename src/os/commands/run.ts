@@ -43,14 +43,15 @@ export interface Child {
   kill(): void;
 }
 
-/** The way to start a command: no shell, no input, nothing of this process's environment but PATH. */
+/** The way to start a command: no shell, no input, nothing of this process's environment. */
 export async function starter(): Promise<(command: Command, output: Output) => Child> {
   const { execa } = await import('execa');
   const run = ({ file, args }: Command) =>
     execa(file, args, {
       // Not the current directory, which may be gone, and which a child would keep busy.
       cwd: '/',
-      env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '' },
+      // Nothing else: options of GNU's commands come from there too, and BusyBox's find leaves it 2 KiB (see find.ts).
+      env: { LC_ALL: 'C' },
       extendEnv: false,
       stdin: 'ignore',
       buffer: false,

@@ -48,9 +48,11 @@ test('what is left out comes before all else, in either form', () => {
     ...['-H', '/v', '-mindepth', '1', '-xdev'],
     ...['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n', '-o', '-printf', '%D %i\\n'],
   ]);
+  const long = `${'?'.repeat(1000)}*`;
   expect(findStatArgs('/v', ['/v/a', '/v/b'], '/bin/stat')).toEqual([
     ...['-H', '/v', '-mindepth', '1', '-xdev'],
     ...['(', '-path', '/v/a', '-o', '-path', '/v/b', ')', '-prune', '-o'],
-    ...['-exec', '/bin/stat', '-c', '%d %f %h %b %i', '--', '{}', '+'],
+    ...['!', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i', '--', '{}', '+'],
+    ...['-o', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i', '--', '{}', ';'],
   ]);
 });
