@@ -1,0 +1,84 @@
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+
+/** How long something that listens on a socket has to take a connection. */
+const PATIENCE_MS = 2_000;
+
+/**
+ * Makes a path free for a socket: one that nobody listens on any more, as a process that was killed leaves it, is removed.
+ *
+ * @throws Error when something listens on it, when that is not certain, and when it is no socket
+ */
+export async function claimSocket(path: string): Promise<void> {
+  const there = await lstat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (there === undefined) return;
+  if (!there.isSocket()) throw new Error(`${path} is there, and it is no socket: it is left alone`);
+  const answer = await connectTo(path);
+  if (answer === 'connected') throw new Error(`another process listens on ${path}`);
+  if (answer === 'ENOENT') return;
+  if (answer !== 'ECONNREFUSED')
+    throw new Error(`it is not certain that nobody listens on ${path}: ${answer}`);
+  await unlink(path);
+}
+
+/**
+ * Listens on a path that was claimed.
+ *
+ * @throws Error when that is not possible
+ */
+export async function listen(server: Server, path: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) resolve();
+      else
+        reject(new Error(`cannot listen on ${path} in ${dirname(path)}: ${error.message}`, { cause: error }));
+    });
+  });
+  // Whoever may write to it may have volumes mounted: nobody but the owner and the group.
+  await chmod(path, 0o660);
+}
+
+/**
+ * Stops listening, which removes the socket, and lets the calls in flight end; those that have not after the given time are
+ * cancelled.
+ */
+export async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+async function connectTo(path: string): Promise<string> {
+  const socket = connect(path);
+  try {
+    return await new Promise<string>((resolve) => {
+      socket.once('connect', () => {
+        resolve('connected');
+      });
+      socket.once('error', (error) => {
+        resolve(codeOf(error) ?? error.message);
+      });
+      socket.setTimeout(PATIENCE_MS, () => {
+        resolve('it does not answer');
+      });
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}

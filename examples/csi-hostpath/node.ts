@@ -1,0 +1,150 @@
+import { status } from '@grpc/grpc-js';
+import {
+  conditionCapability,
+  conditionToHealth,
+  nodeGetVolumeStats,
+  NodeServiceCapability_RPC_Type as Capability,
+  statsCapability,
+  type NodeServer,
+  type VolumeCapability,
+} from 'kube-volume-metrics/csi';
+import { isMetricsError } from 'kube-volume-metrics';
+import { CsiError, failedPrecondition, invalidArgument, notFound } from './csi-error.js';
+import type { Log } from './log.js';
+import type { Placement } from './placement.js';
+import { absolutePath, required } from './request-fields.js';
+import type { Unary } from './unary.js';
+import { VolumeAtPath } from './volume-at-path.js';
+import { checkedCapability, isReadOnly, kindOf } from './volume-capabilities.js';
+import type { VolumeChanges } from './volume-changes.js';
+import { conditionOf, inaccessible } from './volume-condition.js';
+import type { Volume, VolumeStore } from './volume-store.js';
+
+/** What the node service is made of. */
+export interface NodeParts {
+  readonly volumes: VolumeStore;
+  readonly changes: VolumeChanges;
+  readonly placement: Placement;
+  readonly nodeId: string;
+  /** Whether it advertises GET_VOLUME_HEALTH, of CSI 1.13. */
+  readonly volumeHealth: boolean;
+  readonly timeoutMs: number;
+  readonly log: Log;
+}
+
+/** Brings volumes to where the orchestrator wants them, and says how they are. */
+export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
+  const { volumes, changes, placement, nodeId, volumeHealth, timeoutMs, log } = parts;
+
+  const known = (volumeId: string): Volume => {
+    const volume = volumes.get(volumeId);
+    if (volume === undefined) throw notFound(volumeId);
+    return volume;
+  };
+
+  const stats = nodeGetVolumeStats({
+    timeoutMs,
+    knownVolume: ({ volumeId }) => volumes.get(volumeId) !== undefined,
+    providerFor: ({ volumeId, volumePath }) => new VolumeAtPath(known(volumeId), volumePath, { timeoutMs }),
+    condition: ({ volumeId }) => conditionOf(known(volumeId), { timeoutMs }),
+    onError: (error, { volumeId }) => {
+      // Somebody asks about a volume that is not there any more: after each unpublish, and nothing is wrong.
+      if (isNotFound(error)) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      log(`NodeGetVolumeStats ${JSON.stringify(volumeId.slice(0, 128))} failed: ${reason}`);
+    },
+  });
+
+  return {
+    nodeGetInfo: unary(() => ({ nodeId, maxVolumesPerNode: 0n })),
+
+    nodeGetCapabilities: unary(() => ({
+      capabilities: [
+        { rpc: { type: Capability.STAGE_UNSTAGE_VOLUME } },
+        statsCapability,
+        conditionCapability,
+        ...(volumeHealth ? [{ rpc: { type: Capability.GET_VOLUME_HEALTH } }] : []),
+      ],
+    })),
+
+    nodeStageVolume: unary(async (request, deadlineMs) => {
+      const volumeId = required('volume_id', request.volumeId);
+      const path = absolutePath('staging_target_path', request.stagingTargetPath);
+      const capability = checkedCapability(request.volumeCapability, placement);
+      return await changes.make(volumeId, deadlineMs, async (change) => {
+        const volume = known(volumeId);
+        checkKind(volume, capability);
+        await placement.stage(volume, path, change);
+        return {};
+      });
+    }),
+
+    nodeUnstageVolume: unary(async (request, deadlineMs) => {
+      const volumeId = required('volume_id', request.volumeId);
+      const path = absolutePath('staging_target_path', request.stagingTargetPath);
+      return await changes.make(volumeId, deadlineMs, async (change) => {
+        await placement.unstage(known(volumeId), path, change);
+        stats.forget(volumeId, request.stagingTargetPath);
+        return {};
+      });
+    }),
+
+    nodePublishVolume: unary(async (request, deadlineMs) => {
+      const volumeId = required('volume_id', request.volumeId);
+      const path = absolutePath('target_path', request.targetPath);
+      const capability = checkedCapability(request.volumeCapability, placement);
+      if (request.stagingTargetPath === '') throw failedPrecondition('staging_target_path is missing');
+      const stagingPath = absolutePath('staging_target_path', request.stagingTargetPath);
+      const readOnly = request.readonly || isReadOnly(capability);
+      return await changes.make(volumeId, deadlineMs, async (change) => {
+        const volume = known(volumeId);
+        checkKind(volume, capability);
+        if (readOnly) checkReadOnly(volume, placement);
+        if (!(await placement.isStaged(volume, stagingPath, change))) {
+          throw failedPrecondition(`the volume is not staged at ${stagingPath}`);
+        }
+        await placement.publish(volume, path, readOnly, change);
+        return {};
+      });
+    }),
+
+    nodeUnpublishVolume: unary(async (request, deadlineMs) => {
+      const volumeId = required('volume_id', request.volumeId);
+      const path = absolutePath('target_path', request.targetPath);
+      return await changes.make(volumeId, deadlineMs, async (change) => {
+        await placement.unpublish(known(volumeId), path, change);
+        stats.forget(volumeId, request.targetPath);
+        return {};
+      });
+    }),
+
+    nodeGetVolumeStats: stats,
+
+    nodeGetVolumeHealth: unary(async (request, deadlineMs) => {
+      if (!volumeHealth) throw new CsiError(status.UNIMPLEMENTED, 'GET_VOLUME_HEALTH is not switched on');
+      const volume = known(required('volume_id', request.volumeId));
+      const limits = { timeoutMs: Math.max(1, deadlineMs - Date.now()) };
+      const condition = await conditionOf(volume, limits).catch(inaccessible);
+      return {
+        volumeHealth: condition
+          ? conditionToHealth(volume.id, condition)
+          : { volumeId: volume.id, healthStatuses: [] },
+      };
+    }),
+  };
+}
+
+function checkKind(volume: Volume, capability: VolumeCapability): void {
+  if (kindOf(capability) !== volume.kind) throw invalidArgument(`the volume is a ${volume.kind}`);
+}
+
+function checkReadOnly(volume: Volume, { isPrivileged }: Placement): void {
+  if (!isPrivileged) throw invalidArgument('a read-only volume needs a driver that may mount');
+  // The mount would be read-only, and the device behind it as writable as before.
+  if (volume.kind === 'block') throw invalidArgument('a block volume cannot be read-only');
+}
+
+function isNotFound(error: unknown): boolean {
+  if (isMetricsError(error)) return error.code === 'METRICS_NOT_FOUND';
+  return (error as { code?: unknown }).code === status.NOT_FOUND;
+}
