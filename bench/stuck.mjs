@@ -74,6 +74,6 @@ async function beside(report, paths, mounts) {
     report.figure({ what: `event-loop delay, worst, ${beside}`, value: loopDelay, unit: 'ms', goal: 50 });
     report.figure({ what: `process.exit(), ${beside}`, value: exit, unit: 'ms', goal: 1000 });
   } finally {
-    await asking.close();
+    asking.close();
   }
 }

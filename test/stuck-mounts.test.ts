@@ -35,8 +35,8 @@ afterAll(async () => {
 beforeEach(() => {
   asking = new AskingProcess(DIST);
 });
-afterEach(async () => {
-  await asking.close();
+afterEach(() => {
+  asking.close();
 });
 
 async function inState(mounts: readonly FuseMount[], state: 'hold' | 'release'): Promise<void> {
