@@ -12,8 +12,10 @@ export interface StartedCall<T> {
 export interface SharedCallsLimits {
   /** How long a call may be out before its path is stuck. */
   readonly stuckAfterMs?: number;
-  /** Calls that run at once; a stuck one is not counted. */
+  /** Calls that run at once; one that is slow or stuck is not counted. */
   readonly atOnce?: number;
+  /** How long a call may be out before it is slow, so that it may get stuck, and gives its place to the next. */
+  readonly slowAfterMs?: number;
   /** Stuck paths, each of which may hold a process that cannot be killed. */
   readonly mostStuck?: number;
 }
@@ -43,16 +45,22 @@ interface Known {
 export class SharedCalls {
   readonly #stuckAfterMs: number;
   readonly #atOnce: number;
+  readonly #slowAfterMs: number;
   readonly #mostStuck: number;
   readonly #paths = new Map<string, Known>();
   /** In the order of asking. */
   readonly #queue = new Set<Flight>();
-  #running = 0;
+  /** Calls with a place among those that run at once. */
+  #placed = 0;
+  /** Calls without one: the slow and the stuck. */
+  #apart = 0;
   #stuck = 0;
 
-  constructor({ stuckAfterMs = 5_000, atOnce = 8, mostStuck = 512 }: SharedCallsLimits = {}) {
+  constructor(limits: SharedCallsLimits = {}) {
+    const { stuckAfterMs = 5_000, atOnce = 8, slowAfterMs = 500, mostStuck = 512 } = limits;
     this.#stuckAfterMs = stuckAfterMs;
     this.#atOnce = atOnce;
+    this.#slowAfterMs = slowAfterMs;
     this.#mostStuck = mostStuck;
   }
 
@@ -95,7 +103,7 @@ export class SharedCalls {
 
   #startNext(): void {
     for (const flight of this.#queue) {
-      if (this.#running >= this.#atOnce) return;
+      if (this.#placed >= this.#atOnce) return;
       const known = this.#paths.get(flight.path);
       if (known === undefined || known.busy) continue;
       this.#queue.delete(flight);
@@ -110,17 +118,32 @@ export class SharedCalls {
 
   #run(flight: Flight, known: Known): void {
     const since = new Date();
-    this.#running += 1;
+    this.#placed += 1;
     known.busy = true;
+    let placed = true;
+    const setApart = (): void => {
+      if (!placed) return;
+      placed = false;
+      this.#placed -= 1;
+      this.#apart += 1;
+      this.#startNext();
+    };
     const call = flight.start();
-    const timer = setTimeout(() => {
+    const slow = setTimeout(() => {
+      if (this.#apart < this.#mostStuck) setApart();
+    }, this.#slowAfterMs);
+    const late = setTimeout(() => {
       this.#becomeStuck(known, flight.path, since, call);
+      setApart();
     }, this.#stuckAfterMs);
-    timer.unref();
+    slow.unref();
+    late.unref();
     const over = (settle: () => void): void => {
       if (known.stuckSince !== undefined) return;
-      clearTimeout(timer);
-      this.#running -= 1;
+      clearTimeout(slow);
+      clearTimeout(late);
+      if (placed) this.#placed -= 1;
+      else this.#apart -= 1;
       known.busy = false;
       this.#forget(flight, known);
       settle();
@@ -142,7 +165,6 @@ export class SharedCalls {
 
   #becomeStuck(known: Known, path: string, since: Date, call: StartedCall<unknown>): void {
     known.stuckSince = since;
-    this.#running -= 1;
     this.#stuck += 1;
     for (const flight of known.flights) {
       this.#queue.delete(flight);
@@ -150,9 +172,9 @@ export class SharedCalls {
     }
     void call.end().then(() => {
       this.#stuck -= 1;
+      this.#apart -= 1;
       this.#paths.delete(path);
     });
-    this.#startNext();
   }
 
   #forget(flight: Flight, known: Known): void {

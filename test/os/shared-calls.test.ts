@@ -122,6 +122,40 @@ describe('the queue', () => {
     expect(count()).toBe(8);
   });
 
+  test('a call that is slow gives its place to the next, and still answers', async () => {
+    const calls = new SharedCalls({ atOnce: 1, slowAfterMs: 10 });
+    const slow = share(calls, '/slow');
+    const waiting = share(calls, '/b');
+    void share(calls, '/c');
+    vi.advanceTimersByTime(9);
+    expect(count()).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(count('/b')).toBe(1);
+    work('/slow').resolve('slow');
+    expect(await slow.answer).toBe('slow');
+    expect(count('/c')).toBe(0);
+    work('/b').resolve('quick');
+    expect(await waiting.answer).toBe('quick');
+    await settle();
+    expect(count('/c')).toBe(1);
+  });
+
+  test('so many that never answer hold up nobody for longer than they are slow', async () => {
+    const calls = new SharedCalls({ slowAfterMs: 10 });
+    for (let path = 0; path < 64; path += 1) void share(calls, `/dead/${String(path)}`);
+    const healthy = share(calls, '/healthy');
+    vi.advanceTimersByTime(8 * 10);
+    work('/healthy').resolve('healthy');
+    expect(await healthy.answer).toBe('healthy');
+  });
+
+  test('no more calls are out than may be stuck, beside those that have a place', () => {
+    const calls = new SharedCalls({ atOnce: 2, slowAfterMs: 10, mostStuck: 3 });
+    for (let path = 0; path < 20; path += 1) void share(calls, `/${String(path)}`);
+    vi.advanceTimersByTime(1_000);
+    expect(count()).toBe(5);
+  });
+
   test('one that waits for its path lets the next path pass', () => {
     const calls = new SharedCalls({ atOnce: 2 });
     void share(calls, '/a');
