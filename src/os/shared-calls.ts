@@ -57,7 +57,7 @@ export class SharedCalls {
   #stuck = 0;
 
   constructor(limits: SharedCallsLimits = {}) {
-    const { stuckAfterMs = 5_000, atOnce = 8, slowAfterMs = 500, mostStuck = 512 } = limits;
+    const { stuckAfterMs = 5_000, atOnce = 8, slowAfterMs = 250, mostStuck = 512 } = limits;
     this.#stuckAfterMs = stuckAfterMs;
     this.#atOnce = atOnce;
     this.#slowAfterMs = slowAfterMs;
