@@ -131,6 +131,8 @@ void WalkState::ThreadEnds() {
   {
     const std::lock_guard<std::mutex> lock(lock_);
     if (--alive_ > 0) return;
+    // What nobody took any more, because the walk was stopped, has open descriptors.
+    shares_.clear();
     lease = std::move(lease_);
   }
   Report();

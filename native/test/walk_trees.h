@@ -195,6 +195,7 @@ void InChild(Body body) {
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
+    check::Failures() = 0;
     body();
     std::fflush(nullptr);
     _exit(check::ExitCode());
