@@ -1,7 +1,6 @@
 import {
   Client,
   connectivityState,
-  credentials,
   Metadata,
   status,
   type MethodDefinition,
@@ -10,6 +9,7 @@ import {
 import { setImmediate } from 'node:timers/promises';
 import { NodeService, type NodeServiceCapability_RPC_Type } from './gen/csi/v1/csi.js';
 import { serviceError } from './grpc-status.js';
+import { OneConnection } from './one-connection.js';
 import { SharedCall } from './shared-call.js';
 
 /** Limits of one call. */
@@ -64,7 +64,7 @@ export class Connection {
 
   constructor(path: string, onCall: (call: CsiCall) => void) {
     this.#path = path;
-    this.#client = new Client(`unix:${path}`, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#client = new Client(`unix:${path}`, new OneConnection(), CHANNEL_OPTIONS);
     this.#onCall = onCall;
   }
 
@@ -89,9 +89,13 @@ export class Connection {
     this.retire();
   }
 
-  /** Whether a call failed because the connection is gone, and not because the driver said so. */
+  /**
+   * Whether a call failed because the connection is gone, and not because the driver said so. One that is still not made when the call's
+   * time is up counts as gone too: the next call may find a driver that takes it.
+   */
   async isLostBy(error: unknown): Promise<boolean> {
     const { code } = error as Partial<ServiceError>;
+    if (code === status.DEADLINE_EXCEEDED) return !this.isUsable || !this.#established;
     if (code === undefined || !OF_A_LOST_CONNECTION.has(code)) return false;
     // The streams of a connection close before it does.
     await setImmediate();

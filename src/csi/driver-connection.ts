@@ -40,7 +40,7 @@ export class DriverConnection {
    */
   async use<T>(
     call: Omit<FailedCall, 'driver'>,
-    { signal }: CallLimits,
+    { deadlineMs, signal }: CallLimits,
     make: (connection: Connection) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
@@ -52,7 +52,7 @@ export class DriverConnection {
     } catch (error) {
       const isLost = await this.#dropIfLost(first, error);
       signal?.throwIfAborted();
-      if (!isLost || !isOlder) throw this.#explain(error, call);
+      if (!isLost || !isOlder || Date.now() >= deadlineMs) throw this.#explain(error, call);
     }
     const second = this.#usable();
     try {

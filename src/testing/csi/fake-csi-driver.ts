@@ -189,13 +189,21 @@ export class FakeCsiDriver {
     const requests = this.#requests.get(rpc) ?? [];
     this.#requests.set(rpc, requests);
     requests.push(call.request);
-    call.on('cancelled', () => (this.#cancelled += 1));
+    let isAnswered = false;
+    // grpc-js tells it of calls that have had their answer too.
+    call.on('cancelled', () => (this.#cancelled += isAnswered ? 0 : 1));
+    const answer = await this.#answer(rpc, call.request);
+    isAnswered = answer !== undefined;
+    return answer;
+  }
+
+  async #answer(rpc: FakeCsiRpc, request: unknown): Promise<FakeCsiAnswer<FakeCsiRpc> | undefined> {
     const mode = this.#mode;
     if (mode === 'kill') this.#socket.dropConnections();
     if (mode !== 'serve' && mode !== 'slow') return undefined;
     if (mode === 'slow') await setTimeout(this.script.delayMs, undefined, { ref: false });
     const answer = this.#answers.get(rpc);
-    return answer === undefined ? this.#scripted(rpc, call.request) : await answer(call.request as never);
+    return answer === undefined ? this.#scripted(rpc, request) : await answer(request as never);
   }
 
   #scripted(rpc: FakeCsiRpc, request: unknown): FakeCsiAnswer<FakeCsiRpc> {

@@ -1,0 +1,35 @@
+import { ChannelCredentials, type experimental } from '@grpc/grpc-js';
+
+type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
+
+/**
+ * Credentials of a plain socket with which a channel connects once. A subchannel of grpc-js that has failed tries again after its delay even
+ * when its channel was closed meanwhile; what it then connects is kept by nobody and ends with the driver. Besides, it is
+ * at the call and not at that delay that a driver which is back should be found.
+ */
+export class OneConnection extends ChannelCredentials {
+  override _isSecure(): boolean {
+    return false;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return other === this;
+  }
+
+  override _createSecureConnector(...args: ConnectorArguments): experimental.SecureConnector {
+    const plain = ChannelCredentials.createInsecure()._createSecureConnector(...args);
+    let isUsed = false;
+    return {
+      waitForReady: async () => {
+        if (isUsed) throw new Error('the connection is lost');
+        isUsed = true;
+        await plain.waitForReady();
+      },
+      connect: async (socket) => await plain.connect(socket),
+      getCallCredentials: () => plain.getCallCredentials(),
+      destroy: () => {
+        plain.destroy();
+      },
+    };
+  }
+}
