@@ -19,7 +19,10 @@ export interface CommandBindingParts {
   readonly state?: CommandState;
 }
 
-/** The binding that asks the operating system by commands: `stat`, `df`, `readlink`, and `du` and `find` under `nice`. */
+/**
+ * The binding that asks the operating system by commands: `stat`, `df`, `readlink`, and `du` and `find` under
+ * `nice`. A path through `/proc/self` or `/dev/fd` leads to what is the command's own.
+ */
 export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding {
   const tools = new Tools(parts.directories);
   const state = (): CommandState => parts.state ?? sharedState();

@@ -14,7 +14,9 @@ export interface SharedCallsLimits {
   readonly stuckAfterMs?: number;
   /** Calls that run at once; one that is slow or stuck is not counted. */
   readonly atOnce?: number;
-  /** How long a call may be out before it is slow, so that it may get stuck, and gives its place to the next. */
+  /**
+   * How long a call may be out before it is slow, so that it may get stuck, and gives its place to the next.
+   */
   readonly slowAfterMs?: number;
   /** Stuck paths, each of which may hold a process that cannot be killed. */
   readonly mostStuck?: number;
@@ -31,7 +33,10 @@ interface Flight {
   waiting: number;
 }
 
-/** What is known of a path that somebody asks about. At most one of its calls runs; those of other kinds wait for it. */
+/**
+ * What is known of a path that somebody asks about. At most one of its calls runs; those of other kinds wait
+ * for it.
+ */
 interface Known {
   readonly flights: Set<Flight>;
   busy: boolean;
@@ -39,8 +44,9 @@ interface Known {
 }
 
 /**
- * Calls on paths that may never answer, shared by everybody who asks the same meanwhile. A path whose call is out for too long is
- * stuck: all who wait for it are rejected, later callers too and at once, until what worked on that call is gone.
+ * Calls on paths that may never answer, shared by everybody who asks the same meanwhile. A path whose call is
+ * out for too long is stuck: all who wait for it are rejected, later callers too and at once, until what worked
+ * on that call is gone.
  */
 export class SharedCalls {
   readonly #stuckAfterMs: number;

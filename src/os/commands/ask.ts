@@ -4,7 +4,10 @@ import { fromBytes } from './bytes.js';
 import type { Children } from './children.js';
 import { errnoOf } from './errno-text.js';
 
-/** A path of more bytes is ENAMETOOLONG to every system call (PATH_MAX counts the NUL at its end), however a child is given it. */
+/**
+ * A path of more bytes is ENAMETOOLONG to every system call (PATH_MAX counts the NUL at its end), however a
+ * child is given it.
+ */
 const LONGEST_PATH = 4_095;
 
 /** Throws what the kernel would say to a path that is too long for it. */
@@ -15,8 +18,8 @@ export function checkLength(syscall: string, path: string): void {
 /**
  * What a command prints of one path, read by `parse`.
  *
- * @throws a system error of `syscall` when the command failed on the path; MetricsError METRICS_FS_INFO_FAILED when what it said is
- * not understood
+ * @throws a system error of `syscall` when the command failed on the path; MetricsError METRICS_FS_INFO_FAILED
+ * when what it said is not understood
  */
 export async function askOf<T>(
   children: Children,

@@ -1,5 +1,5 @@
-// Commands print names as bytes, which need not be UTF-8. Until a name is shown to somebody it is kept as a string with one
-// character for each byte.
+// Commands print names as bytes, which need not be UTF-8. Until a name is shown to somebody it is kept as a
+// string with one character for each byte.
 
 /** The bytes of a path of ours, one character each. */
 export function toBytes(path: string): string {

@@ -11,7 +11,9 @@ export interface Said {
 /** More characters than any answer here has. */
 const MOST_SAID = 65_536;
 
-/** The processes that work on one call. They do not keep this process alive: whoever waits for the call does. */
+/**
+ * The processes that work on one call. They do not keep this process alive: whoever waits for the call does.
+ */
 export class Children {
   readonly #running = new Set<Child>();
   #ended = false;
@@ -43,7 +45,9 @@ export class Children {
     });
   }
 
-  /** Kills what still runs and lets nothing more start. Resolves when all is really gone, which may be never. */
+  /**
+   * Kills what still runs and lets nothing more start. Resolves when all is really gone, which may be never.
+   */
   async end(): Promise<void> {
     this.#ended = true;
     const running = [...this.#running];

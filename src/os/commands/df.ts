@@ -20,7 +20,8 @@ export function parseDf(text: string): DfLine | undefined {
 const MOVED = 8n;
 
 /**
- * The unit (f_frsize) of the block counts, from the filesystem's size in bytes as `df` computed it from that unit.
+ * The unit (f_frsize) of the block counts, from the filesystem's size in bytes as `df` computed it from that
+ * unit.
  *
  * @param blocks - how many there are; not 0
  * @param bsize - f_bsize, which often is the unit
@@ -31,7 +32,8 @@ export function unitOf(blocks: bigint, bsize: bigint, size: bigint): bigint | un
   const explains = (frsize: bigint): boolean => BigInt.asUintN(64, blocks * frsize) === size;
   if (explains(bsize)) return bsize;
   if (size !== 0n && size % blocks === 0n) return size / blocks;
-  // The product has wrapped, or the filesystem has another size by now: then it is a power of two, as it is for all that grow.
+  // The product has wrapped, or the filesystem has another size by now: then it is a power of two, as it is for
+  // all that grow.
   return POWERS.find(explains) ?? POWERS.find((frsize) => near(blocks * frsize, size));
 }
 

@@ -1,7 +1,7 @@
 /**
- * Sizes of a tree from GNU's du: blocks x 512 of each inode once, on the root's device only, without what the patterns match. The
- * directories right below the root are printed too, as a sign of progress; all directories would be too much of a deep tree, where
- * the paths alone grow with the square of the depth.
+ * Sizes of a tree from GNU's du: blocks x 512 of each inode once, on the root's device only, without what the
+ * patterns match. The directories right below the root are printed too, as a sign of progress; all directories
+ * would be too much of a deep tree, where the paths alone grow with the square of the depth.
  */
 export function duArgs(root: string, leftOut: readonly string[]): string[] {
   return ['-x', '-D', '-B', '1', '-0', '-d', '1', ...leftOut.map((each) => `--exclude=${each}`), '--', root];

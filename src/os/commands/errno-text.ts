@@ -1,6 +1,6 @@
 /**
- * Errno names by the text that strerror(3) gives under LC_ALL=C, in glibc's words and in musl's where they differ. Only what a
- * path can answer with.
+ * Errno names by the text that strerror(3) gives under LC_ALL=C, in glibc's words and in musl's where they
+ * differ. Only what a path can answer with.
  */
 const ERRNOS: Readonly<Record<string, string>> = {
   'Operation not permitted': 'EPERM',
@@ -67,7 +67,10 @@ const ERRNOS: Readonly<Record<string, string>> = {
   'Key has been revoked': 'EKEYREVOKED',
 };
 
-/** The errno's name for the text behind the last colon of a command's message; undefined when it is none of them. */
+/**
+ * The errno's name for the text behind the last colon of a command's message; undefined when it is none of
+ * them.
+ */
 export function errnoOf(message: string): string | undefined {
   return ERRNOS[message.slice(message.lastIndexOf(': ') + 2).trim()];
 }

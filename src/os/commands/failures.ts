@@ -34,8 +34,8 @@ export class Failures {
   }
 
   /**
-   * @throws a system error naming the entry, unless such errors are allowed; MetricsError METRICS_USAGE_FAILED when the message is not
-   * understood
+   * @throws a system error naming the entry, unless such errors are allowed; MetricsError METRICS_USAGE_FAILED
+   * when the message is not understood
    */
   add(message: Message): void {
     // It warns when it may not lower the priority, and runs the command all the same.
@@ -53,7 +53,8 @@ export class Failures {
         },
       );
     }
-    // find does lstat(2) a mount point before it turns away from it, and what is mounted there may be dead (ENOTCONN).
+    // find does lstat(2) a mount point before it turns away from it, and what is mounted there may be dead
+    // (ENOTCONN).
     if (this.#leftOut.has(entry) || (VANISHED.has(code) && !isRoot)) return;
     const path = isRoot ? this.#path : fromBytes(entry);
     if (!this.#allowPartial || VANISHED.has(code)) throw systemError(code, program, path);

@@ -1,4 +1,7 @@
-/** `find` with all that both forms have in common: the root's own entry and what the patterns match are left out. */
+/**
+ * `find` with all that both forms have in common: the root's own entry and what the patterns match are left
+ * out.
+ */
 function findArgs(root: string, leftOut: readonly string[], action: readonly string[]): string[] {
   const paths = leftOut.flatMap((each) => ['-o', '-path', each]).slice(1);
   const prune = paths.length === 0 ? [] : ['(', ...paths, ')', '-prune', '-o'];
@@ -6,8 +9,8 @@ function findArgs(root: string, leftOut: readonly string[], action: readonly str
 }
 
 /**
- * A line for each entry below the root, in little output: its device alone when it is a directory or has one link, otherwise device
- * and inode.
+ * A line for each entry below the root, in little output: its device alone when it is a directory or has one
+ * link, otherwise device and inode.
  */
 export function findInodesArgs(root: string, leftOut: readonly string[]): string[] {
   const once = ['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n'];
@@ -15,14 +18,15 @@ export function findInodesArgs(root: string, leftOut: readonly string[]): string
 }
 
 /**
- * Paths of more bytes than this are given to `stat` one by one. BusyBox (1.35) takes one path more than fit below 2 KiB less than the
- * kernel's limit on arguments, and when that is too much ("Argument list too long") all of them are lost.
+ * Paths of more bytes than this are given to `stat` one by one. BusyBox (1.35) takes one path more than fit
+ * below 2 KiB less than the kernel's limit on arguments, and when that is too much ("Argument list too long")
+ * all of them are lost.
  */
 const LONG_PATH = 1_000;
 
 /**
- * The same with blocks, for a find that has no `-printf` (BusyBox): `stat` prints device, mode, links, blocks and inode. In parentheses
- * BusyBox (1.35) would forget to run `-exec ... +` for the last paths.
+ * The same with blocks, for a find that has no `-printf` (BusyBox): `stat` prints device, mode, links, blocks
+ * and inode. In parentheses BusyBox (1.35) would forget to run `-exec ... +` for the last paths.
  */
 export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
   const exec = ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}'];

@@ -12,8 +12,8 @@ export interface Message {
 }
 
 /**
- * A message begins with who says it: GNU's commands give the path by which they were called, BusyBox's their name. BusyBox writes names
- * of files as they are, so that a message may go on after a newline.
+ * A message begins with who says it: GNU's commands give the path by which they were called, BusyBox's their
+ * name. BusyBox writes names of files as they are, so that a message may go on after a newline.
  */
 const BEGINS = /^(?:\/\S*\/)?(du|find|stat|nice): /;
 
@@ -78,7 +78,9 @@ function unquoted(name: string, program: string, words: string): string {
   return program === 'find' ? unescaped(name.slice(1, -1)) : fromShell(name);
 }
 
-/** Undoes GNU's quoting for a shell: '...' as it is, $'...' with escapes of C, \ before a quote, "..." as it is. */
+/**
+ * Undoes GNU's quoting for a shell: '...' as it is, $'...' with escapes of C, \ before a quote, "..." as it is.
+ */
 function fromShell(name: string): string {
   const PARTS = /'([^']*)'|\$'((?:[^\\']|\\.)*)'|\\(.)|"([^"]*)"/gs;
   return [...name.matchAll(PARTS)]

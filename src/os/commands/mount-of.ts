@@ -36,7 +36,10 @@ export function mountOf(realPath: string, visible: readonly Mount[]): Mount | un
   );
 }
 
-/** The paths below `realPath` at which something else is mounted, without those below others. They begin with `/`. */
+/**
+ * The paths below `realPath` at which something else is mounted, without those below others. They begin with
+ * `/`.
+ */
 export function mountedBelow(realPath: string, visible: readonly Mount[]): string[] {
   // With a slash at its end, a mount point stands right before those below it.
   const points = mountPointsBelow(visible, realPath)
@@ -51,8 +54,8 @@ export function mountedBelow(realPath: string, visible: readonly Mount[]): strin
 }
 
 /**
- * Where a path leads, symlinks followed; one character for each byte. A mount point needs no command for that: the kernel names it
- * without symlinks.
+ * Where a path leads, symlinks followed; one character for each byte. A mount point needs no command for that:
+ * the kernel names it without symlinks.
  */
 export async function realPathOf(
   path: string,

@@ -33,30 +33,40 @@ export interface Child {
   /** undefined: it could not be started, and `ended` says why. */
   readonly pid: number | undefined;
   /**
-   * When it has exited and all that it wrote was taken; of no use once it was killed. Rejects when it could not be started: with
-   * METRICS_NOT_SUPPORTED when the program cannot be run, otherwise with a system error such as EAGAIN.
+   * When it has exited and all that it wrote was taken; of no use once it was killed. Rejects when it could not
+   * be started: with METRICS_NOT_SUPPORTED when the program cannot be run, otherwise with a system error such
+   * as EAGAIN.
    */
   readonly ended: Promise<Ended>;
-  /** When the process is no more. For one that the kernel does not let go that may be never: nothing may depend on it. */
+  /**
+   * When the process is no more. For one that the kernel does not let go that may be never: nothing may depend
+   * on it.
+   */
   readonly gone: Promise<void>;
-  /** SIGKILL. From then on its output is not read and it does not keep this process alive, whether it dies or not. */
+  /**
+   * SIGKILL. From then on its output is not read and it does not keep this process alive, whether it dies or
+   * not.
+   */
   kill(): void;
 }
 
 /** The way to start a command: no shell, no input, nothing of this process's environment. */
 export async function starter(): Promise<(command: Command, output: Output) => Child> {
   const { execa } = await import('execa');
-  const run = ({ file, args }: Command) =>
+  const run = ({ file, args, keepsAlive }: Command) =>
     execa(file, args, {
       // Not the current directory, which may be gone, and which a child would keep busy.
       cwd: '/',
-      // Nothing else: options of GNU's commands come from there too, and BusyBox's find leaves it 2 KiB (see find.ts).
+      // Nothing else: options of GNU's commands come from there too, and BusyBox's find leaves it 2 KiB (see
+      // find.ts).
       env: { LC_ALL: 'C' },
       extendEnv: false,
       stdin: 'ignore',
       buffer: false,
       reject: false,
       forceKillAfterDelay: false,
+      // Only a walk goes on for long enough to be worth ending when this process ends.
+      cleanup: keepsAlive,
     });
 
   return (command, output) => {
@@ -109,8 +119,9 @@ function cannotStart({ file, path }: Command, code = 'EIO'): Error {
 }
 
 /**
- * Calls execa where Node may make no pipes: with no descriptor left it gives a child without any (nodejs/node#14166). execa 9 trips over
- * that before it listens for the child's 'error', which then would end this process. So the error is waited for here.
+ * Calls execa where Node may make no pipes: with no descriptor left it gives a child without any
+ * (nodejs/node#14166). execa 9 trips over that before it listens for the child's 'error', which then would end
+ * this process. So the error is waited for here.
  *
  * @returns what execa returned, or the errno's name that the child has failed with
  */

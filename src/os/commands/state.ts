@@ -3,8 +3,9 @@ import { LateCommands } from './late-commands.js';
 import { Walks } from './walks.js';
 
 /**
- * What the commands have under way in this thread of the process. Worker threads have their own: a JavaScript object cannot be shared.
- * Its methods are all that one copy of this package knows of another's; a change to them needs another key.
+ * What the commands have under way in this thread of the process. Worker threads have their own: a JavaScript
+ * object cannot be shared. Its methods are all that one copy of this package knows of another's; a change to
+ * them needs another key.
  */
 export interface CommandState {
   readonly version: 1;

@@ -11,23 +11,25 @@ import type { CommandState } from './state.js';
 import type { Tools } from './tools.js';
 
 /**
- * How long the numbers of `stat -f` wait for what completes them. That may hang where statfs(2) does not: a real path is found with
- * lstat(2), and BusyBox's df asks every mount that the kernel lists before the one in question.
+ * How long the numbers of `stat -f` wait for what completes them. That may hang where statfs(2) does not: a
+ * real path is found with lstat(2), and BusyBox's df asks every mount that the kernel lists before the one in
+ * question.
  */
 const GRACE_MS = 1_000;
 
 /**
- * Filesystems whose code in the kernel leaves f_frsize to be the same as f_bsize, by f_type: ext4, xfs, btrfs, tmpfs, ramfs, f2fs
- * and nfs. BusyBox's df, with its habit, is not needed for them.
+ * Filesystems whose code in the kernel leaves f_frsize to be the same as f_bsize, by f_type: ext4, xfs, btrfs,
+ * tmpfs, ramfs, f2fs and nfs. BusyBox's df, with its habit, is not needed for them.
  */
 const ONE_UNIT: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0x1021994, 0x858458f6, 0xf2f52010, 0x6969,
 ]);
 
 /**
- * statvfs(3) by commands. The numbers are those of `stat -f`; df is asked for their unit where stat does not tell it (BusyBox), and
- * mountinfo whether the mount is read-only. GNU's df is not needed: of all this it knows only the mount point, which it prints with `?`
- * for control characters, and for a device node it speaks of another filesystem than statvfs(3).
+ * statvfs(3) by commands. The numbers are those of `stat -f`; df is asked for their unit where stat does not
+ * tell it (BusyBox), and mountinfo whether the mount is read-only. GNU's df is not needed: of all this it knows
+ * only the mount point, which it prints with `?` for control characters, and for a device node it speaks of
+ * another filesystem than statvfs(3).
  */
 export async function statFsCall(
   path: string,
@@ -36,7 +38,10 @@ export async function statFsCall(
   late: CommandState['late'],
 ): Promise<StatFs> {
   const unfinished = new Set<string>();
-  /** Asks for what completes the answer, which goes without it when that fails, is late, or was late before and still runs. */
+  /**
+   * Asks for what completes the answer, which goes without it when that fails, is late, or was late before and
+   * still runs.
+   */
   const complete = async (name: string, ask: () => Promise<void>): Promise<void> => {
     if (late.blocks(name)) return;
     unfinished.add(name);

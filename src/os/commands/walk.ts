@@ -23,11 +23,13 @@ export interface WalkNeeds {
 }
 
 /**
- * Disk usage by commands: GNU's du for the bytes, then GNU's find for the inodes. Without both (BusyBox, whose du can leave no mount
- * point out and rounds to 1024 bytes, and whose find prints only names) find runs `stat` on every entry, which tells both.
+ * Disk usage by commands: GNU's du for the bytes, then GNU's find for the inodes. Without both (BusyBox, whose
+ * du can leave no mount point out and rounds to 1024 bytes, and whose find prints only names) find runs `stat`
+ * on every entry, which tells both.
  *
- * Mount points below the root are neither opened nor counted, but du and find do lstat(2) one on their way past it. When what is mounted
- * there never answers, the walk stalls: a limit that only the native binding is free of.
+ * Mount points below the root are neither opened nor counted, but du and find do lstat(2) one on their way past
+ * it. When what is mounted there never answers, the walk stalls: a limit that only the native binding is free
+ * of.
  */
 export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds): Promise<DiskUsage> {
   const { walks } = needs;

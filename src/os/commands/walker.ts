@@ -23,8 +23,9 @@ export interface WalkerLimits extends Pick<Walk, 'signal' | 'stallTimeoutMs'> {
 }
 
 /**
- * Lets a walker run to its end, with the lowest priority. It is killed, and not waited for, when the caller aborts, when it stalls (it
- * uses no processor time and prints nothing for so long), and when what it prints ends the walk.
+ * Lets a walker run to its end, with the lowest priority. It is killed, and not waited for, when the caller
+ * aborts, when it stalls (it uses no processor time and prints nothing for so long), and when what it prints
+ * ends the walk.
  *
  * @param nice - the command that turns into the walker, in the same process
  * @param path - the root of the walk, for errors

@@ -33,6 +33,7 @@ export class Walks {
    * @throws the signal's reason when it is aborted while waiting
    */
   async inTurn<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
     if (this.#running >= this.#atOnce) await this.#turn(signal);
     else this.#running += 1;
     try {
@@ -74,7 +75,8 @@ export class Walks {
   /**
    * Refuses a path on which a killed walker still hangs: another one would hang there too.
    *
-   * @throws MetricsError METRICS_TIMED_OUT with `stuckSince`; a system error EAGAIN when too many hang on other paths
+   * @throws MetricsError METRICS_TIMED_OUT with `stuckSince`; a system error EAGAIN when too many hang on other
+   * paths
    */
   async checkFree(path: string): Promise<void> {
     const hanging = (): Late | undefined => [...this.#late].find((each) => each.path === path);

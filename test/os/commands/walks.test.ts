@@ -67,6 +67,7 @@ describe('taking turns', () => {
     const last = walks.inTurn(undefined, () => Promise.resolve('last'));
     controller.abort('enough');
     await expect(aborted).rejects.toBe('enough');
+    await expect(walks.inTurn(controller.signal, walked)).rejects.toBe('enough');
     end();
     await first;
     expect(await last).toBe('last');
