@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+import type { Metrics } from '../../src/metrics.js';
+import { statsSummary } from '../../src/stats/stats-summary.js';
+import type { PodVolumeStats, VolumeStats } from '../../src/stats/volume-stats.js';
+import { stringify } from '../../src/stringify.js';
+
+const full: Metrics = {
+  time: new Date('2026-03-04T05:06:07.891Z'),
+  source: 'statfs',
+  capacity: 9223372036854775807n,
+  available: 5n,
+  used: 0n,
+  inodes: 100n,
+  inodesFree: 60n,
+  inodesUsed: 40n,
+  condition: { abnormal: true, message: 'broken' },
+};
+const blockOnly: Metrics = { time: full.time, source: 'block', capacity: 10n };
+
+function volume(name: string, more: Partial<VolumeStats> = {}): VolumeStats {
+  return { name, kind: 'emptyDir', provider: 'statfs', state: 'ok', ...more };
+}
+
+function pod(ephemeralVolumes: VolumeStats[], persistentVolumes: VolumeStats[], uid = 'u'): PodVolumeStats {
+  return { podRef: { uid, namespace: 'shop', name: `web-${uid}` }, ephemeralVolumes, persistentVolumes };
+}
+
+describe('statsSummary', () => {
+  test("has the kubelet's shape, order and key names, and every digit", () => {
+    const summary = statsSummary(
+      [
+        pod(
+          [volume('cache', { metrics: blockOnly })],
+          [volume('data', { metrics: full, pvcRef: { namespace: 'shop', name: 'claim' } })],
+        ),
+      ],
+      { nodeName: 'node-1' },
+    );
+    expect(stringify(summary)).toBe(
+      '{"node":{"nodeName":"node-1"},"pods":[{"podRef":{"name":"web-u","namespace":"shop","uid":"u"},"volume":[' +
+        '{"time":"2026-03-04T05:06:07Z","capacityBytes":10,"name":"cache"},' +
+        '{"time":"2026-03-04T05:06:07Z","availableBytes":5,"capacityBytes":9223372036854775807,"usedBytes":0,' +
+        '"inodesFree":60,"inodes":100,"inodesUsed":40,"name":"data","pvcRef":{"name":"claim","namespace":"shop"},' +
+        '"volumeHealthStats":{"abnormal":true}}]}]}',
+    );
+  });
+
+  test('zeroFill writes what the kubelet writes: zeros, and nothing of a volume without a reading (E34, D25)', () => {
+    const pods = [
+      pod([volume('none', { state: 'failed' })], [volume('raw', { metrics: blockOnly })]),
+      pod([volume('none')], [], 'v'),
+    ];
+    expect(stringify(statsSummary(pods, { zeroFill: true }))).toBe(
+      '{"pods":[{"podRef":{"name":"web-u","namespace":"shop","uid":"u"},"volume":[' +
+        '{"time":"2026-03-04T05:06:07Z","availableBytes":0,"capacityBytes":10,"usedBytes":0,"inodesFree":0,"inodes":0,' +
+        '"inodesUsed":0,"name":"raw"}]},{"podRef":{"name":"web-v","namespace":"shop","uid":"v"}}]}',
+    );
+  });
+
+  test('otherwise a volume without a reading is there, with its name and claim', () => {
+    const pods = [
+      pod([], [volume('data', { state: 'stuck', pvcRef: { namespace: 'shop', name: 'claim' } })]),
+    ];
+    expect(statsSummary(pods)).toEqual({
+      pods: [
+        {
+          podRef: { name: 'web-u', namespace: 'shop', uid: 'u' },
+          volume: [{ name: 'data', pvcRef: { name: 'claim', namespace: 'shop' } }],
+        },
+      ],
+    });
+  });
+
+  test('no pods is an empty list', () => {
+    expect(stringify(statsSummary([]))).toBe('{"pods":[]}');
+  });
+});
