@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** What a kubelet keeps in /var/lib/kubelet, as far as it concerns volumes. */
+export class KubeletFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Where a volume of a pod is, its parent made. The plugin is as the kubelet names it, such as `empty-dir`. */
+  async volume(podUid: string, plugin: string, name: string): Promise<string> {
+    const parent = join(this.path, 'pods', podUid, 'volumes', `kubernetes.io~${plugin}`);
+    return join(await made(parent), name);
+  }
+
+  /** The same of a CSI volume: the driver puts it there. */
+  async csiVolume(podUid: string, name: string): Promise<string> {
+    return join(await made(await this.volume(podUid, 'csi', name)), 'mount');
+  }
+
+  /** The same of a raw block volume: a link to the device. */
+  async device(podUid: string, plugin: string, name: string): Promise<string> {
+    const parent = join(this.path, 'pods', podUid, 'volumeDevices', `kubernetes.io~${plugin}`);
+    return join(await made(parent), name);
+  }
+
+  /** Where a CSI driver listens, its parent made. */
+  async socket(driver: string): Promise<string> {
+    return join(await made(join(this.path, 'plugins', driver)), 'csi.sock');
+  }
+
+  /** Where a CSI volume is staged: made, as CSI has it. */
+  async staging(driver: string, volumeId: string): Promise<string> {
+    const id = createHash('sha256').update(volumeId).digest('hex');
+    return await made(join(this.path, 'plugins/kubernetes.io/csi', driver, id, 'globalmount'));
+  }
+}
+
+/**
+ * Writes files as the kubelet writes those of secrets, config maps and projected volumes, all of them changing at once: they are in a
+ * folder named after the time, `..data` leads to it, and what a container opens are links through `..data`.
+ */
+export async function writeAtomically(
+  volume: string,
+  files: Readonly<Record<string, string>>,
+): Promise<void> {
+  const time = `..${new Date().toISOString().slice(0, 19).replace(/[-:]/g, '_').replace('T', '_')}.0001`;
+  await mkdir(join(volume, time), { recursive: true });
+  for (const [name, text] of Object.entries(files)) await writeFile(join(volume, time, name), text);
+  await symlink(time, join(volume, '..data_tmp'));
+  await rename(join(volume, '..data_tmp'), join(volume, '..data'));
+  for (const name of Object.keys(files)) await symlink(join('..data', name), join(volume, name));
+}
+
+async function made(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  return folder;
+}

@@ -1,0 +1,267 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { activeBinding } from '../../src/index.js';
+import { needs } from '../support/needs.js';
+import { builtNode, builtNodeWithoutAddon, NodeProcess } from './embedded-node-process.js';
+
+const started: NodeProcess[] = [];
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((each) => each.close()));
+});
+
+function start(...args: string[]): NodeProcess {
+  return started[started.push(new NodeProcess(process.execPath, [builtNode(), ...args])) - 1]!;
+}
+
+function startAs(command: string, args: readonly string[], options?: { detached: boolean }): NodeProcess {
+  return started[started.push(new NodeProcess(command, args, options)) - 1]!;
+}
+
+/** Where a node that serves does so. */
+async function addressOf(node: NodeProcess): Promise<string> {
+  return await vi.waitFor(
+    () => {
+      const [, address] = /(http:\S+)\/metrics/.exec(node.stdout) ?? [];
+      expect(address, node.stdout + node.stderr).toBeDefined();
+      return address!;
+    },
+    { timeout: 30_000 },
+  );
+}
+
+/** Pod, volume, kind, claim, provider and state of each row of the first table. */
+function rowsOf(stdout: string): string[][] {
+  const [, table = ''] = /^(POD .*\n(?:\S.*\n)+)/m.exec(stdout) ?? [];
+  const [, ...lines] = table.trimEnd().split('\n');
+  return lines.map((line) => line.split(/ {2,}/).slice(0, 6));
+}
+
+const ROWS = [
+  ['shop/web-0', 'cache', 'emptyDir', '-', 'du', 'ok'],
+  ['shop/web-0', 'certificate', 'secret', '-', 'du', 'ok'],
+  ['shop/web-0', 'api-access', 'projected', '-', 'du', 'ok'],
+  ['shop/web-0', 'site', 'persistentVolumeClaim', 'site-web-0', 'ssd.csi.example', 'ok'],
+  ['shop/database-0', 'data', 'persistentVolumeClaim', 'data-database-0', 'statfs', 'ok'],
+  ['shop/database-0', 'journal', 'persistentVolumeClaim', 'journal-database-0', 'block', 'ok'],
+  ['backup/backup-0', 'archive', 'persistentVolumeClaim', 'archive', 'tape.csi.example', 'ok'],
+  ['kube-system/log-agent', 'logs', 'hostPath', '-', 'nil', 'unsupported'],
+];
+
+/** The samples of the text that the program ends with, by name and labels. */
+function samplesOf(stdout: string): Map<string, number> {
+  const lines = stdout.slice(stdout.indexOf('# HELP')).split('\n');
+  const samples = lines
+    .filter((line) => line !== '' && !/^# (HELP|TYPE) \w+ ./.test(line))
+    .map((line) => {
+      const [, series, value] = /^(\w+(?:\{(?:\w+="[^"\\]*",?)*\})?) (\S+)$/.exec(line) ?? [];
+      expect(value, line).toBeDefined();
+      expect(Number(value), line).not.toBeNaN();
+      return [series!, Number(value)] as const;
+    });
+  return new Map(samples);
+}
+
+const CLAIM = '{namespace="backup",persistentvolumeclaim="archive"}';
+
+async function expectWholeNode(node: NodeProcess): Promise<void> {
+  expect(await node.ended, node.stdout + node.stderr).toEqual({ code: 0, signal: null });
+  expect(node.stderr).toBe('');
+  expect(rowsOf(node.stdout)).toEqual(ROWS);
+  expect(node.stdout).toContain('abnormal: two of the three copies are lost\n');
+  expect(node.stdout).toContain('\nbackup/backup-0: Volume archive: two of the three copies are lost\n');
+
+  const samples = samplesOf(node.stdout);
+  for (const end of [
+    'capacity_bytes',
+    'available_bytes',
+    'used_bytes',
+    'inodes',
+    'inodes_free',
+    'inodes_used',
+  ]) {
+    expect(samples.get(`kubelet_volume_stats_${end}${CLAIM}`), end).toBeGreaterThan(0);
+  }
+  expect(samples.get(`kubelet_volume_stats_health_status_abnormal${CLAIM}`)).toBe(1);
+  const journal = '{namespace="shop",persistentvolumeclaim="journal-database-0"}';
+  expect(samples.get(`kubelet_volume_stats_capacity_bytes${journal}`)).toBe(32 * 1024 * 1024);
+  expect(samples.has(`kubelet_volume_stats_used_bytes${journal}`)).toBe(false);
+  const certificate = '{namespace="shop",pod="web-0",volume_name="certificate"}';
+  // Of the atomic writer's layout: the folder, the one with the time, two files, and a link for each and for `..data`.
+  expect(samples.get(`kubelet_volume_stats_pod_inodes_used${certificate}`)).toBe(7);
+
+  expect(node.leftovers()).toEqual([]);
+}
+
+describe('the embedded node, once', () => {
+  test('is what npm start runs', async () => {
+    const node = startAs('npm', ['start', '--silent']);
+    await expectWholeNode(node);
+    const { binding, reason } = activeBinding();
+    expect(node.stdout).toContain(`\nbinding: ${binding} (`);
+    expect(node.stdout).toContain(reason ?? 'the addon');
+  });
+
+  test('works without the addon, and says why it is not in use', async () => {
+    const node = startAs(process.execPath, [builtNodeWithoutAddon()]);
+    await expectWholeNode(node);
+    expect(node.stdout).toContain('\nbinding: command (df, stat, du and find; the addon does not load: ');
+  });
+
+  describe.skipIf(needs({ root: true, loop: true, programs: ['setpriv'] }))('by root', () => {
+    test('has disks of its own', async () => {
+      const node = start();
+      await expectWholeNode(node);
+      expect(node.stdout).toMatch(/The block volume is \/dev\/loop\d+\./);
+      expect(samplesOf(node.stdout).get(`kubelet_volume_stats_capacity_bytes${CLAIM}`)).toBe(
+        256 * 1024 * 1024,
+      );
+    });
+
+    test('makes do without, where it may not mount', async () => {
+      const node = startAs('setpriv', ['--bounding-set=-sys_admin', process.execPath, builtNode()]);
+      await expectWholeNode(node);
+      expect(node.stdout).toContain('Nothing is mounted (this process may not mount)');
+      expect(node.stdout).toMatch(/The block volume is \/.*\/journal\.img\./);
+    });
+  });
+
+  test('leaves nothing behind when it is interrupted half way', async () => {
+    const node = start();
+    await vi.waitFor(
+      () => {
+        expect(node.nodes()).toHaveLength(1);
+      },
+      { timeout: 30_000, interval: 2 },
+    );
+    node.child.kill('SIGINT');
+    expect(await node.ended).toEqual({ code: 130, signal: null });
+    expect(node.stdout).toBe('');
+    expect(node.leftovers()).toEqual([]);
+  });
+
+  test('leaves nothing behind when nobody reads what it says', async () => {
+    const node = start();
+    node.child.stdout.destroy();
+    expect(await node.ended).toEqual({ code: 0, signal: null });
+    expect(node.stderr).toBe('');
+    expect(node.leftovers()).toEqual([]);
+  });
+});
+
+describe('the embedded node, serving', () => {
+  test('serves metrics, summary and health', async () => {
+    const node = start('--serve', '--port', '0');
+    const address = await addressOf(node);
+
+    const metrics = await fetch(`${address}/metrics`);
+    expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(samplesOf(await metrics.text()).has(`kubelet_volume_stats_used_bytes${CLAIM}`)).toBe(true);
+
+    const summary = (await (await fetch(`${address}/stats/summary`)).json()) as {
+      node: object;
+      pods: {
+        podRef: { name: string };
+        volume: { name: string; pvcRef?: object; volumeHealthStats?: object }[];
+      }[];
+    };
+    expect(summary.node).toEqual({ nodeName: 'embedded' });
+    expect(
+      summary.pods.flatMap(({ podRef, volume }) => volume.map(({ name }) => [podRef.name, name])),
+    ).toEqual(ROWS.map(([pod, volume]) => [pod!.split('/')[1], volume]));
+    expect(summary.pods.find(({ podRef }) => podRef.name === 'backup-0')?.volume).toMatchObject([
+      { pvcRef: { namespace: 'backup', name: 'archive' }, volumeHealthStats: { abnormal: true } },
+    ]);
+
+    const health = await fetch(`${address}/healthz`);
+    expect([health.status, await health.text()]).toEqual([200, 'ok\n']);
+    expect((await fetch(`${address}/nowhere`)).status).toBe(404);
+    expect((await fetch(`${address}/metrics`, { method: 'POST' })).status).toBe(405);
+    expect(await (await fetch(`${address}/metrics`, { method: 'HEAD' })).text()).toBe('');
+  });
+
+  test('shows how volumes fill', async () => {
+    const node = start('--serve', '--port', '0');
+    const address = await addressOf(node);
+    const used = async (): Promise<number> => {
+      const text = await (await fetch(`${address}/metrics`)).text();
+      return samplesOf(text).get(
+        'kubelet_volume_stats_pod_used_bytes{namespace="shop",pod="web-0",volume_name="cache"}',
+      )!;
+    };
+    const before = await used();
+    await vi.waitFor(
+      async () => {
+        expect(await used()).not.toBe(before);
+      },
+      { timeout: 30_000 },
+    );
+    await vi.waitFor(
+      () => {
+        const lines = node.stdout
+          .split('\n')
+          .filter((line) => line.startsWith('shop/web-0') && line.includes(' cache '));
+        expect(new Set(lines.map((line) => line.split(/ {2,}/)[7])).size).toBeGreaterThan(1);
+      },
+      { timeout: 30_000 },
+    );
+  });
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'ends by %s, also by two, and leaves nothing',
+    async (signal) => {
+      const node = start('--serve', '--port', '0');
+      const address = await addressOf(node);
+      // A connection that is kept open holds up nothing.
+      await (await fetch(`${address}/healthz`)).text();
+      node.child.kill(signal);
+      node.child.kill(signal);
+      expect(await node.ended).toEqual({ code: 0, signal: null });
+      expect(node.stderr).toBe('');
+      expect(node.leftovers()).toEqual([]);
+    },
+  );
+
+  test('ends by Ctrl-C under npm, which passes on what the terminal has sent already', async () => {
+    const node = startAs('npm', ['start', '--silent', '--', '--serve', '--port', '0'], { detached: true });
+    await addressOf(node);
+    process.kill(-node.child.pid!, 'SIGINT');
+    await node.ended;
+    expect(node.leftovers()).toEqual([]);
+  });
+
+  test('says so when the port is taken, and leaves nothing', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      const node = start('--serve', '--port', String((server.address() as AddressInfo).port));
+      expect(await node.ended).toEqual({ code: 1, signal: null });
+      expect(node.stderr).toContain('EADDRINUSE');
+      expect(node.leftovers()).toEqual([]);
+    } finally {
+      server.close();
+    }
+  });
+});
+
+describe('the embedded node, called wrongly', () => {
+  test.each([
+    ['--port', '80'],
+    ['--serve', '--port', 'http'],
+    ['--serve', '--port='],
+    ['--sevre'],
+    ['volumes'],
+  ])('%s %s %s', async (...args) => {
+    const node = start(...args);
+    expect(await node.ended).toEqual({ code: 2, signal: null });
+    expect(node.stdout).toBe('');
+    expect(node.stderr).toMatch(/^[^\n]+\n$/);
+  });
+
+  test('gives help', async () => {
+    const node = start('--help');
+    expect(await node.ended).toEqual({ code: 0, signal: null });
+    expect(node.stdout).toContain('--serve');
+  });
+});
