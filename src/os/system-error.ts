@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { MetricsError, type MetricsErrorCode } from '../errors.js';
 
@@ -17,6 +18,17 @@ const numberOf = new Map<string, number>();
 for (const [negative, [name, text]] of getSystemErrorMap()) {
   byNumber.set(-negative, [name, text]);
   numberOf.set(name, -negative);
+}
+// libuv has no word for some that a volume can answer with, that of a server which is gone (ESTALE) among them.
+const FURTHER_TEXTS: Readonly<Record<string, string>> = {
+  ESTALE: 'stale file handle',
+  EDQUOT: 'disk quota exceeded',
+  ENOLINK: 'link has been severed',
+};
+for (const [name, number] of Object.entries(constants.errno)) {
+  if (byNumber.has(number)) continue;
+  byNumber.set(number, [name, FURTHER_TEXTS[name] ?? 'unknown error']);
+  numberOf.set(name, number);
 }
 
 /** The error for a system call that failed with `errno`, a positive number or a name such as `ENOENT`. */

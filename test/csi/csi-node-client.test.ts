@@ -61,7 +61,9 @@ const arrived = async (rpc: Parameters<FakeCsiDriver['calls']>[0], count = 1): P
 
 describe('one connection', () => {
   test('serves a round of 500 volumes with 501 calls', async () => {
-    driver.script.usage = ({ volumeId }) => [{ unit: VolumeUsage_Unit.BYTES, total: BigInt(volumeId), used: 1n, available: 1n }];
+    driver.script.usage = ({ volumeId }) => [
+      { unit: VolumeUsage_Unit.BYTES, total: BigInt(volumeId), used: 1n, available: 1n },
+    ];
     const round = (): Promise<Metrics[]> =>
       Promise.all(
         Array.from({ length: 500 }, (_, index) =>
