@@ -221,6 +221,26 @@ TEST(LeavesOutWhatIsMountedMeanwhile) {
   });
 }
 
+// No mount, but a device of its own.
+TEST(LeavesOutASubvolume) {
+  SKIP_UNLESS(geteuid() == 0 && std::system("command -v mkfs.btrfs btrfs losetup >/dev/null") == 0, "needs root and btrfs");
+  InOwnNamespace([] {
+    const TempDir top;
+    const std::string root = MakeDir(top / "root");
+    const std::string image = top / "image";
+    REQUIRE(truncate((MakeFile(image), image).c_str(), 128 << 20) == 0);
+    REQUIRE(std::system(("mkfs.btrfs -q " + image + " >/dev/null 2>&1 && mount -o loop " + image + " " + root).c_str()) == 0);
+    MakeDir(root + "/dir");
+    MakeFile(root + "/dir/file", 1);
+    const Usage expected = Model::Of(root);
+    REQUIRE(std::system(("btrfs subvolume create " + root + "/dir/subvolume >/dev/null").c_str()) == 0);
+    MakeFile(root + "/dir/subvolume/file", 1);
+    BothWays([&] { CHECK_EQ(UsageOf(root).inodes, expected.inodes); });
+    CHECK_EQ(UsageOf(root + "/dir/subvolume").inodes, 2u);
+    REQUIRE(umount(root.c_str()) == 0);
+  });
+}
+
 // Without /proc a kernel that tells mount points when they are met is enough; otherwise there is no result.
 TEST(NeedsTheTableOrANewKernel) {
   SKIP_UNLESS(geteuid() == 0, "needs root");
