@@ -1,6 +1,6 @@
 import { MetricsError } from '../errors.js';
 
-/** Which code answers: `native` is the addon, `command` spawns `df`, `stat`, `du`, `find`; `auto` is native where it loads. */
+/** Which code answers: `native` is the addon, `command` spawns `stat`, `df`, `readlink`, and `du` and `find` under `nice`; `auto` is native where it loads. */
 export type Binding = 'auto' | 'native' | 'command';
 
 /** Limits of one call. */
