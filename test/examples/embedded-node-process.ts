@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { vi } from 'vitest';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 const TSUP = join(
@@ -73,6 +74,23 @@ export class NodeProcess {
         resolve({ code, signal });
       });
     });
+  }
+
+  /** Where it serves, once it does. */
+  async address(): Promise<string> {
+    return await vi.waitFor(
+      () => {
+        const [, address] = /(http:\S+)\/metrics/.exec(this.stdout) ?? [];
+        if (address === undefined) throw new Error(`it does not serve\n${this.stdout}${this.stderr}`);
+        return address;
+      },
+      { timeout: 30_000 },
+    );
+  }
+
+  /** The path of something in its node. */
+  path(name: string): string {
+    return join(this.#temporary, this.nodes()[0] ?? '', name);
   }
 
   /** The folders of nodes that are there. */

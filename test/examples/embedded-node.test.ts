@@ -19,18 +19,6 @@ function startAs(command: string, args: readonly string[], options?: { detached:
   return started[started.push(new NodeProcess(command, args, options)) - 1]!;
 }
 
-/** Where a node that serves does so. */
-async function addressOf(node: NodeProcess): Promise<string> {
-  return await vi.waitFor(
-    () => {
-      const [, address] = /(http:\S+)\/metrics/.exec(node.stdout) ?? [];
-      expect(address, node.stdout + node.stderr).toBeDefined();
-      return address!;
-    },
-    { timeout: 30_000 },
-  );
-}
-
 /** Pod, volume, kind, claim, provider and state of each row of the first table. */
 function rowsOf(stdout: string): string[][] {
   const [, table = ''] = /^(POD .*\n(?:\S.*\n)+)/m.exec(stdout) ?? [];
@@ -153,7 +141,7 @@ describe('the embedded node, once', () => {
 describe('the embedded node, serving', () => {
   test('serves metrics, summary and health', async () => {
     const node = start('--serve', '--port', '0');
-    const address = await addressOf(node);
+    const address = await node.address();
 
     const metrics = await fetch(`${address}/metrics`);
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -183,7 +171,7 @@ describe('the embedded node, serving', () => {
 
   test('shows how volumes fill', async () => {
     const node = start('--serve', '--port', '0');
-    const address = await addressOf(node);
+    const address = await node.address();
     const used = async (): Promise<number> => {
       const text = await (await fetch(`${address}/metrics`)).text();
       return samplesOf(text).get(
@@ -212,7 +200,7 @@ describe('the embedded node, serving', () => {
     'ends by %s, also by two, and leaves nothing',
     async (signal) => {
       const node = start('--serve', '--port', '0');
-      const address = await addressOf(node);
+      const address = await node.address();
       // A connection that is kept open holds up nothing.
       await (await fetch(`${address}/healthz`)).text();
       node.child.kill(signal);
@@ -225,7 +213,7 @@ describe('the embedded node, serving', () => {
 
   test('ends by Ctrl-C under npm, which passes on what the terminal has sent already', async () => {
     const node = startAs('npm', ['start', '--silent', '--', '--serve', '--port', '0'], { detached: true });
-    await addressOf(node);
+    await node.address();
     process.kill(-node.child.pid!, 'SIGINT');
     await node.ended;
     expect(node.leftovers()).toEqual([]);
