@@ -24,8 +24,14 @@ const FURTHER_TEXTS: Readonly<Record<string, string>> = {
   ESTALE: 'stale file handle',
   EDQUOT: 'disk quota exceeded',
   ENOLINK: 'link has been severed',
+  EUCLEAN: 'structure needs cleaning',
+  ENOMEDIUM: 'no medium found',
+  ENOKEY: 'required key not available',
+  EKEYEXPIRED: 'key has expired',
 };
-for (const [name, number] of Object.entries(constants.errno)) {
+/** Linux's own, which Node does not name either: numbers of every architecture that Node 20 and newer run on. */
+const LINUX_ERRNOS = { EUCLEAN: 117, ENOMEDIUM: 123, ENOKEY: 126, EKEYEXPIRED: 127 };
+for (const [name, number] of Object.entries({ ...constants.errno, ...LINUX_ERRNOS })) {
   if (byNumber.has(number)) continue;
   byNumber.set(number, [name, FURTHER_TEXTS[name] ?? 'unknown error']);
   numberOf.set(name, number);
