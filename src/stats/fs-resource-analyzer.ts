@@ -3,6 +3,7 @@ import { callError } from './checked-reading.js';
 import { Collection } from './collection.js';
 import type { CollectionDurations } from './collection-durations.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
+import { keepAlive } from './keep-alive.js';
 import type { Lane } from './lane.js';
 import { Periodic } from './periodic.js';
 import { PodRounds } from './pod-rounds.js';
@@ -81,10 +82,7 @@ export class FsResourceAnalyzer {
    * @throws MetricsError when the pods are not to be had: what `getPods` rejects with, METRICS_PROVIDER_FAILED, METRICS_TIMED_OUT
    */
   async calculate(): Promise<readonly PodVolumeStats[]> {
-    const stops = this.#stops;
-    await this.#list();
-    if (stops === this.#stops) await Promise.all([...this.#pods.values()].map((pod) => pod.round('all')));
-    return this.podVolumeStats();
+    return await keepAlive(this.#calculate());
   }
 
   /** What is known of the volumes of a pod, at once; undefined for a pod that is not known. */
@@ -105,6 +103,13 @@ export class FsResourceAnalyzer {
   /** The same as `stop()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  async #calculate(): Promise<readonly PodVolumeStats[]> {
+    const stops = this.#stops;
+    await this.#list();
+    if (stops === this.#stops) await Promise.all([...this.#pods.values()].map((pod) => pod.round('all')));
+    return this.podVolumeStats();
   }
 
   #list(): Promise<void> {

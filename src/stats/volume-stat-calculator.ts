@@ -1,5 +1,6 @@
 import { Collection } from './collection.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
+import { keepAlive } from './keep-alive.js';
 import { PodRounds } from './pod-rounds.js';
 import { podProblem, type Pod, type StatsProvider } from './pod.js';
 import { checkedStatsProvider } from './stats-provider-check.js';
@@ -48,7 +49,7 @@ export class VolumeStatCalculator {
    */
   async calculate(): Promise<PodVolumeStats> {
     this.#isKnown = true;
-    await this.#rounds.round('all');
+    await keepAlive(this.#rounds.round('all'));
     return this.#rounds.latest();
   }
 

@@ -8,7 +8,9 @@ export class WalkPace {
   readonly #periodMs: number;
   /** The volumes that are walked, with the milliseconds of the last walk of each. */
   readonly #durations = new Map<object, number>();
-  #level: number | undefined;
+  /** The most that one volume may take, and how many walks have ended since that was found. */
+  #level = Infinity;
+  #walksSince = Infinity;
 
   /**
    * @param share - of wall time, above 0 and at most 1
@@ -22,20 +24,24 @@ export class WalkPace {
   /** Takes note of a walk that has ended. */
   walked(volume: object, durationMs: number): void {
     this.#durations.set(volume, durationMs);
-    this.#level = undefined;
+    this.#walksSince += 1;
   }
 
   /** A volume is not measured any more. */
   forget(volume: object): void {
-    if (this.#durations.delete(volume)) this.#level = undefined;
+    if (this.#durations.delete(volume)) this.#walksSince += 1;
   }
 
   /** Milliseconds between the end of a volume's last walk and the start of its next one; 0 when its period is enough. */
   restMs(volume: object): number {
     const durationMs = this.#durations.get(volume);
     if (durationMs === undefined) return 0;
-    const level = (this.#level ??= this.#fairPart());
-    return this.#need(durationMs) <= level ? 0 : durationMs * (1 / level - 1);
+    // A few walks change little where there are many: the cost of finding it stays that of a few for each walk.
+    if (this.#walksSince > this.#durations.size / 16) {
+      this.#level = this.#fairPart();
+      this.#walksSince = 0;
+    }
+    return this.#need(durationMs) <= this.#level ? 0 : durationMs * (1 / this.#level - 1);
   }
 
   /** The share of wall time that walks of this length take at the normal period. */
