@@ -47,8 +47,9 @@ export async function start(name: string, args: readonly string[]): Promise<Runn
     // A path may end with a newline.
     stripFinalNewline: false,
     reject: false,
-    // What was begun is finished, also when this process ends first.
+    // What was begun is finished, also when this process ends first, or Ctrl-C ends all of its group.
     cleanup: false,
+    detached: true,
     forceKillAfterDelay: false,
   });
   const { stdout, stderr } = child;

@@ -1,4 +1,5 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Stats } from 'node:fs';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -12,11 +13,13 @@ const PATIENCE_MS = 2_000;
  * @throws Error when something listens on it, when that is not certain, and when it is no socket
  */
 export async function claimSocket(path: string): Promise<void> {
-  const there = await lstat(path).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (there === undefined) return;
+  const there = await statOf(path);
+  if (there === undefined) {
+    if ((await statOf(dirname(path))) === undefined) {
+      throw new Error(`there is no directory ${dirname(path)} for the socket`);
+    }
+    return;
+  }
   if (!there.isSocket()) throw new Error(`${path} is there, and it is no socket: it is left alone`);
   const answer = await connectTo(path);
   if (answer === 'connected') throw new Error(`another process listens on ${path}`);
@@ -35,8 +38,7 @@ export async function listen(server: Server, path: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
       if (error === null) resolve();
-      else
-        reject(new Error(`cannot listen on ${path} in ${dirname(path)}: ${error.message}`, { cause: error }));
+      else reject(new Error(`cannot listen on ${path}: ${error.message}`, { cause: error }));
     });
   });
   // Whoever may write to it may have volumes mounted: nobody but the owner and the group.
@@ -58,6 +60,15 @@ export async function shutDown(server: Server, graceMs: number): Promise<void> {
       resolve();
     });
   });
+}
+
+async function statOf(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function connectTo(path: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { mounts, type Mount } from 'kube-volume-metrics';
+import { commandFailed } from './commands.js';
 import { alreadyExists, failedPrecondition } from './csi-error.js';
 import { attachLoopDevice, detachLoopDevices, loopDevicesOf } from './loop-devices.js';
 import { placeOf, type Placement } from './placement.js';
@@ -83,8 +84,16 @@ async function unmountAt(place: string | undefined, volume: Volume, change: Volu
     const there = place === undefined ? undefined : await topMountAt(place);
     if (place === undefined || there === undefined) return;
     if (!(await isOf(volume, there))) throw failedPrecondition(`something else is mounted on ${place}`);
-    await change.run('umount', place);
+    await unmount(place, change);
   }
+}
+
+/** The place is a name of the kernel's: looking at it once more would hang where what is mounted does. */
+async function unmount(place: string, change: VolumeChange): Promise<void> {
+  const ended = await change.try('umount', '--no-canonicalize', place);
+  // BusyBox has no such option.
+  if (ended.stderr.includes('unrecognized option')) await change.run('umount', place);
+  else if (ended.exitCode !== 0) throw commandFailed('umount', ended);
 }
 
 async function makeMountPoint(place: string, { kind }: Volume, change: VolumeChange): Promise<void> {
@@ -94,7 +103,9 @@ async function makeMountPoint(place: string, { kind }: Volume, change: VolumeCha
     await (kind === 'block' ? change.run('touch', place) : change.run('mkdir', place));
     return;
   }
-  if (there.kind !== wanted) throw failedPrecondition(`${place} is there, and it is no ${wanted}`);
+  if (there.kind !== wanted || (kind === 'block' && there.size > 0n)) {
+    throw failedPrecondition(`${place} is there, and it is no empty ${wanted}`);
+  }
   // Whatever it leads to would be mounted on, and not found again.
   const { exitCode } = await change.try('readlink', place);
   if (exitCode === 0) throw failedPrecondition(`${place} is a symlink`);
@@ -124,15 +135,18 @@ async function mountsOf({ kind, dataPath }: Volume): Promise<Mount[]> {
   const sources = kind === 'block' ? await loopDevicesOf(dataPath) : [dataPath];
   return sources.flatMap((source) => {
     const holder = all
-      .filter(({ mountPoint, hidden }) => !hidden && isBelow(source, mountPoint))
+      .filter(({ mountPoint, hidden }) => !hidden && isIn(source, mountPoint))
       .reduce((one, other) => (other.mountPoint.length > one.mountPoint.length ? other : one));
     const root = posix.join(holder.root, posix.relative(holder.mountPoint, source));
     // The kernel adds the second when the directory was removed.
     const roots = [root, `${root}//deleted`];
-    return all.filter((mount) => mount.device === holder.device && roots.includes(mount.root));
+    return all.filter(
+      ({ device, root: shown, mountPoint }) =>
+        device === holder.device && roots.includes(shown) && mountPoint !== source,
+    );
   });
 }
 
-function isBelow(path: string, directory: string): boolean {
-  return directory === '/' || path.startsWith(`${directory}/`);
+function isIn(path: string, directory: string): boolean {
+  return path === directory || directory === '/' || path.startsWith(`${directory}/`);
 }
