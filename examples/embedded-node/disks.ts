@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { mounts } from 'kube-volume-metrics';
 import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { loopDevicesOf } from '../csi-hostpath/loop-devices.js';
 import { mayMount } from '../csi-hostpath/may-mount.js';
@@ -61,17 +62,12 @@ export class Disks {
   }
 
   async #mount(path: string, ...args: string[]): Promise<void> {
-    let isMounted = true;
     this.#undo.add(`the mount on ${path}`, async () => {
+      if (!(await mounts()).some(({ mountPoint }) => mountPoint === path)) return;
       // Whoever looks into it at this moment does not keep it.
-      if (isMounted) await run('umount', '-l', path);
+      await run('umount', '-l', path);
     });
-    try {
-      await run('mount', ...args, path);
-    } catch (error) {
-      isMounted = false;
-      throw error;
-    }
+    await run('mount', ...args, path);
   }
 }
 

@@ -42,6 +42,9 @@ for (const left of await undo.run()) {
 
 /** @throws the reason of the stop when it came before there was anything to show */
 async function run(options: Exclude<ProgramOptions, { mode: 'help' }>): Promise<void> {
+  if (process.platform !== 'linux') {
+    throw new Error(`volumes are measured on Linux only, and this is ${process.platform}`);
+  }
   const node = await makeNode(undo, stop);
 
   // Measures all volumes, each with its own limit.
@@ -71,24 +74,23 @@ async function run(options: Exclude<ProgramOptions, { mode: 'help' }>): Promise<
     return;
   }
 
+  const summary = (): string => stringify(statsSummary(analyzer.podVolumeStats(), { nodeName: 'embedded' }));
   const pages = new Map<string, Page>([
     ['/metrics', { type: registry.contentType, text: () => registry.metrics() }],
-    [
-      '/stats/summary',
-      {
-        type: 'application/json',
-        text: () => stringify(statsSummary(analyzer.podVolumeStats(), { nodeName: 'embedded' })),
-      },
-    ],
+    ['/stats/summary', { type: 'application/json', text: summary }],
     ['/healthz', { type: 'text/plain', text: () => 'ok\n' }],
   ]);
   const address = await serve(pages, options.port, undo);
   analyzer.start();
   const addresses = [...pages.keys()].map((path) => address + path).join('  ');
-  await Promise.all([
-    writeFiles([node.cache, node.database, node.site.volume.volumePath], stop),
-    show(() => `${about(node)}${addresses}\n\n${table()}`, stop),
-  ]);
+  const failure = new AbortController();
+  const over = AbortSignal.any([stop, failure.signal]);
+  const writing = writeFiles([node.cache, node.database, node.site.volume.volumePath], over);
+  writing.catch(() => {
+    failure.abort();
+  });
+  await show(() => `${about(node)}${addresses}\n\n${table()}`, over);
+  await writing;
 }
 
 /** Where the node is, and what the numbers are worth. */

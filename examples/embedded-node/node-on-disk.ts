@@ -47,13 +47,13 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   await mkdir(join(cache, 'pages'), { recursive: true });
   await writeFile(join(cache, 'pages/index.html'), Buffer.alloc(300_000, 'x'));
 
+  // Secrets and projected volumes are directories too, which only the kubelet writes to.
   const certificate = await kubelet.volume(WEB.metadata.uid, 'secret', 'certificate');
   await writeAtomically(certificate, { 'tls.crt': 'not a certificate\n', 'tls.key': 'not a key\n' });
   const apiAccess = await kubelet.volume(WEB.metadata.uid, 'projected', 'api-access');
   await writeAtomically(apiAccess, { token: 'not a token\n', 'ca.crt': '\n', namespace: 'shop\n' });
 
-  await mkdir(join(folder, 'host/var/log'), { recursive: true });
-  await writeFile(join(folder, 'host/var/log/messages'), 'hello\n');
+  // A hostPath is a folder of the node, wherever that is, and nothing is to be made.
 
   // A local volume is a disk of the node, shown to one pod.
   stop.throwIfAborted();
@@ -62,11 +62,13 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   await disks.bind(disk('local'), database);
   await writeFile(join(database, 'table.db'), Buffer.alloc(5_000_000));
 
+  // A raw block volume is a device, and its pod has a link to it.
   stop.throwIfAborted();
   const journalDevice = await disks.raw(disk('journal.img'), 32);
   const journal = await kubelet.device(DATABASE.metadata.uid, 'local-volume', 'pv-journal');
   await symlink(journalDevice, journal);
 
+  // CSI volumes are their drivers' affair.
   const storage = async (name: string, mib: number): Promise<CsiStorage> => {
     stop.throwIfAborted();
     await disks.filesystem(disk(name), mib);
@@ -83,8 +85,14 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   stop.throwIfAborted();
 
   return {
-    ...{ folder, mountObstacle: disks.obstacle },
-    ...{ cache, certificate, apiAccess, database, journal, journalDevice },
+    folder,
+    mountObstacle: disks.obstacle,
+    cache,
+    certificate,
+    apiAccess,
+    database,
+    journal,
+    journalDevice,
     site: { storage: ssd, volume: site },
     archive: { storage: tape, volume: archive },
   };

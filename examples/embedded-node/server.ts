@@ -17,8 +17,8 @@ export interface Page {
  */
 export async function serve(pages: ReadonlyMap<string, Page>, port: number, undo: UndoList): Promise<string> {
   const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    const page = pages.get(pathname);
+    const [path = ''] = (request.url ?? '').split('?');
+    const page = pages.get(path);
     if (page === undefined) {
       response.writeHead(404).end(`there is ${[...pages.keys()].join(', ')}\n`);
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {

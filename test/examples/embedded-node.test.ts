@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { readdirSync, rmSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { activeBinding } from '../../src/index.js';
 import { needs } from '../support/needs.js';
@@ -211,11 +212,46 @@ describe('the embedded node, serving', () => {
     },
   );
 
+  test('is not kept from that by more of Ctrl-C, which ends the commands of its group too', async () => {
+    const node = startAs(process.execPath, [builtNode(), '--serve', '--port', '0'], { detached: true });
+    await node.address();
+    const impatience = setInterval(() => {
+      process.kill(-node.child.pid!, 'SIGINT');
+    }, 50);
+    node.child.once('exit', () => {
+      clearInterval(impatience);
+    });
+    // Its code says nothing: the last signal may come when it is about to exit, and does not listen any more.
+    await node.ended;
+    expect(node.stderr).toBe('');
+    expect(node.leftovers()).toEqual([]);
+  });
+
   test('ends by Ctrl-C under npm, which passes on what the terminal has sent already', async () => {
     const node = startAs('npm', ['start', '--silent', '--', '--serve', '--port', '0'], { detached: true });
     await node.address();
     process.kill(-node.child.pid!, 'SIGINT');
     await node.ended;
+    expect(node.leftovers()).toEqual([]);
+  });
+
+  test('answers requests that are none', async () => {
+    const node = start('--serve', '--port', '0');
+    const { hostname, port } = new URL(await node.address());
+    const socket = connect(Number(port), hostname).end(
+      'GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  test('ends when its volumes are taken away, and leaves nothing', async () => {
+    const node = start('--serve', '--port', '0');
+    await node.address();
+    const [pod = ''] = readdirSync(node.path('kubelet/pods')).filter((uid) => uid.endsWith('01'));
+    rmSync(node.path(`kubelet/pods/${pod}/volumes/kubernetes.io~empty-dir`), { recursive: true });
+    expect(await node.ended).toEqual({ code: 1, signal: null });
+    expect(node.stderr).toContain('ENOENT');
     expect(node.leftovers()).toEqual([]);
   });
 
