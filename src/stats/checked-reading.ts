@@ -16,10 +16,7 @@ export function checkedReading(provider: string, value: unknown): Metrics {
 /** An error of this package as it is; any other as that of `who`, which does not keep the contract. */
 export function callError(who: string, error: unknown): MetricsError {
   if (isMetricsError(error)) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  return new MetricsError('METRICS_PROVIDER_FAILED', `${who} failed: ${text}`, {
-    cause: error,
-  });
+  return new MetricsError('METRICS_PROVIDER_FAILED', `${who} failed: ${errorText(error)}`, { cause: error });
 }
 
 /**
@@ -41,13 +38,18 @@ export function callProvider(provider: MetricsProvider | undefined, signal: Abor
   try {
     return given.getMetrics({ signal });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
     throw new MetricsError(
       'METRICS_PROVIDER_FAILED',
-      `provider "${providerName(provider)}" threw instead of rejecting: ${text}`,
+      `provider "${providerName(provider)}" threw instead of rejecting: ${errorText(error)}`,
       { cause: error },
     );
   }
+}
+
+/** What an error says; whatever is thrown has a text. */
+export function errorText(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === 'object' && error !== null ? 'it threw an object that is no Error' : String(error);
 }
 
 /** A provider's name; `unknown` for one that has none. */

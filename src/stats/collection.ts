@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import type { MetricsError } from '../errors.js';
+import { errorText } from './checked-reading.js';
 import { Calls } from './calls.js';
 import { DurationTotals } from './collection-durations.js';
 import type { CheckedOptions } from './collection-options.js';
@@ -64,7 +65,7 @@ export class Collection {
 
   #tell<T>(name: string, listener: ((about: T) => unknown) | undefined, about: T): void {
     const failed = (error: unknown): void => {
-      const text = `${name} failed: ${error instanceof Error ? error.message : String(error)}`;
+      const text = `${name} failed: ${errorText(error)}`;
       if (this.#complaints.get(name) === text) return;
       this.#complaints.set(name, text);
       warn(text);

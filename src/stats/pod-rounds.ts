@@ -146,7 +146,7 @@ export class PodRounds {
       this.#volumes.delete(name);
       this.#latest = undefined;
     }
-    for (const name of providers.keys()) this.#volume(name);
+    for (const name of providers.keys()) if (typeof name === 'string') this.#volume(name);
     for (const [name, volume] of this.#volumes) {
       const provider = providers.get(name);
       // The kubelet skips a volume whose mounter is nil: it is not mounted.
@@ -180,6 +180,9 @@ export class PodRounds {
 function isVolumeMap(value: unknown): value is ReadonlyMap<string, MetricsProvider> {
   const map = value as Partial<VolumeMap>;
   return (
-    typeof map === 'object' && typeof map.get === 'function' && typeof map[Symbol.iterator] === 'function'
+    typeof map === 'object' &&
+    typeof map.get === 'function' &&
+    typeof map.has === 'function' &&
+    typeof map.keys === 'function'
   );
 }

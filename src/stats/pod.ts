@@ -67,13 +67,15 @@ export function isLocalEphemeral(volume: PodVolume | undefined): boolean {
 export function podProblem(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null)
     return `a pod that is ${value === null ? 'null' : typeof value}`;
-  const { uid, name, namespace } = ((value as Partial<Pod>).metadata ?? {}) as Partial<Pod['metadata']>;
-  const title = `${String(namespace)}/${String(name)}`;
+  const { metadata, spec } = value as Partial<Pod>;
+  const { uid, name, namespace }: Partial<Record<keyof Pod['metadata'], unknown>> = metadata ?? {};
+  const title = [namespace, name].map((each) => (typeof each === 'string' ? each : '?')).join('/');
   if (typeof uid !== 'string' || uid === '') return `a pod without uid (${title})`;
   if (typeof name !== 'string' || typeof namespace !== 'string') {
     return `a pod without name or namespace (${title}, uid ${uid})`;
   }
-  return undefined;
+  const volumes: unknown = spec?.volumes ?? [];
+  return Array.isArray(volumes) ? undefined : `a pod whose volumes are no list (${title})`;
 }
 
 /** The volumes of the spec by name; entries without a name are none. */

@@ -221,7 +221,8 @@ describe('a stats provider that fails', () => {
       spec: { volumes: [{ name: 'v' }] },
     };
     const again: Pod = { metadata: { uid: '1', name: 'again', namespace: 'n' }, spec: {} };
-    const pods = [null, { metadata: { name: 'x', namespace: 'n' }, spec: {} }, good, again, 'pod', 7];
+    const odd = { metadata: Object.create(null) as object, spec: { volumes: 7 } };
+    const pods = [null, { metadata: { name: 'x', namespace: 'n' }, spec: {} }, good, again, odd, 7];
     await using analyzer = new FsResourceAnalyzer(
       { getPods: () => pods as never, listVolumesForPod: () => new Map([['v', new FakeMetrics()]]) },
       { onError },

@@ -366,6 +366,16 @@ describe('a volume that fails', () => {
     });
   });
 
+  test.each([
+    [Object.create(null), 'it threw an object that is no Error'],
+    [Symbol('s'), 'Symbol(s)'],
+    [undefined, 'undefined'],
+  ])('whatever it rejects with has a text: %#', async (error, text) => {
+    const { calculator } = calculatorOf({ odd: new FakeMetrics({ script: [{ error: error as unknown }] }) });
+    await calculator.calculate();
+    expect(volume(calculator, 'odd').error?.message).toBe(`provider "fake" failed: ${text}`);
+  });
+
   test.each([{}, 'du', 7])('a map entry that is %s and no provider', async (entry) => {
     const statsProvider = {
       getPods: () => [],
@@ -641,15 +651,19 @@ describe('bad input', () => {
   test.each([
     ['a pod that is null', null],
     ['a pod that is undefined', undefined],
-    ['a pod without uid (undefined/undefined)', {}],
+    ['a pod without uid (?/?)', {}],
     ['a pod without uid (a/b)', { metadata: { namespace: 'a', name: 'b', uid: '' }, spec: {} }],
-    [
-      'a pod without name or namespace (a/undefined, uid 1)',
-      { metadata: { namespace: 'a', uid: '1' }, spec: {} },
-    ],
+    ['a pod without name or namespace (a/?, uid 1)', { metadata: { namespace: 'a', uid: '1' }, spec: {} }],
   ])('%s', (problem, pod) => {
     expect(() => new VolumeStatCalculator(new FakeStatsProvider(), pod as never)).toThrow(
       new TypeError(`Expected pod to be one, got ${problem}`),
+    );
+  });
+
+  test('a pod whose volumes are no list', () => {
+    const pod = { metadata: { uid: '1', name: 'b', namespace: 'a' }, spec: { volumes: {} } };
+    expect(() => new VolumeStatCalculator(new FakeStatsProvider(), pod as never)).toThrow(
+      new TypeError('Expected pod to be one, got a pod whose volumes are no list (a/b)'),
     );
   });
 
