@@ -1,7 +1,9 @@
 import { once } from 'node:events';
-import { readdirSync, rmSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { WEB } from '../../examples/embedded-node/pods.js';
 import { activeBinding } from '../../src/index.js';
 import { needs } from '../support/needs.js';
 import { builtNode, builtNodeWithoutAddon, NodeProcess } from './embedded-node-process.js';
@@ -248,8 +250,8 @@ describe('the embedded node, serving', () => {
   test('ends when its volumes are taken away, and leaves nothing', async () => {
     const node = start('--serve', '--port', '0');
     await node.address();
-    const [pod = ''] = readdirSync(node.path('kubelet/pods')).filter((uid) => uid.endsWith('01'));
-    rmSync(node.path(`kubelet/pods/${pod}/volumes/kubernetes.io~empty-dir`), { recursive: true });
+    const volumes = node.path(`kubelet/pods/${WEB.metadata.uid}/volumes`);
+    renameSync(join(volumes, 'kubernetes.io~empty-dir'), join(volumes, 'elsewhere'));
     expect(await node.ended).toEqual({ code: 1, signal: null });
     expect(node.stderr).toContain('ENOENT');
     expect(node.leftovers()).toEqual([]);
@@ -271,13 +273,14 @@ describe('the embedded node, serving', () => {
 
 describe('the embedded node, called wrongly', () => {
   test.each([
-    ['--port', '80'],
-    ['--serve', '--port', 'http'],
-    ['--serve', '--port='],
-    ['--sevre'],
-    ['volumes'],
-  ])('%s %s %s', async (...args) => {
-    const node = start(...args);
+    '--port 80',
+    '--serve --port http',
+    '--serve --port=',
+    '--serve --port 65536',
+    '--sevre',
+    'volumes',
+  ])('refuses %s', async (args) => {
+    const node = start(...args.split(' '));
     expect(await node.ended).toEqual({ code: 2, signal: null });
     expect(node.stdout).toBe('');
     expect(node.stderr).toMatch(/^[^\n]+\n$/);
