@@ -134,9 +134,11 @@ async function mountsOf({ kind, dataPath }: Volume): Promise<Mount[]> {
   const all = await mounts();
   const sources = kind === 'block' ? await loopDevicesOf(dataPath) : [dataPath];
   return sources.flatMap((source) => {
-    const holder = all
+    // The mount that the source is on.
+    const [holder] = all
       .filter(({ mountPoint, hidden }) => !hidden && isIn(source, mountPoint))
-      .reduce((one, other) => (other.mountPoint.length > one.mountPoint.length ? other : one));
+      .sort((one, other) => other.mountPoint.length - one.mountPoint.length);
+    if (holder === undefined) return [];
     const root = posix.join(holder.root, posix.relative(holder.mountPoint, source));
     // The kernel adds the second when the directory was removed.
     const roots = [root, `${root}//deleted`];

@@ -92,7 +92,7 @@ export class VolumeStore {
       await writeFile(join(folder, DESCRIPTION), text, { flush: true });
       await rename(folder, volume.folder);
     } catch (error) {
-      await removeTree(folder, REMOVAL_MS);
+      await this.#clear(folder);
       throw error;
     }
     this.#volumes.set(volume.id, volume);
@@ -104,14 +104,14 @@ export class VolumeStore {
     const grave = await mkdtemp(join(this.#folder, GONE));
     await rename(volume.folder, grave);
     this.#volumes.delete(volume.id);
-    await removeTree(grave, REMOVAL_MS);
+    await this.#clear(grave);
   }
 
   async #load(): Promise<void> {
     for (const name of await readdir(this.#folder)) {
       const folder = join(this.#folder, name);
       if (name.startsWith(NEW) || name.startsWith(GONE)) {
-        await removeTree(folder, REMOVAL_MS);
+        await this.#clear(folder);
         continue;
       }
       try {
@@ -122,6 +122,15 @@ export class VolumeStore {
         // One that is damaged is no reason to withhold the others.
         this.#log(`${folder} is left alone, it has no description of a volume: ${String(error)}`);
       }
+    }
+  }
+
+  /** Removes what is no volume. Where that is not possible it is tried again at the next start. */
+  async #clear(folder: string): Promise<void> {
+    try {
+      await removeTree(folder, REMOVAL_MS);
+    } catch (error) {
+      this.#log(`${folder} cannot be removed: ${String(error)}`);
     }
   }
 

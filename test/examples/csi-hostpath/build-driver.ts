@@ -5,7 +5,10 @@ import { dirname, join, resolve } from 'node:path';
 import { afterAll } from 'vitest';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
-const TSUP = join(dirname(createRequire(import.meta.url).resolve('tsup/package.json')), 'dist/cli-default.js');
+const TSUP = join(
+  dirname(createRequire(import.meta.url).resolve('tsup/package.json')),
+  'dist/cli-default.js',
+);
 
 let folder: string | undefined;
 

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -187,6 +187,15 @@ describe('the volumes', () => {
       volumeCapabilities: [DIRECTORY],
     });
     expect(confirmed).toBeDefined();
+  });
+
+  test.skipIf(needs({ root: true }))('come back also when leftovers cannot be removed', async () => {
+    const stuck = join(place.dataRoot, 'volumes/.gone-stuck/data');
+    mkdirSync(stuck, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'kvm-test', stuck]);
+    const driver = await place.start();
+    expect(await driver.said('cannot be removed')).toContain('.gone-stuck');
+    await expect(place.caller.call('probe')).resolves.toEqual({ ready: true });
   });
 
   async function restarted(): Promise<{ driver: DriverProcess; said: Promise<string> }> {
