@@ -5,7 +5,7 @@ import type { Row } from './measure.js';
 import { table, type Column } from './table.js';
 
 /** The form of the JSON answer. A field may be added without a new version, none is taken away or changes its meaning. */
-const SCHEMA = 'kube-volume-metrics/cli/v1';
+export const SCHEMA = 'kube-volume-metrics/cli/v1';
 
 /** The answer for programs: numbers are exact, and what is not known is absent. */
 export function jsonAnswer(command: string, binding: ActiveBinding, rows: readonly Row[]): string {

@@ -31,7 +31,7 @@ export function parseCommandLine(args: readonly string[]): Request {
   const [name, ...rest] = args;
   if (name === '--version' || name === '-V') return { ask: 'version' };
   if (name === '--help' || name === '-h' || name === 'help') return { ask: 'help' };
-  const expected = `expected a command (${COMMANDS.map((each) => each.name).join(', ')})`;
+  const expected = `expected a command (${[...COMMANDS.map((each) => each.name), 'csi'].join(', ')})`;
   if (name === undefined) throw new UsageError(expected);
   const command = COMMANDS.find((each) => each.name === name);
   if (command !== undefined) return parseCommand(command, rest);

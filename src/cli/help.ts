@@ -22,7 +22,11 @@ const EXIT_CODES = `Exit codes:
 
 /** What can be asked in all. */
 export function generalHelp(): string {
-  const commands = COMMANDS.map((command) => [usageOf(command), command.summary]);
+  const commands = [
+    ...COMMANDS.map((command) => [usageOf(command), command.summary]),
+    ['csi stats', 'what a CSI driver says of one volume'],
+    ['csi probe', 'what a CSI driver can do, and whether its volumes can have numbers'],
+  ];
   return `Measures volumes as the kubelet does, and says why where it cannot.
 
 Usage: ${PROGRAM} COMMAND [OPTION]...

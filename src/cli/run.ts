@@ -18,6 +18,11 @@ const USAGE = 2;
 /** Does what the arguments say. Never rejects: the exit code says how it went. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === 'csi') {
+      // Not before: nothing else here needs gRPC.
+      const { runCsi } = await import('./csi.js');
+      return (await runCsi(args.slice(1))) ? ALL_ANSWERED : SOME_DID_NOT;
+    }
     const request = parseCommandLine(args);
     if (request.ask === 'measure') return await runMeasure(request);
     await print(request.ask === 'version' ? `${version()}\n` : helpOf(request));
@@ -25,8 +30,8 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     process.stderr.write(`${PROGRAM}: ${escapeControls(messageOf(error))}\n`);
     if (!(error instanceof UsageError)) return SOME_DID_NOT;
-    const command = COMMANDS.find(({ name }) => name === args[0]);
-    process.stderr.write(`For help: ${PROGRAM} ${command === undefined ? '' : `${command.name} `}--help\n`);
+    const command = [...COMMANDS.map(({ name }) => name), 'csi'].find((name) => name === args[0]);
+    process.stderr.write(`For help: ${PROGRAM} ${command === undefined ? '' : `${command} `}--help\n`);
     return USAGE;
   }
 }

@@ -41,7 +41,9 @@ export function isServiceError(error: unknown): error is ServiceError {
 export function statusToMetricsError(error: unknown, { rpc, driver, path }: FailedCall): unknown {
   if (!isServiceError(error)) return error;
   const name = `${String(error.code)} ${status[error.code]}`;
-  return new MetricsError(codeOf(error.code), `${rpc} of ${driver} failed with ${name}: ${error.details}`, {
+  // grpc-js ends so where there is no note.
+  const details = error.details.replace(/\. Resolution note: $/, '');
+  return new MetricsError(codeOf(error.code), `${rpc} of ${driver} failed with ${name}: ${details}`, {
     cause: error,
     path,
   });

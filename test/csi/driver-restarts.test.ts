@@ -82,7 +82,7 @@ test.skipIf(process.platform !== 'linux')(
       const readers = Array.from({ length: READERS }, async (_, number) => {
         while (!isOver) {
           await read(number);
-          await sleep(10);
+          await sleep(25);
         }
       });
       for (let restart = 1; restart <= count; restart += 1) {

@@ -1,0 +1,199 @@
+import { status } from '@grpc/grpc-js';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runCsi } from '../../src/cli/csi.js';
+import { UsageError } from '../../src/cli/usage-error.js';
+import { NodeServiceCapability_RPC_Type as Capability, VolumeUsage_Unit } from '../../src/csi/index.js';
+import { FakeCsiDriver } from '../../src/testing/csi/index.js';
+import { run } from '../cli/run-main.js';
+
+let driver: FakeCsiDriver;
+
+beforeEach(async () => {
+  driver = await FakeCsiDriver.start({
+    capabilities: [Capability.GET_VOLUME_STATS, Capability.VOLUME_CONDITION],
+  });
+  driver.script.condition = { abnormal: true, message: 'half \x1b[31mbroken' };
+});
+afterEach(async () => {
+  await driver.stop();
+});
+
+const stats = (...args: string[]): ReturnType<typeof run> =>
+  run('csi', 'stats', '--endpoint', driver.endpoint, '--volume-id', 'v', '--path', '/p', ...args);
+const probe = (...args: string[]): ReturnType<typeof run> =>
+  run('csi', 'probe', '--endpoint', driver.endpoint, ...args);
+
+/** The values of an answer's lines by their names; of a name that comes again, one below the other. */
+function fields(stdout: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const line of stdout.trimEnd().split('\n')) {
+    const [, name = '', value = ''] = /^(.+?) {2,}(.*)$/.exec(line) ?? [];
+    found[name] = name in found ? `${String(found[name])}\n${value}` : value;
+  }
+  return found;
+}
+
+describe('csi stats', () => {
+  test('prints what the driver says, what is odd, and the time of each call', async () => {
+    driver.script.usage = [
+      { unit: VolumeUsage_Unit.BYTES, total: 4096n, available: 2048n, used: 1024n },
+      { unit: VolumeUsage_Unit.UNKNOWN },
+    ];
+    const { code, stdout, stderr } = await stats('--staging-path', '/s');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(fields(stdout)).toEqual({
+      endpoint: driver.endpoint.replace('unix://', ''),
+      driver: 'fake.csi.example 1.0.0',
+      volume: 'v at /p',
+      state: 'ok',
+      capacity: '4.0 KiB',
+      used: '1.0 KiB (34%)',
+      available: '2.0 KiB',
+      inodes: '-',
+      'inodes used': '-',
+      'inodes free': '-',
+      condition: 'abnormal: half \\x1b[31mbroken',
+      warning: 'usage of unknown unit 0 left out: total 0, available 0, used 0',
+      call: expect.stringMatching(
+        /^GetPluginInfo +[\d.]+ ms +OK\nNodeGetCapabilities +[\d.]+ ms +OK\nNodeGetVolumeStats +[\d.]+ ms +OK$/,
+      ) as string,
+    });
+    expect(driver.requests('nodeGetVolumeStats')).toMatchObject([{ stagingTargetPath: '/s' }]);
+    expect(fields((await stats('--bytes')).stdout)).toMatchObject({ capacity: '4096' });
+  });
+
+  test('answers in JSON with exact numbers', async () => {
+    driver.script.usage = [{ unit: VolumeUsage_Unit.BYTES, total: 2n ** 63n - 1n, available: 1n, used: 1n }];
+    const { code, stdout } = await stats('--json');
+    expect(code).toBe(0);
+    expect(stdout).toContain('"capacity": 9223372036854775807,');
+    expect(JSON.parse(stdout)).toMatchObject({
+      schema: 'kube-volume-metrics/cli/v1',
+      command: 'csi stats',
+      driver: { name: 'fake.csi.example', version: '1.0.0' },
+      volumes: [
+        {
+          volumeId: 'v',
+          path: '/p',
+          provider: 'fake.csi.example',
+          state: 'ok',
+          metrics: { condition: { abnormal: true } },
+        },
+      ],
+      calls: [{ method: '/csi.v1.Identity/GetPluginInfo', code: 0 }, { code: 0 }, { code: 0 }],
+    });
+  });
+
+  test('says why there is nothing', async () => {
+    driver.script.capabilities = [];
+    const unsupported = await stats();
+    expect(unsupported.code).toBe(1);
+    expect(fields(unsupported.stdout)).toMatchObject({
+      state: 'unsupported',
+      reason: 'METRICS_NOT_SUPPORTED: metrics are not supported for fake.csi.example volumes',
+    });
+    driver.mode = 'mute';
+    const late = await stats('--timeout', '200ms');
+    expect(late.code).toBe(1);
+    expect(fields(late.stdout)).toMatchObject({
+      state: 'stuck',
+      reason: expect.stringContaining('METRICS_TIMED_OUT') as string,
+    });
+    await driver.crash();
+    const gone = await stats();
+    expect(gone.code).toBe(1);
+    expect(fields(gone.stdout)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('ECONNREFUSED') as string,
+    });
+  });
+});
+
+describe('csi probe', () => {
+  test('says who the driver is and what it can do', async () => {
+    driver.answer('getPluginCapabilities', Buffer.from('0a040a0208010a0412020801', 'hex'));
+    const { code, stdout } = await probe();
+    expect(code).toBe(0);
+    expect(fields(stdout)).toMatchObject({
+      driver: 'fake.csi.example 1.0.0',
+      ready: 'yes',
+      node: 'fake-node',
+      plugin: 'CONTROLLER_SERVICE, volume expansion ONLINE',
+      'node service': 'GET_VOLUME_STATS, VOLUME_CONDITION',
+      'volume stats': 'yes: it advertises GET_VOLUME_STATS',
+      'volume health': 'yes: it advertises VOLUME_CONDITION (before CSI 1.13)',
+    });
+  });
+
+  test('says in words that a driver has no numbers, and what follows', async () => {
+    driver.answer('nodeGetCapabilities', Buffer.from('0a040a0208010a040a020863', 'hex'));
+    const { stdout } = await probe();
+    expect(fields(stdout)).toMatchObject({
+      'node service': 'STAGE_UNSTAGE_VOLUME, type 99',
+      'volume stats': expect.stringMatching(
+        /^no: .* GET_VOLUME_STATS, .*kubelet never asks.* Grafana/,
+      ) as string,
+      'volume health': 'no',
+    });
+    expect(JSON.parse((await probe('--json')).stdout)).toMatchObject({
+      command: 'csi probe',
+      volumeStats: false,
+      errors: [],
+    });
+  });
+
+  test('says what failed, and answers the rest', async () => {
+    driver.answer('probe', { code: status.FAILED_PRECONDITION, details: 'no backend' });
+    const { code, stdout } = await probe();
+    expect(code).toBe(1);
+    expect(fields(stdout)).toMatchObject({
+      ready: expect.stringMatching(
+        /^METRICS_CSI_FAILED: Probe of .* 9 FAILED_PRECONDITION: no backend$/,
+      ) as string,
+      node: 'fake-node',
+    });
+    driver.answer('probe', Buffer.from('0a00', 'hex'));
+    expect(fields((await probe()).stdout)).toMatchObject({ ready: 'not yet: it is starting' });
+  });
+
+  test('waits once for a driver that is not there', async () => {
+    driver.mode = 'mute';
+    const { code, stdout } = await probe('--timeout', '200ms');
+    expect(code).toBe(1);
+    expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'call']);
+    expect(fields(stdout)['driver']).toMatch(/^METRICS_TIMED_OUT: GetPluginInfo of/);
+  });
+});
+
+describe('csi', () => {
+  test('prints its help', async () => {
+    const { code, stdout } = await run('csi', '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain('csi stats --endpoint SOCKET --volume-id ID --path PATH');
+    expect((await run('--help')).stdout).toContain('csi probe');
+  });
+
+  test.each([
+    [[], 'csi expects stats or probe'],
+    [['df'], "csi expects stats or probe, got 'df'"],
+    [['probe'], 'csi expects --endpoint'],
+    [['probe', '--endpoint', 'tcp://x:1'], 'CSI is spoken over unix sockets only'],
+    [['probe', '--endpoint', '/x', '--path', '/p'], 'csi probe has no option --path'],
+    [['probe', '/x'], "csi probe expects no operand, got '/x'"],
+    [['stats', '--endpoint', '/x'], 'csi stats expects --volume-id'],
+    [['stats', '--endpoint', '/x', '--volume-id', 'v'], 'csi stats expects --path'],
+    [['probe', '--endpoint', '/x', '--timeout', 'soon'], '--timeout expects a duration'],
+    [['probe', '--endpoint', '/x', '--frequency', '1'], "Unknown option '--frequency'"],
+  ])('%j is a usage error', async (args, message) => {
+    const refused = runCsi(args);
+    await expect(refused).rejects.toThrow(UsageError);
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  test('ends with 2 after a usage error', async () => {
+    const { code, stdout, stderr } = await run('csi', 'probe', '--endpoint', 'tcp://x:1');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('CSI is spoken over unix sockets only');
+    expect(stderr).toContain('For help: kube-volume-metrics csi --help');
+  });
+});
