@@ -5,7 +5,7 @@ import { activeBinding } from 'kube-volume-metrics';
 import { Report } from './report.mjs';
 
 /** Each is a module of this folder that exports `about`, one line, and `run(report)`. */
-const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'stats'];
+const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'stats', 'csi'];
 
 const args = process.argv.slice(2);
 const isCheck = args.includes('--check');
