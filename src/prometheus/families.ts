@@ -12,6 +12,7 @@ export interface Families {
   readonly duration: Family;
   readonly state: Family;
   readonly age: Family;
+  readonly listingFailed: Family;
   readonly sourceErrors: Family;
 }
 
@@ -61,6 +62,10 @@ export function families(prefix: string, selfPrefix: string): Families {
     age: gauge(
       `${selfPrefix}reading_age_seconds`,
       'Age of the last good reading of the volume; absent when there is none',
+    ),
+    listingFailed: gauge(
+      `${selfPrefix}listing_failed`,
+      'Whether the pods could not be listed the last time: 1 or 0. If so, those of before are shown',
     ),
     sourceErrors: {
       name: `${selfPrefix}source_errors_total`,

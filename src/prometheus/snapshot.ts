@@ -10,7 +10,9 @@ import type { SeriesLabels } from './series-labels.js';
 export interface SnapshotInput {
   readonly pods: readonly PodVolumeStats[];
   readonly durations: ReadonlyMap<string, CollectionDurations>;
+  readonly isListingFailed: boolean;
   readonly sourceErrors: number;
+
   readonly nowMs: number;
 }
 
@@ -54,6 +56,7 @@ export class Snapshot {
     }
     for (const claims of this.#claims.values()) for (const claim of claims.values()) this.#addClaim(claim);
     this.#addDurations(input.durations);
+    this.#add(families.listingFailed, input.isListingFailed ? 1 : 0);
     this.#add(families.sourceErrors, input.sourceErrors);
   }
 

@@ -3,12 +3,14 @@ import type { PodVolumeStats } from '../stats/volume-stats.js';
 import { families, type Families, type Quantities } from './families.js';
 import { checkedRegistry, ScrapedMetric, type Family, type PrometheusRegistry } from './registry.js';
 import { SeriesLabels } from './series-labels.js';
-import { Snapshot, type SnapshotRules } from './snapshot.js';
+import { Snapshot, type SnapshotInput, type SnapshotRules } from './snapshot.js';
 
 /** Whose numbers are exported: an `FsResourceAnalyzer`, or any object that knows volumes. It is asked at each scrape. */
 export interface VolumeStatsSource {
   podVolumeStats(): readonly PodVolumeStats[];
   collectionDurations?(): ReadonlyMap<string, CollectionDurations>;
+  /** Anything but undefined: the pods are those of before, because they could not be listed. */
+  listingError?(): unknown;
 }
 
 /** Options of {@link VolumeStatsCollector}. */
@@ -85,7 +87,7 @@ export class VolumeStatsCollector {
 
   /** All or none: a registry with half of a collector in it would be of no use. */
   #register(registry: PrometheusRegistry): void {
-    const { claim, claimAbnormal, pod, duration, state, age, sourceErrors } = this.#families;
+    const { claim, claimAbnormal, pod, duration, state, age, listingFailed, sourceErrors } = this.#families;
     const all = [
       ...ofQuantities(claim),
       claimAbnormal,
@@ -93,6 +95,8 @@ export class VolumeStatsCollector {
       ...(this.#source.collectionDurations === undefined ? [] : [duration]),
       state,
       age,
+      ...(this.#source.listingError === undefined ? [] : [listingFailed]),
+
       sourceErrors,
     ];
     const taken = all.find(({ name }) => registry.getSingleMetric(name) !== undefined);
@@ -124,22 +128,21 @@ export class VolumeStatsCollector {
   #take(): Snapshot {
     const nowMs = Date.now();
     try {
-      const pods = this.#source.podVolumeStats();
-      const durations = this.#source.collectionDurations?.() ?? new Map<string, CollectionDurations>();
-      return this.#make(pods, durations, nowMs);
+      return this.#make({
+        pods: this.#source.podVolumeStats(),
+        durations: this.#source.collectionDurations?.() ?? new Map<string, CollectionDurations>(),
+        isListingFailed: this.#source.listingError?.() !== undefined,
+        nowMs,
+      });
     } catch {
       this.#sourceErrors += 1;
-      return this.#make([], new Map(), nowMs);
+      return this.#make({ pods: [], durations: new Map(), isListingFailed: true, nowMs });
     }
   }
 
-  #make(
-    pods: readonly PodVolumeStats[],
-    durations: ReadonlyMap<string, CollectionDurations>,
-    nowMs: number,
-  ): Snapshot {
-    const input = { pods, durations, nowMs, sourceErrors: this.#sourceErrors };
-    return new Snapshot(this.#families, this.#labels, this.#rules, input);
+  #make(input: Omit<SnapshotInput, 'sourceErrors'>): Snapshot {
+    const all = { ...input, sourceErrors: this.#sourceErrors };
+    return new Snapshot(this.#families, this.#labels, this.#rules, all);
   }
 }
 

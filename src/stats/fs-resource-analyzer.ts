@@ -35,6 +35,7 @@ export class FsResourceAnalyzer {
   readonly #pods = new Map<string, PodRounds>();
   /** The call of `getPods` that is out. Rejects when it fails or is overdue, and then its answer may still come. */
   #listing: { readonly isDone: Promise<void>; giveUp(): void } | undefined;
+  #listingError: MetricsError | undefined;
   #stops = 0;
 
   /**
@@ -95,6 +96,11 @@ export class FsResourceAnalyzer {
     return [...this.#pods.values()].map((pod) => pod.latest());
   }
 
+  /** Why the newest call of `getPods` gave no pods, so that those of before are shown; undefined when it gave them. */
+  listingError(): MetricsError | undefined {
+    return this.#listingError;
+  }
+
   /** How long the calls have taken since this was made, by the name of the provider. */
   collectionDurations(): ReadonlyMap<string, CollectionDurations> {
     return this.#collection.durations.read();
@@ -126,6 +132,7 @@ export class FsResourceAnalyzer {
       failed = reject;
     });
     const fail = (error: MetricsError): void => {
+      this.#listingError = error;
       this.#collection.complain('getPods', error);
       failed(error);
     };
@@ -148,6 +155,7 @@ export class FsResourceAnalyzer {
           if (answer.status === 'rejected') {
             fail(callError('getPods', answer.reason));
           } else if (Array.isArray(answer.value)) {
+            this.#listingError = undefined;
             this.#collection.isWell('getPods');
             this.#match(answer.value);
             done();

@@ -275,7 +275,10 @@ describe('a scrape', () => {
     );
     const analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'web', volumes }]));
     const registry = registryOf(analyzer);
-    expect(await samples(registry)).toEqual(['kube_volume_metrics_source_errors_total 0']);
+    expect(await samples(registry)).toEqual([
+      'kube_volume_metrics_listing_failed 0',
+      'kube_volume_metrics_source_errors_total 0',
+    ]);
     const calculation = analyzer.calculate();
     await vi.advanceTimersByTimeAsync(10_000);
     await calculation;
@@ -336,6 +339,23 @@ describe('a scrape', () => {
     fails = false;
     expect(await samples(registry)).toContain('kube_volume_metrics_source_errors_total 2');
     expect(await samples(registry, 'kubelet_')).toHaveLength(1);
+  });
+
+  test('says when the pods could not be listed', async () => {
+    const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data: new FakeMetrics() } }]);
+    const analyzer = new FsResourceAnalyzer(statsProvider, { onError: () => undefined });
+    const registry = registryOf(analyzer);
+    const failed = (): Promise<string[]> => samples(registry, 'kube_volume_metrics_listing_failed');
+    await analyzer.calculate();
+    expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 0']);
+    statsProvider.listPods({ error: new Error('api is down') });
+    await expect(analyzer.calculate()).rejects.toThrow('api is down');
+    expect(analyzer.listingError()?.message).toBe('getPods failed: api is down');
+    expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 1']);
+    expect(await samples(registry, 'kube_volume_metrics_volume_state')).toHaveLength(1);
+    statsProvider.listPods(undefined);
+    await analyzer.calculate();
+    expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 0']);
   });
 
   test('does not fail for a source that gives nonsense', async () => {
