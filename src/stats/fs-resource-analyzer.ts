@@ -8,6 +8,7 @@ import type { Lane } from './lane.js';
 import { Periodic } from './periodic.js';
 import { PodRounds } from './pod-rounds.js';
 import { podProblem, type Pod, type StatsProvider } from './pod.js';
+import { SoleCall } from './sole-call.js';
 import { checkedStatsProvider } from './stats-provider-check.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
@@ -33,8 +34,8 @@ export class FsResourceAnalyzer {
   readonly #statsProvider: StatsProvider;
   readonly #periodic: Periodic;
   readonly #pods = new Map<string, PodRounds>();
-  /** The call of `getPods` that is out. Rejects when it fails or is overdue, and then its answer may still come. */
-  #listing: { readonly isDone: Promise<void>; giveUp(): void } | undefined;
+  /** Asks for the pods, and comes to an error when there are none to be had. */
+  readonly #listing: SoleCall<MetricsError | undefined>;
   #listingError: MetricsError | undefined;
   #stops = 0;
 
@@ -46,9 +47,31 @@ export class FsResourceAnalyzer {
   constructor(statsProvider: StatsProvider, options: CollectionOptions = {}) {
     this.#statsProvider = checkedStatsProvider(statsProvider);
     this.#collection = new Collection(checkedOptions(options));
-    this.#periodic = new Periodic(this.#collection.options.periodMs, 0, async () => {
-      // A failure has been told of where it was found.
-      await this.#list().catch(() => undefined);
+    const {
+      calls,
+      options: { periodMs, timeoutMs },
+    } = this.#collection;
+    this.#listing = new SoleCall<MetricsError | undefined>(
+      calls,
+      'getPods',
+      {
+        run: () => statsProvider.getPods(),
+        lane: NO_LANE,
+        doubtful: false,
+        placeMs: timeoutMs,
+        limitMs: timeoutMs,
+      },
+      {
+        answered: (answer) => this.#listed(answer),
+        overdue: (since) => {
+          const text = `getPods has not answered since ${since.toISOString()}`;
+          return this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
+        },
+        left: undefined,
+      },
+    );
+    this.#periodic = new Periodic(periodMs, 0, async () => {
+      await this.#listing.ask();
     });
   }
 
@@ -71,8 +94,7 @@ export class FsResourceAnalyzer {
   async stop(): Promise<void> {
     this.#stops += 1;
     this.#periodic.stop();
-    this.#listing?.giveUp();
-    this.#listing = undefined;
+    this.#listing.leave();
     for (const pod of this.#pods.values()) pod.stop();
   }
 
@@ -113,66 +135,28 @@ export class FsResourceAnalyzer {
 
   async #calculate(): Promise<readonly PodVolumeStats[]> {
     const stops = this.#stops;
-    await this.#list();
+    const error = await this.#listing.ask();
+    if (error !== undefined) throw error;
     if (stops === this.#stops) await Promise.all([...this.#pods.values()].map((pod) => pod.round('all')));
     return this.podVolumeStats();
   }
 
-  #list(): Promise<void> {
-    this.#listing ??= this.#askForPods();
-    return this.#listing.isDone;
+  #listed(answer: PromiseSettledResult<unknown>): MetricsError | undefined {
+    if (answer.status === 'rejected') return this.#listingFailed(callError('getPods', answer.reason));
+    if (!Array.isArray(answer.value)) {
+      const text = 'getPods gave no array of pods';
+      return this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
+    }
+    this.#listingError = undefined;
+    this.#collection.isWell('getPods');
+    this.#match(answer.value);
+    return undefined;
   }
 
-  #askForPods(): { readonly isDone: Promise<void>; giveUp(): void } {
-    const { calls, options } = this.#collection;
-    let done = (): void => undefined;
-    let failed: (error: MetricsError) => void = () => undefined;
-    const isDone = new Promise<void>((resolve, reject) => {
-      done = resolve;
-      failed = reject;
-    });
-    const fail = (error: MetricsError): void => {
-      this.#listingError = error;
-      this.#collection.complain('getPods', error);
-      failed(error);
-    };
-    const leave = calls.begin(
-      'getPods',
-      {
-        run: () => this.#statsProvider.getPods(),
-        lane: NO_LANE,
-        doubtful: false,
-        placeMs: options.timeoutMs,
-        limitMs: options.timeoutMs,
-      },
-      {
-        overdue: (since) => {
-          const text = `getPods has not answered since ${since.toISOString()}`;
-          fail(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
-        },
-        settled: (answer) => {
-          this.#listing = undefined;
-          if (answer.status === 'rejected') {
-            fail(callError('getPods', answer.reason));
-          } else if (Array.isArray(answer.value)) {
-            this.#listingError = undefined;
-            this.#collection.isWell('getPods');
-            this.#match(answer.value);
-            done();
-          } else {
-            const cause = answer.value;
-            fail(new MetricsError('METRICS_PROVIDER_FAILED', 'getPods gave no array of pods', { cause }));
-          }
-        },
-      },
-    );
-    return {
-      isDone,
-      giveUp: () => {
-        leave();
-        done();
-      },
-    };
+  #listingFailed(error: MetricsError): MetricsError {
+    this.#listingError = error;
+    this.#collection.complain('getPods', error);
+    return error;
   }
 
   /** The pods are those that were given now. What is no pod, or is one again, costs the others nothing. */

@@ -4,19 +4,19 @@ import { callError } from './checked-reading.js';
 import type { Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
 import { Periodic } from './periodic.js';
+import { SoleCall } from './sole-call.js';
 import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
 /** The volumes of one pod, measured round after round. */
 export class PodRounds {
   readonly #collection: Collection;
-  readonly #statsProvider: StatsProvider;
   readonly #podRef: PodVolumeStats['podRef'];
   readonly #volumes = new Map<string, MeasuredVolume>();
   readonly #periodic: Periodic;
   #pod: Pod;
-  /** Resolves with the attempts that a listing led to; with none when the listing is overdue, whose answer may still come. */
-  #listing: { readonly attempts: Promise<readonly Attempt[]>; giveUp(): void } | undefined;
+  /** Asks who measures the volumes, and comes to the attempts at them; to none when that is overdue, or failed. */
+  readonly #listing: SoleCall<readonly Attempt[]>;
   #roundsUnderway = 0;
   #stops = 0;
   #latest: PodVolumeStats | undefined;
@@ -24,10 +24,30 @@ export class PodRounds {
   constructor(collection: Collection, statsProvider: StatsProvider, pod: Pod) {
     const { uid, namespace, name } = pod.metadata;
     this.#collection = collection;
-    this.#statsProvider = statsProvider;
     this.#podRef = { uid, namespace, name };
     this.#pod = pod;
-    this.#periodic = new Periodic(collection.options.periodMs, 1, () => this.round('quick'));
+    const { calls, lane, options } = collection;
+    this.#listing = new SoleCall<readonly Attempt[]>(
+      calls,
+      JSON.stringify([uid]),
+      {
+        run: () => statsProvider.listVolumesForPod(uid),
+        lane,
+        doubtful: false,
+        placeMs: options.timeoutMs,
+        limitMs: options.timeoutMs,
+      },
+      {
+        answered: (answer) => this.#listed(answer),
+        overdue: (since) => {
+          const text = `listVolumesForPod has not answered since ${since.toISOString()}`;
+          this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
+          return [];
+        },
+        left: [],
+      },
+    );
+    this.#periodic = new Periodic(options.periodMs, 1, () => this.round('quick'));
     this.update(pod);
   }
 
@@ -35,7 +55,7 @@ export class PodRounds {
   update(pod: Pod): void {
     this.#pod = pod;
     const specified = volumesOf(pod);
-    for (const [name, volume] of specified) this.#volume(name).describe(pod, volume);
+    for (const [name, volume] of specified) this.#volume(name).record.describe(pod, volume);
   }
 
   /** The newest of what is known; the same object until something changes. */
@@ -44,8 +64,10 @@ export class PodRounds {
       const volumes = [...this.#volumes.values()];
       this.#latest = {
         podRef: this.#podRef,
-        ephemeralVolumes: volumes.filter((each) => each.isEphemeral).map((each) => each.stats),
-        persistentVolumes: volumes.filter((each) => !each.isEphemeral).map((each) => each.stats),
+        ephemeralVolumes: volumes.filter((each) => each.record.isEphemeral).map((each) => each.record.stats),
+        persistentVolumes: volumes
+          .filter((each) => !each.record.isEphemeral)
+          .map((each) => each.record.stats),
       };
     }
     return this.#latest;
@@ -59,8 +81,7 @@ export class PodRounds {
   stop(): void {
     this.#stops += 1;
     this.#periodic.stop();
-    this.#listing?.giveUp();
-    this.#listing = undefined;
+    this.#listing.leave();
     for (const volume of this.#volumes.values()) volume.giveUp();
   }
 
@@ -77,49 +98,12 @@ export class PodRounds {
   async round(waitFor: 'quick' | 'all'): Promise<void> {
     const stops = this.#stops;
     this.#roundsUnderway += 1;
-    this.#listing ??= this.#list();
-    const attempts = await this.#listing.attempts;
+    const attempts = await this.#listing.ask();
     await Promise.all(
       attempts.filter(({ isWalk }) => waitFor === 'all' || !isWalk).map(({ isOver }) => isOver),
     );
     this.#roundsUnderway -= 1;
     if (stops === this.#stops) this.#collection.collected(this.latest());
-  }
-
-  #list(): { readonly attempts: Promise<readonly Attempt[]>; giveUp(): void } {
-    const { calls, lane, options } = this.#collection;
-    let led: (to: readonly Attempt[]) => void = () => undefined;
-    const attempts = new Promise<readonly Attempt[]>((resolve) => {
-      led = resolve;
-    });
-    const leave = calls.begin(
-      JSON.stringify([this.#podRef.uid]),
-      {
-        run: () => this.#statsProvider.listVolumesForPod(this.#podRef.uid),
-        lane,
-        doubtful: false,
-        placeMs: options.timeoutMs,
-        limitMs: options.timeoutMs,
-      },
-      {
-        overdue: (since) => {
-          const text = `listVolumesForPod has not answered since ${since.toISOString()}`;
-          this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
-          led([]);
-        },
-        settled: (answer) => {
-          this.#listing = undefined;
-          led(this.#listed(answer));
-        },
-      },
-    );
-    return {
-      attempts,
-      giveUp: () => {
-        leave();
-        led([]);
-      },
-    };
   }
 
   #listed(answer: PromiseSettledResult<unknown>): readonly Attempt[] {
@@ -148,15 +132,15 @@ export class PodRounds {
     }
     for (const name of providers.keys()) if (typeof name === 'string') this.#volume(name);
     for (const [name, volume] of this.#volumes) {
-      const provider = providers.get(name);
       // The kubelet skips a volume whose mounter is nil: it is not mounted.
-      if (provider === undefined || provider === null) volume.unlisted();
+      const provider = providers.get(name) ?? undefined;
+      if (provider === undefined) volume.unlisted();
       else volume.measuredBy(provider);
     }
   }
 
   #listingFailed(error: MetricsError): void {
-    for (const volume of this.#volumes.values()) volume.listingFailed(error);
+    for (const volume of this.#volumes.values()) volume.record.listingFailed(error);
   }
 
   #volume(name: string): MeasuredVolume {

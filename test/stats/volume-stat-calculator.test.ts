@@ -264,6 +264,26 @@ describe('what is told of a volume', () => {
   });
 });
 
+test('a volume that is unmounted while it is measured: what the call brings is not taken', async () => {
+  const deaf = new DeafProvider();
+  const { calculator, statsProvider } = calculatorOf({ deaf });
+  calculator.start();
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  statsProvider.addPod({ name: 'web-0' });
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(deaf.calls[0]!.signal.aborted).toBe(true);
+  deaf.calls[0]!.resolve({ time: new Date(), source: 'deaf', used: 1n });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(volume(calculator, 'deaf')).toMatchObject({
+    state: 'pending',
+    error: { code: 'METRICS_NOT_FOUND' },
+  });
+  expect(volume(calculator, 'deaf').metrics).toBeUndefined();
+  statsProvider.addPod({ name: 'web-0', volumes: { deaf } });
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(deaf.calls).toHaveLength(2);
+});
+
 describe('a volume that fails', () => {
   const notSupported = Object.assign(new Error('none'), { code: 'METRICS_NOT_SUPPORTED' });
   const timedOut = Object.assign(new Error('late'), { code: 'METRICS_TIMED_OUT' });
