@@ -29,12 +29,12 @@ export type FakeCsiMode = 'serve' | 'slow' | 'mute' | 'kill' | 'nonsense';
 export type FakeCsiUsage =
   readonly Partial<VolumeUsage>[] | ((request: NodeGetVolumeStatsRequest) => readonly Partial<VolumeUsage>[]);
 
-type Awaitable<T> = T | Promise<T>;
+type Answer = FakeCsiAnswer<FakeCsiRpc>;
 
 /** Gives an RPC's answer with the request at hand; a promise that never settles leaves the caller without one. */
 export type FakeCsiAnswerer<Rpc extends FakeCsiRpc> = (
   request: FakeCsiRequest<Rpc>,
-) => Awaitable<FakeCsiAnswer<Rpc>>;
+) => FakeCsiAnswer<Rpc> | Promise<FakeCsiAnswer<Rpc>>;
 
 /** What {@link FakeCsiDriver} says. Each may be changed at any time. */
 export interface FakeCsiScript {
@@ -87,7 +87,7 @@ export class FakeCsiDriver {
   /** Where it listens, as `CSI_ENDPOINT` has it. */
   readonly endpoint: string;
   readonly #socket: FakeCsiSocket;
-  readonly #answers = new Map<FakeCsiRpc, (request: never) => Awaitable<FakeCsiAnswer<FakeCsiRpc>>>();
+  readonly #answers = new Map<FakeCsiRpc, (request: never) => Answer | Promise<Answer>>();
   readonly #requests = new Map<FakeCsiRpc, unknown[]>();
   #mode: FakeCsiMode;
   #cancelled = 0;
@@ -185,7 +185,7 @@ export class FakeCsiDriver {
     await this.#socket.close();
   }
 
-  async #handle(rpc: FakeCsiRpc, call: FakeCsiCall): Promise<FakeCsiAnswer<FakeCsiRpc> | undefined> {
+  async #handle(rpc: FakeCsiRpc, call: FakeCsiCall): Promise<Answer | undefined> {
     const requests = this.#requests.get(rpc) ?? [];
     this.#requests.set(rpc, requests);
     requests.push(call.request);
@@ -197,7 +197,7 @@ export class FakeCsiDriver {
     return answer;
   }
 
-  async #answer(rpc: FakeCsiRpc, request: unknown): Promise<FakeCsiAnswer<FakeCsiRpc> | undefined> {
+  async #answer(rpc: FakeCsiRpc, request: unknown): Promise<Answer | undefined> {
     const mode = this.#mode;
     if (mode === 'kill') this.#socket.dropConnections();
     if (mode !== 'serve' && mode !== 'slow') return undefined;
@@ -206,7 +206,7 @@ export class FakeCsiDriver {
     return answer === undefined ? this.#scripted(rpc, request) : await answer(request as never);
   }
 
-  #scripted(rpc: FakeCsiRpc, request: unknown): FakeCsiAnswer<FakeCsiRpc> {
+  #scripted(rpc: FakeCsiRpc, request: unknown): Answer {
     const { name, version, capabilities, usage, condition, health } = this.script;
     switch (rpc) {
       case 'getPluginInfo':

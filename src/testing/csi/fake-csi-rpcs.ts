@@ -3,16 +3,19 @@ import { IdentityService, NodeService } from '../../csi/gen/csi/v1/csi.js';
 import type { FailureStatus } from '../../csi/grpc-status.js';
 
 const RPCS = { ...IdentityService, ...NodeService };
-type Rpcs = typeof RPCS;
 
 /** The name of an RPC of the fake, as in the generated code: `nodeGetVolumeStats`. */
-export type FakeCsiRpc = keyof Rpcs;
+export type FakeCsiRpc = keyof (IdentityService & NodeService);
 
 /** The request of an RPC. */
-export type FakeCsiRequest<Rpc extends FakeCsiRpc> = ReturnType<Rpcs[Rpc]['requestDeserialize']>;
+export type FakeCsiRequest<Rpc extends FakeCsiRpc> = ReturnType<
+  (IdentityService & NodeService)[Rpc]['requestDeserialize']
+>;
 
 /** The response of an RPC. */
-export type FakeCsiResponse<Rpc extends FakeCsiRpc> = ReturnType<Rpcs[Rpc]['responseDeserialize']>;
+export type FakeCsiResponse<Rpc extends FakeCsiRpc> = ReturnType<
+  (IdentityService & NodeService)[Rpc]['responseDeserialize']
+>;
 
 /** What an RPC answers: a message; the bytes of one, which need not be one; or a failure. */
 export type FakeCsiAnswer<Rpc extends FakeCsiRpc> = FakeCsiResponse<Rpc> | Buffer | FailureStatus;
