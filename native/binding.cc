@@ -251,7 +251,7 @@ napi_value StartWalk(napi_env env, napi_callback_info info) {
   const Arguments<3> arguments(env, info);
   WalkOptions options;
   options.path = arguments.String(0);
-  if (Answer refusal; CallPool::Shared().IsStuck(options.path, &refusal)) return Refusal(env, refusal);
+  if (Answer refusal; CallPool::Shared().Refuses(options.path, &refusal)) return Refusal(env, refusal);
   options.threads = static_cast<unsigned>(arguments.Number(1));
   options.allow_partial = arguments.Bool(2);
   return Number(env, static_cast<double>(ChannelOf(arguments.data()).StartWalk(std::move(options))));

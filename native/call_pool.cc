@@ -77,7 +77,7 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
       call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
       return true;
     }
-    if (stuck_ >= limits_.most_stuck) {
+    if (TooManyStuck()) {
       *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
       return false;
     }
@@ -121,11 +121,13 @@ std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64
   return since_ms;
 }
 
-bool CallPool::IsStuck(const std::string& path, Answer* refusal) {
+bool CallPool::Refuses(const std::string& path, Answer* refusal) {
   std::lock_guard<std::mutex> lock(lock_);
   const auto since_ms = StuckSince(path);
-  *refusal = Stuck(since_ms);
-  return since_ms != 0;
+  if (since_ms != 0) *refusal = Stuck(since_ms);
+  else if (TooManyStuck()) *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
+  else return false;
+  return true;
 }
 
 // In milliseconds since the epoch, or 0.
@@ -137,12 +139,12 @@ std::int64_t CallPool::StuckSince(const std::string& path) const {
 
 void CallPool::Stick(const std::string& path, std::int64_t since_ms) {
   std::lock_guard<std::mutex> lock(lock_);
-  stuck_walks_[path] = since_ms;
+  stuck_walks_.emplace(path, since_ms);
 }
 
 void CallPool::Unstick(const std::string& path) {
   std::lock_guard<std::mutex> lock(lock_);
-  stuck_walks_.erase(path);
+  if (auto one = stuck_walks_.find(path); one != stuck_walks_.end()) stuck_walks_.erase(one);
 }
 
 CallPool::Counts CallPool::Count() {
@@ -305,7 +307,7 @@ void CallPool::MarkOneStuck(Call* call, Afterwards* after) {
   ++stuck_;
   const Answer answer = Stuck(call->started_ms);
   for (std::size_t kind = 0; kind < kCallKinds; ++kind) Deliver(call, kind, answer, after);
-  if (stuck_ >= limits_.most_stuck) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
+  if (TooManyStuck()) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
 }
 
 // A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that finds some

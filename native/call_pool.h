@@ -78,10 +78,10 @@ class CallPool {
   // short of being stuck counts as stuck: a caller whose limit is the same 5 s started its clock before the call's.
   std::int64_t Leave(CallKind kind, const std::string& path, std::uint64_t ticket);
 
-  // Whether calls on the path are refused now, and with what.
-  bool IsStuck(const std::string& path, Answer* refusal);
+  // Whether anything new on the path is refused now, and with what: for what runs elsewhere than here, walks.
+  bool Refuses(const std::string& path, Answer* refusal);
 
-  // A path that something else (a walk) found stuck; calls on it are refused until Unstick.
+  // A path that something else (a walk) found stuck; calls on it are refused until as many Unstick. Counts as a stuck call.
   void Stick(const std::string& path, std::int64_t since_ms);
   void Unstick(const std::string& path);
 
@@ -132,6 +132,7 @@ class CallPool {
   void Watch();
   // The functions below run under lock_, but for Settle.
   std::int64_t StuckSince(const std::string& path) const;
+  bool TooManyStuck() const { return stuck_ + stuck_walks_.size() >= limits_.most_stuck; }
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   bool EnsureWatchdog(int* error);
   void Dispatch(Afterwards* after);
@@ -151,7 +152,7 @@ class CallPool {
   std::condition_variable work_;   // for workers: the queue has something
   std::condition_variable watch_;  // for the watchdog: look again
   std::unordered_map<std::string, std::unique_ptr<Call>> calls_;
-  std::unordered_map<std::string, std::int64_t> stuck_walks_;
+  std::unordered_multimap<std::string, std::int64_t> stuck_walks_;  // since when, in milliseconds since the epoch
   std::deque<Call*> queue_;
   std::list<Call*> running_;  // in the order of their start
   unsigned idle_ = 0;         // workers waiting for work

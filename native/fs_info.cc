@@ -14,11 +14,12 @@ namespace {
 constexpr std::uint64_t kReadOnly = 0x0001;
 constexpr std::uint64_t kFlagsAreValid = 0x0020;
 
-// A signal cannot interrupt these threads (all are blocked), but a FUSE server may answer EINTR of its own.
+// A signal cannot interrupt these threads (all are blocked), but a FUSE server may answer EINTR of its own, for ever.
 template <typename Call>
 int Retry(Call call) {
-  while (call() != 0) {
-    if (errno != EINTR) return errno;
+  constexpr int kMostTimes = 100;
+  for (int time = 1; call() != 0; ++time) {
+    if (errno != EINTR || time == kMostTimes) return errno;
   }
   return 0;
 }

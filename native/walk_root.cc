@@ -14,8 +14,9 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   EntryStat stat;
   int error = OpenRootItself(&dir, &unreadable);
   if (error == 0) error = Stat(dir.get(), "", &stat);
+  // Without a root there is nothing that part of it could be reported of, whatever the options say.
   if (error != 0) {
-    Fail(error);
+    state_.Stop(error, state_.options.path);
     return false;
   }
   root.device = stat.Device();
@@ -30,7 +31,7 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   Returned();
   // Without the table, a kernel that tells mount points when they are met leaves them out all the same.
   if (!ReadMountPoints(dir.get(), &root.mounts, &error) && !(root.kernel.openat2 && stat.TellsMountRoots())) {
-    state_.Fail(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");
+    state_.Stop(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");
     return false;
   }
   if (root.mounts.HasChildren()) share->mounts = &root.mounts;

@@ -77,6 +77,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   std::unique_ptr<WalkShare> Take();
   // An entry that cannot be read: ends the walk, or is noted.
   void Fail(int error, const std::string& path);
+  // Ends the walk with an error, unless it has ended.
+  void Stop(int error, const std::string& path);
 
   // Not changed once the walk has started; without the lease.
   WalkOptions options;
@@ -89,7 +91,6 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   static void* ThreadMain(void* argument);
   // Returns 0, or an errno and leaves the share.
   int StartThread(unsigned number, std::unique_ptr<WalkShare>* share);
-  void Stop(int error, const std::string& path);
   void ThreadEnds();
   void Report();
 

@@ -75,7 +75,8 @@ void WalkThread::ReadSome() {
   stack_.innermost().read_to_end = true;
   // ENOENT: the directory was removed. Then there is nothing in it, but a root that is gone has no usage to report.
   const bool is_root = stack_.depth() == 1 && base_->empty();
-  if (error != 0 && (error != ENOENT || is_root)) Fail(error);
+  if (error == ENOENT && is_root) return state_.Stop(error, state_.options.path);
+  if (error != 0 && error != ENOENT) Fail(error);
 }
 
 void WalkThread::CountEntries() {

@@ -305,8 +305,29 @@ TEST(a_path_that_a_walk_found_stuck_is_refused) {
   s.pool.Stick("/a", 1234);
   CHECK_EQ(s.Refusal("/a").stuck_since_ms, 1234);
   CHECK_EQ(s.pool.Leave(CallKind::kStat, "/a", 7), 1234);
+  Answer refusal;
+  CHECK(s.pool.Refuses("/a", &refusal));
+  CHECK(!s.pool.Refuses("/b", &refusal));
+  // A second walk that is stuck there: both must be gone.
+  s.pool.Stick("/a", 1234);
+  s.pool.Unstick("/a");
+  CHECK(s.pool.Refuses("/a", &refusal));
   s.pool.Unstick("/a");
   s.Start("/a");
+  CHECK(s.inbox->WaitFor(1));
+}
+
+TEST(stuck_walks_count_among_the_most_stuck) {
+  auto limits = Quick(kNever);
+  limits.most_stuck = 3;
+  Setup s(limits);
+  for (const char* path : {"/a", "/b", "/c"}) s.pool.Stick(path, 1);
+  CHECK(s.Refusal("/d").status == Status::kTooManyStuck);
+  Answer refusal;
+  CHECK(s.pool.Refuses("/d", &refusal));
+  CHECK(refusal.status == Status::kTooManyStuck);
+  s.pool.Unstick("/b");
+  s.Start("/d");
   CHECK(s.inbox->WaitFor(1));
 }
 

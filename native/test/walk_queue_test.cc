@@ -77,7 +77,7 @@ struct Setup {
   }
   bool IsStuck(const std::string& path = Tree()) {
     Answer refusal;
-    return calls.IsStuck(path, &refusal);
+    return calls.Refuses(path, &refusal);
   }
 };
 
