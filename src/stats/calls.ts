@@ -40,11 +40,6 @@ interface Call {
 export class Calls {
   readonly #byKey = new Map<string, Call>();
 
-  /** How many have neither settled nor been taken out of their queue. */
-  get size(): number {
-    return this.#byKey.size;
-  }
-
   /**
    * Makes the call, unless the one of before is still out; then it listens to that.
    *
