@@ -10,13 +10,14 @@ import {
   readFileSync,
   readSync,
   rmdirSync,
+  statfsSync,
   statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from '../../../src/csi/index.js';
 import { needs } from '../../support/needs.js';
@@ -181,19 +182,27 @@ describe.each(WAYS)('a directory placed by $how', ({ args, skip }) => {
       },
     );
 
-    test.each(['with a space', 'quoted \' " `', '$(touch never)', '-rf', 'new\nline', 'b\\040s', '\u00e4'])(
-      'is placed at a path %j',
-      async (name) => {
-        const targetPath = join(place.directory, name);
-        await volume.bring();
-        await place.caller.call('nodePublishVolume', { ...volume.request, targetPath });
-        await place.caller.call('nodePublishVolume', { ...volume.request, targetPath });
-        writeFileSync(join(targetPath, 'file'), 'content');
-        expect(readFileSync(join(volume.target, 'file'), 'utf8')).toBe('content');
-        await place.caller.call('nodeUnpublishVolume', { ...volume.request, targetPath });
-        expect(existsSync(targetPath)).toBe(false);
-      },
-    );
+    test.each([
+      'with a space',
+      'quoted \' " `',
+      '$(touch never)',
+      '-rf',
+      'new\nline',
+      'b\\040s',
+      '\u00e4',
+      'parent with a space /target',
+      'parent with a line end\n/target',
+    ])('is placed at a path %j', async (name) => {
+      const targetPath = join(place.directory, name);
+      mkdirSync(dirname(targetPath), { recursive: true });
+      await volume.bring();
+      await place.caller.call('nodePublishVolume', { ...volume.request, targetPath });
+      await place.caller.call('nodePublishVolume', { ...volume.request, targetPath });
+      writeFileSync(join(targetPath, 'file'), 'content');
+      expect(readFileSync(join(volume.target, 'file'), 'utf8')).toBe('content');
+      await place.caller.call('nodeUnpublishVolume', { ...volume.request, targetPath });
+      expect(existsSync(targetPath)).toBe(false);
+    });
 
     test('is placed below a symlink, as below a kubelet that was moved', async () => {
       const link = place.newPath();
@@ -348,6 +357,22 @@ describe.skipIf(needs({ root: true }))('a driver that may mount', () => {
     expect(await volume.code('deleteVolume')).toBe(status.FAILED_PRECONDITION);
     await volume.takeAway();
     expect(place.mountPoints()).toEqual([moved]);
+  });
+});
+
+describe.skipIf(needs({ root: true }))('a directory that is a mount of its own', () => {
+  test('is brought, taken away and deleted like any other', async () => {
+    await place.start();
+    const volume = await TestVolume.create(place, 'disk', DIRECTORY);
+    const data = join(place.dataRoot, 'volumes', volume.volumeId, 'data');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'kvm-test', data]);
+    for (let count = 0; count < 2; count++) await volume.bring();
+    expect(statfsSync(volume.target).blocks * statfsSync(volume.target).bsize).toBe(1024 * 1024);
+    expect(place.mountPoints().sort()).toEqual([data, volume.staging, volume.target].sort());
+    expect(await volume.code('deleteVolume')).toBe(status.FAILED_PRECONDITION);
+    await volume.takeAway();
+    expect(place.mountPoints()).toEqual([data]);
+    await place.caller.call('deleteVolume', volume.request);
   });
 });
 

@@ -260,8 +260,14 @@ test('neither secrets nor contexts come into the log, whether a call succeeds or
 
 test('no request can write lines of its own into the log', async () => {
   await refused('evil\u0000name\nNodePublishVolume "other" is done');
-  const line = await place.driver.said('evil');
-  expect(line).toMatch(/^CreateVolume "evil.*failed with INVALID_ARGUMENT/);
+  expect(await place.driver.said('evil')).toMatch(/^CreateVolume "evil.*failed with INVALID_ARGUMENT/);
+  const { volumeId } = await create('good');
+  const stagingTargetPath = '/evil-path\nNodePublishVolume "other" is done';
+  const request = { volumeId, stagingTargetPath, targetPath: place.newPath(), volumeCapability: DIRECTORY };
+  await place.caller.failure('nodePublishVolume', request);
+  expect(await place.driver.said('evil-path')).toMatch(
+    /^NodePublishVolume "vol-.*failed with FAILED_PRECONDITION/,
+  );
   expect(place.driver.lines.filter((each) => each.startsWith('NodePublishVolume "other"'))).toEqual([]);
 });
 
