@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 
 /** The kernel counts a block device in units of 512 bytes, whatever its sectors are. */
 const UNIT = 512n;
@@ -16,7 +16,8 @@ export function majorMinor(device: bigint): string {
  * @param device - its number, stat(2)'s st_rdev
  * @throws a system error ENOENT when the kernel has no such device
  */
-export async function blockDeviceSize(device: bigint): Promise<bigint> {
-  const text = await readFile(`/sys/dev/block/${majorMinor(device)}/size`, 'utf8');
+export function blockDeviceSize(device: bigint): bigint {
+  // Read at once, from the kernel's memory: Node's pool may have no thread to spare (see readMountinfo).
+  const text = readFileSync(`/sys/dev/block/${majorMinor(device)}/size`, 'utf8');
   return BigInt(text.trim()) * UNIT;
 }

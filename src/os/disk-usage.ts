@@ -1,6 +1,6 @@
 import type { Incomplete } from '../metrics.js';
 import { osBinding } from './binding.js';
-import { checkedBinding, checkedMs, type Binding } from './limits.js';
+import { checkedBinding, checkedMs, checkedSignal, type Binding } from './limits.js';
 import { toMetricsError } from './system-error.js';
 import { volumePath } from './volume-path.js';
 
@@ -70,7 +70,7 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
     throw new TypeError(`Expected onProgress to be a function, got ${typeof onProgress}`);
   }
   return {
-    signal: options.signal,
+    signal: checkedSignal(options.signal),
     threads,
     allowPartial: options.allowPartial ?? false,
     stallTimeoutMs: checkedMs('stallTimeoutMs', options.stallTimeoutMs, DEFAULT_STALL_TIMEOUT_MS),

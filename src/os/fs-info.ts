@@ -1,4 +1,4 @@
-import { checkedBinding, checkedMs, withinLimits, type Limits } from './limits.js';
+import { checkedBinding, checkedMs, checkedSignal, withinLimits, type Limits } from './limits.js';
 import { osBinding } from './binding.js';
 import { toFsInfo, type FsInfo } from './statfs.js';
 import { toMetricsError } from './system-error.js';
@@ -15,10 +15,11 @@ import { volumePath } from './volume-path.js';
  */
 export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo> {
   const timeoutMs = checkedMs('timeoutMs', options.timeoutMs);
+  const signal = checkedSignal(options.signal);
   const binding = osBinding(checkedBinding(options.binding));
   try {
     const target = volumePath(path);
-    return toFsInfo(await withinLimits(() => binding.statFs(target), target, timeoutMs, options.signal));
+    return toFsInfo(await withinLimits(() => binding.statFs(target), target, timeoutMs, signal));
   } catch (error) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
     throw toMetricsError(

@@ -47,6 +47,13 @@ export function checkedMs(name: string, value: number | undefined, fallback = DE
   );
 }
 
+/** @throws TypeError when it is neither undefined nor an AbortSignal */
+export function checkedSignal(value: AbortSignal | undefined): AbortSignal | undefined {
+  const given: Partial<AbortSignal> | null | undefined = value;
+  if (given === undefined || typeof given?.addEventListener === 'function') return value;
+  throw new TypeError(`Expected signal to be an AbortSignal, got ${given === null ? 'null' : typeof given}`);
+}
+
 /** @throws TypeError naming the option when it is no {@link Binding} */
 export function checkedBinding(value: Binding | undefined): Binding {
   if (value === undefined) return 'auto';

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { MetricsError } from '../errors.js';
 
@@ -32,20 +32,28 @@ const MOUNTINFO = '/proc/self/mountinfo';
  * no mount.
  *
  * @returns the mounts
- * @throws MetricsError METRICS_NOT_SUPPORTED where there is no `/proc/self/mountinfo`
+ * @throws MetricsError METRICS_NOT_SUPPORTED where there is no `/proc/self/mountinfo`, METRICS_FS_INFO_FAILED where it cannot be read now
  */
 export async function mounts(): Promise<readonly Mount[]> {
-  let text: string;
+  return Promise.resolve(parseMountinfo(readMountinfo('utf8')));
+}
+
+/**
+ * The kernel's list of mounts. Read at once, because it comes from the kernel's memory: an asynchronous read would wait for a
+ * thread of Node's pool, all of which may be stuck in somebody else's calls on a dead volume.
+ *
+ * @throws MetricsError METRICS_NOT_SUPPORTED where there is none, METRICS_FS_INFO_FAILED where it cannot be read now
+ */
+export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
   try {
-    text = await readFile(MOUNTINFO, 'utf8');
+    return readFileSync(MOUNTINFO, encoding);
   } catch (error) {
-    throw new MetricsError(
-      'METRICS_NOT_SUPPORTED',
-      `the mounts of this machine are not known: no ${MOUNTINFO}`,
-      { cause: error },
-    );
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    const code = isMissing ? 'METRICS_NOT_SUPPORTED' : 'METRICS_FS_INFO_FAILED';
+    throw new MetricsError(code, `the mounts of this machine are not known: ${String(error)}`, {
+      cause: error,
+    });
   }
-  return parseMountinfo(text);
 }
 
 /** The mounts in a text of /proc/[pid]/mountinfo's format, proc_pid_mountinfo(5). Lines of another form are left out. */

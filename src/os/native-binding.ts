@@ -31,15 +31,13 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-let binding: OsBinding | string | undefined;
+let binding: OsBinding | undefined;
 
 /** The binding over the addon, or why there is none. */
 export function nativeBinding(): OsBinding | string {
-  if (binding === undefined) {
-    const native = addon();
-    binding = typeof native === 'string' ? native : overAddon(native);
-  }
-  return binding;
+  if (binding !== undefined) return binding;
+  const native = addon();
+  return typeof native === 'string' ? native : (binding = overAddon(native));
 }
 
 function overAddon(native: Addon): OsBinding {
@@ -53,7 +51,13 @@ function overAddon(native: Addon): OsBinding {
     statFs: (path) => share<StatFs>(channel, waiters, STATFS, path),
     pathInfo: (path) => share<PathInfo>(channel, waiters, STAT, path),
     diskUsage: (path, walk) =>
-      walks.run(channel, path, walk, walk.threads ?? Math.min(availableParallelism(), MOST_DEFAULT_THREADS)),
+      walks.run(
+        channel,
+        path,
+        walk,
+        walk.threads ?? Math.min(availableParallelism(), MOST_DEFAULT_THREADS),
+        ([status, errno, stuckSinceMs]) => failure('walk', path, status, errno, stuckSinceMs),
+      ),
   };
 }
 
@@ -62,7 +66,7 @@ function share<T>(channel: Channel, waiters: Map<number, Waiter>, kind: Kind, pa
   if (typeof started !== 'number') {
     const [status, errno, stuckSinceMs] = started;
     return {
-      answer: Promise.reject(failure(kind, path, status, errno, stuckSinceMs)),
+      answer: Promise.reject(failure(SYSCALLS[kind], path, status, errno, stuckSinceMs)),
       leave: () => undefined,
     };
   }
@@ -87,7 +91,7 @@ function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>
   const status = Number(words[at + 2]);
   const errno = Number(words[at + 3]);
   if (status !== DONE || errno !== 0) {
-    waiter.reject(failure(waiter.kind, waiter.path, status, errno, Number(words[at + 4])));
+    waiter.reject(failure(SYSCALLS[waiter.kind], waiter.path, status, errno, Number(words[at + 4])));
   } else if (waiter.kind === STATFS) {
     waiter.resolve(statFs(words, at + VALUES) as never);
   } else {
@@ -95,9 +99,9 @@ function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>
   }
 }
 
-function failure(kind: Kind, path: string, status: number, errno: number, stuckSinceMs: number): Error {
+function failure(syscall: string, path: string, status: number, errno: number, stuckSinceMs: number): Error {
   if (status === STUCK) return stuck(path, new Date(stuckSinceMs));
-  const error = systemError(errno, SYSCALLS[kind], path);
+  const error = systemError(errno, syscall, path);
   if (status === TOO_MANY_STUCK) {
     error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
   } else if (status !== DONE) {

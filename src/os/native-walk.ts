@@ -1,4 +1,4 @@
-import type { Channel } from './addon.js';
+import type { Channel, Refusal } from './addon.js';
 import type { DiskUsage, Walk } from './disk-usage.js';
 import { stuck } from './limits.js';
 import { systemError } from './system-error.js';
@@ -15,97 +15,130 @@ export type WalkDelivery = (
   firstPath: string,
 ) => void;
 
-/** How often a walk is looked at: for progress, and for whether it still moves. */
+/** How often walks are looked at: for progress, and for whether they still move. */
 const LOOK_MS = 100;
+
+/** A walk that has not ended. */
+interface Live {
+  readonly path: string;
+  readonly walk: Walk;
+  readonly settle: (...result: Parameters<WalkDelivery>) => void;
+  readonly giveUp: (since: Date) => void;
+  /** Whether somebody still waits for it. After an abort nobody does, but a walk that is stuck has to give its place back. */
+  isAwaited: boolean;
+  calls: bigint;
+  movedAtMs: number;
+}
 
 /** The walks of one channel. */
 export class NativeWalks {
-  readonly #ended = new Map<number, (...result: Parameters<WalkDelivery>) => void>();
+  /** In the order in which they were asked for, which is the order in which they run. */
+  readonly #live = new Map<number, Live>();
+  /** How many of them somebody waits for. */
+  #awaited = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   readonly deliver: WalkDelivery = (...result) => {
     const [number] = result;
-    const ended = this.#ended.get(number);
-    this.#ended.delete(number);
-    ended?.(...result);
+    const live = this.#live.get(number);
+    if (live === undefined) return;
+    this.#live.delete(number);
+    this.#abandon(live);
+    live.settle(...result);
   };
 
-  run(channel: Channel, path: string, walk: Walk, threads: number): Promise<DiskUsage> {
+  run(
+    channel: Channel,
+    path: string,
+    walk: Walk,
+    threads: number,
+    refused: (refusal: Refusal) => Error,
+  ): Promise<DiskUsage> {
     return new Promise((resolve, reject) => {
       const number = channel.walk(path, threads, walk.allowPartial);
       if (typeof number !== 'number') {
-        const [, , stuckSinceMs] = number;
-        reject(stuck(path, new Date(stuckSinceMs)));
+        reject(refused(number));
         return;
       }
-      const watch = new Watch(channel, number, walk);
-      // A waiting caller keeps the process alive by this timer. After an abort nobody waits, but a walk that is
-      // blocked in the kernel still has to give its place back.
-      const timer = setInterval(
-        () => {
-          const stuckSince = watch.look();
-          if (stuckSince !== undefined) reject(stuck(path, stuckSince));
-        },
-        Math.min(LOOK_MS, walk.stallTimeoutMs),
-      );
       const onAbort = (): void => {
         channel.walkCancel(number);
-        timer.unref();
+        this.#abandon(live);
         reject(walk.signal?.reason);
       };
+      const live: Live = {
+        path,
+        walk,
+        isAwaited: true,
+        calls: -1n,
+        movedAtMs: performance.now(),
+        giveUp: (since) => {
+          reject(stuck(path, since));
+        },
+        settle: (_number, errno, failed, used, inodesUsed, errors, firstErrno, firstPath) => {
+          walk.signal?.removeEventListener('abort', onAbort);
+          if (errno !== 0) {
+            reject(systemError(errno, 'walk', failed));
+            return;
+          }
+          const first = { path: firstPath, code: systemError(firstErrno, 'walk', firstPath).code };
+          resolve({ used, inodesUsed, ...(errors > 0 && { incomplete: { errors, first } }) });
+        },
+      };
       walk.signal?.addEventListener('abort', onAbort, { once: true });
-      this.#ended.set(number, (_number, errno, failed, used, inodesUsed, errors, firstErrno, firstPath) => {
-        clearInterval(timer);
-        walk.signal?.removeEventListener('abort', onAbort);
-        if (errno !== 0) {
-          reject(systemError(errno, 'walk', failed));
-          return;
-        }
-        const first = { path: firstPath, code: systemError(firstErrno, 'walk', firstPath).code };
-        resolve({ used, inodesUsed, ...(errors > 0 && { incomplete: { errors, first } }) });
-      });
+      this.#live.set(number, live);
+      this.#awaited += 1;
+      this.#timer ??= setInterval(() => {
+        this.#look(channel);
+      }, LOOK_MS);
+      this.#keepLooking();
     });
+  }
+
+  #abandon(live: Live): void {
+    if (live.isAwaited) this.#awaited -= 1;
+    live.isAwaited = false;
+    this.#keepLooking();
+  }
+
+  /** The timer keeps the process alive as long as somebody waits for a walk, and goes with the last walk. */
+  #keepLooking(): void {
+    if (this.#live.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    } else if (this.#awaited > 0) {
+      this.#timer?.ref();
+    } else {
+      this.#timer?.unref();
+    }
+  }
+
+  #look(channel: Channel): void {
+    const nowMs = performance.now();
+    let isRunning = true;
+    for (const [number, live] of this.#live) {
+      const progress = isRunning ? channel.walkProgress(number) : undefined;
+      const [used, inodesUsed, calls] = progress ?? [];
+      if (used === undefined || inodesUsed === undefined || calls === undefined) {
+        // It waits for its turn, which is no stall, and so do those behind it; or it has ended and is about to be delivered.
+        isRunning = false;
+        live.movedAtMs = nowMs;
+      } else if (calls !== live.calls) {
+        live.calls = calls;
+        live.movedAtMs = nowMs;
+        report(live, { used, inodesUsed });
+      } else if (nowMs - live.movedAtMs >= live.walk.stallTimeoutMs) {
+        const sinceMs = Math.floor(Date.now() - (nowMs - live.movedAtMs));
+        if (channel.walkGiveUp(number, sinceMs) !== 0) live.giveUp(new Date(sinceMs));
+      }
+    }
   }
 }
 
-/** Looks at a running walk: reports its progress, and gives it up when it has not moved for too long. */
-class Watch {
-  readonly #channel: Channel;
-  readonly #number: number;
-  readonly #walk: Walk;
-  #calls = -1n;
-  #movedAtMs = performance.now();
-
-  constructor(channel: Channel, number: number, walk: Walk) {
-    this.#channel = channel;
-    this.#number = number;
-    this.#walk = walk;
-  }
-
-  /** Since when the walk has been stuck, if it was given up now. */
-  look(): Date | undefined {
-    const nowMs = performance.now();
-    const progress = this.#channel.walkProgress(this.#number);
-    const [used, inodesUsed, calls] = progress ?? [];
-    if (used === undefined || inodesUsed === undefined || calls === undefined) {
-      // It waits for its turn, which is no stall.
-      this.#movedAtMs = nowMs;
-    } else if (calls !== this.#calls) {
-      this.#calls = calls;
-      this.#movedAtMs = nowMs;
-      this.#report({ used, inodesUsed });
-    } else if (nowMs - this.#movedAtMs >= this.#walk.stallTimeoutMs) {
-      const sinceMs = Math.floor(Date.now() - (nowMs - this.#movedAtMs));
-      if (this.#channel.walkGiveUp(this.#number, sinceMs) !== 0) return new Date(sinceMs);
-    }
-    return undefined;
-  }
-
-  #report(sofar: DiskUsage): void {
-    if (this.#walk.signal?.aborted) return;
-    try {
-      this.#walk.onProgress?.(sofar);
-    } catch {
-      // The walk is not the observer's to break.
-    }
-  }
+/** Tells the observer; a walk is not the observer's to break. */
+function report({ walk, isAwaited }: Live, sofar: DiskUsage): void {
+  if (!isAwaited || walk.onProgress === undefined) return;
+  const observe: (sofar: DiskUsage) => unknown = walk.onProgress;
+  new Promise((resolve) => {
+    resolve(observe(sofar));
+  }).catch(() => undefined);
 }

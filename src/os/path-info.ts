@@ -1,4 +1,4 @@
-import { checkedBinding, checkedMs, withinLimits, type Limits } from './limits.js';
+import { checkedBinding, checkedMs, checkedSignal, withinLimits, type Limits } from './limits.js';
 import { osBinding } from './binding.js';
 import { toMetricsError } from './system-error.js';
 import { volumePath } from './volume-path.js';
@@ -31,10 +31,11 @@ export interface PathInfo {
  */
 export async function pathInfo(path: string, options: Limits = {}): Promise<PathInfo> {
   const timeoutMs = checkedMs('timeoutMs', options.timeoutMs);
+  const signal = checkedSignal(options.signal);
   const binding = osBinding(checkedBinding(options.binding));
   try {
     const target = volumePath(path);
-    return await withinLimits(() => binding.pathInfo(target), target, timeoutMs, options.signal);
+    return await withinLimits(() => binding.pathInfo(target), target, timeoutMs, signal);
   } catch (error) {
     throw toMetricsError(error, 'METRICS_FS_INFO_FAILED', (text) => `failed to stat: ${text}`);
   }

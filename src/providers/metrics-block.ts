@@ -38,7 +38,7 @@ export class MetricsBlock implements MetricsProvider {
   async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
     signal?.throwIfAborted();
     const time = new Date();
-    const capacity = await this.#size(await this.#lookUp(signal));
+    const capacity = this.#size(await this.#lookUp(signal));
     signal?.throwIfAborted();
     return { time, source: this.name, capacity };
   }
@@ -57,7 +57,7 @@ export class MetricsBlock implements MetricsProvider {
     }
   }
 
-  async #size({ kind, size, rdev }: PathInfo): Promise<bigint> {
+  #size({ kind, size, rdev }: PathInfo): bigint {
     if (kind === 'file') return size;
     const failed = `failed to detect size of "${this.#device}": `;
     if (kind !== 'block') {
@@ -65,7 +65,7 @@ export class MetricsBlock implements MetricsProvider {
       throw this.#failure(`${failed}it is ${what}, not a block device or a regular file`);
     }
     try {
-      return await blockDeviceSize(rdev);
+      return blockDeviceSize(rdev);
     } catch (error) {
       throw this.#failure(failed + (error instanceof Error ? error.message : String(error)), error);
     }

@@ -56,16 +56,21 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
   });
 
   test.each([
-    ['missing', 'METRICS_NOT_FOUND', 'ENOENT'],
-    ['file/below', 'METRICS_NOT_FOUND', 'ENOTDIR'],
-    ['file/', 'METRICS_NOT_FOUND', 'ENOTDIR'],
-    ['loop', 'METRICS_USAGE_FAILED', 'ELOOP'],
-    ['x'.repeat(256), 'METRICS_USAGE_FAILED', 'ENAMETOOLONG'],
-    ['x/'.repeat(2500), 'METRICS_USAGE_FAILED', 'ENAMETOOLONG'],
-  ])('rejects for %.20s with %s, caused by %s', async (name, code, errno) => {
-    const path = `${folder}/${name}`;
-    await expect(measure(path)).rejects.toMatchObject({ code, path, cause: { code: errno } });
-  });
+    ['what is missing', 'METRICS_NOT_FOUND', 'ENOENT', 'missing'],
+    ['what is below a file', 'METRICS_NOT_FOUND', 'ENOTDIR', 'file/below'],
+    ['a file as a directory', 'METRICS_NOT_FOUND', 'ENOTDIR', 'file/'],
+    ['a loop of symlinks', 'METRICS_USAGE_FAILED', 'ELOOP', 'loop'],
+    ['a name of 256 bytes', 'METRICS_USAGE_FAILED', 'ENAMETOOLONG', 'x'.repeat(256)],
+    ['a path of 5000 bytes', 'METRICS_USAGE_FAILED', 'ENAMETOOLONG', 'x/'.repeat(2500)],
+  ])(
+    'rejects for %s with %s, caused by %s, and has no partial reading of it',
+    async (_what, code, errno, name) => {
+      const path = `${folder}/${name}`;
+      const expected = { code, path, cause: { code: errno } };
+      await expect(measure(path)).rejects.toMatchObject(expected);
+      await expect(measure(path, { allowPartial: true })).rejects.toMatchObject(expected);
+    },
+  );
 
   test('rejects for an empty path, and for a NUL in it', async () => {
     await expect(measure('')).rejects.toMatchObject({ code: 'METRICS_NO_PATH_DEFINED' });
@@ -118,11 +123,21 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
     for (const usage of await Promise.all(walks)) expect(usage).toEqual(modelUsage(folder));
   });
 
-  test('an observer who throws breaks nothing', async () => {
+  test('an observer who throws, or rejects, breaks nothing', async () => {
     const onProgress = (): never => {
       throw new Error('broken observer');
     };
     await expect(measure('/usr/share', { onProgress })).resolves.toBeDefined();
+    const rejects: unknown = () => Promise.reject(new Error('broken asynchronous observer'));
+    await expect(measure('/usr/share', { onProgress: rejects as () => void })).resolves.toBeDefined();
+  });
+
+  test('many walks that wait for their turn all get their numbers', async () => {
+    const model = modelUsage(join(folder, 'file'));
+    const walks = Array.from({ length: binding === 'native' ? 2000 : 20 }, () =>
+      measure(join(folder, 'file')),
+    );
+    for (const usage of await Promise.all(walks)) expect(usage).toEqual(model);
   });
 });
 
@@ -135,6 +150,12 @@ describe.skipIf(NONE)('options', () => {
 
   test.each([0, -1, NaN, Infinity, 2 ** 31])('refuses a stall limit of %s', async (stallTimeoutMs) => {
     await expect(diskUsage(folder, { stallTimeoutMs })).rejects.toThrow('Expected stallTimeoutMs to be');
+  });
+
+  test.each([{}, null, 'signal'])('refuses %j for a signal', async (signal) => {
+    await expect(diskUsage(folder, { signal: signal as never })).rejects.toThrow(
+      'Expected signal to be an AbortSignal',
+    );
   });
 
   test('refuses an onProgress that is no function', async () => {

@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -68,13 +78,13 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
 
   describe.each(CALLS)('%s', (_name, call: (path: string, options: object) => Promise<unknown>) => {
     test.each([
-      ['missing', 'METRICS_NOT_FOUND', 'ENOENT'],
-      ['file/below', 'METRICS_NOT_FOUND', 'ENOTDIR'],
-      ['file/', 'METRICS_NOT_FOUND', 'ENOTDIR'],
-      ['loop', 'METRICS_FS_INFO_FAILED', 'ELOOP'],
-      ['x'.repeat(256), 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG'],
-      ['x/'.repeat(2500), 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG'],
-    ])('rejects for %.20s with %s, caused by %s', async (name, code, errno) => {
+      ['what is missing', 'METRICS_NOT_FOUND', 'ENOENT', 'missing'],
+      ['what is below a file', 'METRICS_NOT_FOUND', 'ENOTDIR', 'file/below'],
+      ['a file as a directory', 'METRICS_NOT_FOUND', 'ENOTDIR', 'file/'],
+      ['a loop of symlinks', 'METRICS_FS_INFO_FAILED', 'ELOOP', 'loop'],
+      ['a name of 256 bytes', 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG', 'x'.repeat(256)],
+      ['a path of 5000 bytes', 'METRICS_FS_INFO_FAILED', 'ENAMETOOLONG', 'x/'.repeat(2500)],
+    ])('rejects for %s with %s, caused by %s', async (_what, code, errno, name) => {
       const path = `${folder}/${name}`;
       await expect(call(path, { binding })).rejects.toMatchObject({
         name: 'MetricsError',
@@ -132,7 +142,46 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
   });
 });
 
+/** Runs a program against the built package, whose every thread of Node's pool is stuck opening a fifo that nobody writes to. */
+async function withoutPool(program: string): Promise<string> {
+  const fifo = join(folder, 'fifo');
+  if (!existsSync(fifo)) execFileSync('mkfifo', [fifo]);
+  const text = `
+    import fs from 'node:fs';
+    import * as kvm from 'kube-volume-metrics';
+    for (let n = 0; n < 8; n++) fs.open(${JSON.stringify(fifo)}, 'r', () => {});
+    ${program}
+    process.kill(process.pid, 'SIGKILL'); // process.exit would wait for the pool for ever`;
+  const root = join(import.meta.dirname, '../..');
+  const args = ['--input-type=module', '-e', text];
+  return await new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: root, timeout: 30_000 }, (_error, stdout) => {
+      resolve(stdout.trim());
+    });
+  });
+}
+
 describe.skipIf(NONE)('whatever the binding', () => {
+  test("needs no thread of Node's pool, which others may hold for ever", async () => {
+    const output = await withoutPool(`
+      const readings = [
+        await kvm.fsInfo('/'),
+        await kvm.mounts(),
+        await new kvm.MetricsBlock('/proc/self/exe').getMetrics(),
+        await new kvm.MetricsStatFs('/', { requireMount: true }).getMetrics(),
+      ];
+      fs.writeSync(1, String(readings.length));`);
+    expect(output).toBe('4');
+  });
+
+  test.each([{}, null, 'signal'])('%j for a signal is refused', async (signal) => {
+    for (const [, call] of CALLS) {
+      await expect(call(folder, { signal: signal as never })).rejects.toThrow(
+        'Expected signal to be an AbortSignal',
+      );
+    }
+  });
+
   test('a binding that there is none of is refused by name', async () => {
     await expect(fsInfo('/', { binding: 'quantum' as Binding })).rejects.toThrow(
       "Expected binding to be 'auto', 'native' or 'command', got quantum",

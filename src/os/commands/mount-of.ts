@@ -1,28 +1,16 @@
-import { readFile } from 'node:fs/promises';
-import { MetricsError } from '../../errors.js';
-import { mountPointsBelow, parseMountinfo, type Mount } from '../mounts.js';
+import { mountPointsBelow, parseMountinfo, readMountinfo, type Mount } from '../mounts.js';
 import { askOf } from './ask.js';
 import { toBytes } from './bytes.js';
 import type { Children } from './children.js';
 import type { Tools } from './tools.js';
 
-const MOUNTINFO = '/proc/self/mountinfo';
-
 /**
  * The mounts that paths lead to. Names in it have one character for each byte, unlike those of `mounts()`.
  *
- * @throws MetricsError METRICS_NOT_SUPPORTED where there is no /proc/self/mountinfo
+ * @throws MetricsError as {@link readMountinfo} does
  */
 export async function visibleMounts(): Promise<readonly Mount[]> {
-  let text: string;
-  try {
-    text = await readFile(MOUNTINFO, 'latin1');
-  } catch (error) {
-    throw new MetricsError('METRICS_NOT_SUPPORTED', `mount points are not known: no ${MOUNTINFO}`, {
-      cause: error,
-    });
-  }
-  return parseMountinfo(text).filter((mount) => !mount.hidden);
+  return Promise.resolve(parseMountinfo(readMountinfo('latin1')).filter((mount) => !mount.hidden));
 }
 
 /** The mount that a path without symlinks is on. */
