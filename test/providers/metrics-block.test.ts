@@ -99,6 +99,6 @@ test.each([
   expect(majorMinor(device)).toBe(numbers);
 });
 
-test('a device that there is not has no size', async () => {
+test('a device that there is not has no size', () => {
   expect(() => blockDeviceSize(0xffffffffn)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
 });
