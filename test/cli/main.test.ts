@@ -284,7 +284,7 @@ describe('help', () => {
 
 describe('a wrong command line', () => {
   test.each([
-    [[], /expected a command \(statfs, du, block, mounts\)$/, '--help'],
+    [[], /expected a command \(statfs, du, block, mounts, csi\)$/, '--help'],
     [['df'], /got 'df': there is no such command$/, '--help'],
     [['--json', 'mounts'], /got '--json': the command comes before its options$/, '--help'],
     [['statfs'], /statfs expects at least one PATH$/, 'statfs --help'],
