@@ -16,11 +16,13 @@ constexpr std::uint32_t kMostOpen = 96;
 // `..` at once, each with its slash, within PATH_MAX.
 constexpr std::uint32_t kMostLevels = 1000;
 
-// How long a thread waits for descriptors, in all about a second.
-constexpr int kLongestWaitMs = 512;
+// How long a thread waits for descriptors, and how often it looks: rarely enough to cost nothing, often enough to be
+// cancelled in time.
+constexpr int kMostWaits = 100;
+constexpr long kWaitNs = 10'000'000;
 
-void SleepMs(int ms) {
-  const timespec time{0, ms * 1000000L};
+void WaitBriefly() {
+  const timespec time{0, kWaitNs};
   ::nanosleep(&time, nullptr);
 }
 
@@ -88,6 +90,7 @@ int WalkThread::ReopenByNames(int flags, Fd* dir) {
   int error = Open(AT_FDCWD, state_.options.path.c_str(), O_PATH | O_DIRECTORY, &above);
   if (error == 0) error = CheckInode(above, state_.root.ino);
   for (std::size_t at = 0; error == 0 && at < path.size();) {
+    if (state_.stopped()) return EAGAIN;
     const std::size_t end = std::min(path.find('/', at + 1), path.size());
     const std::string name = path.substr(at + 1, end - at - 1);
     at = end;
@@ -112,7 +115,7 @@ int WalkThread::CheckInode(const Fd& dir, std::uint64_t ino) {
 // own first and then waits for others'.
 int WalkThread::Open(int dir, const char* name, int flags, Fd* fd) {
   const KernelFeatures kernel = dir == AT_FDCWD ? KernelFeatures{} : state_.root.kernel;
-  for (int wait_ms = 1;;) {
+  for (int waits = 0;;) {
     const int error = OpenAt(kernel, dir, name, flags, fd);
     Returned();
     if (error == EPERM && (flags & O_NOATIME) != 0) {
@@ -123,9 +126,8 @@ int WalkThread::Open(int dir, const char* name, int flags, Fd* fd) {
       return error;
     } else if (stack_.CloseOutermost()) {
       budget_ = std::max(stack_.open(), 1u);
-    } else if (wait_ms <= kLongestWaitMs) {
-      SleepMs(wait_ms);
-      wait_ms *= 2;
+    } else if (waits++ < kMostWaits) {
+      WaitBriefly();
     } else {
       return error;
     }

@@ -29,10 +29,14 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   root.kernel.openat2 = HasOpenat2(dir.get());
   root.may_have_automounts = MayHaveAutomounts(dir.get());
   Returned();
-  // Without the table, a kernel that tells mount points when they are met leaves them out all the same.
-  if (!ReadMountPoints(dir.get(), &root.mounts, &error) && !(root.kernel.openat2 && stat.TellsMountRoots())) {
-    state_.Stop(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");
-    return false;
+  if (!ReadMountPoints(dir.get(), &root.mounts, &error)) {
+    // Without the table, a kernel that tells mount points when they are met leaves them out all the same. But a table that
+    // only a lack of descriptors hides may name one that never answers.
+    const bool told = root.kernel.openat2 && stat.TellsMountRoots();
+    if (!told || error == EMFILE || error == ENFILE) {
+      state_.Stop(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");
+      return false;
+    }
   }
   if (root.mounts.HasChildren()) share->mounts = &root.mounts;
   share->dir = std::move(dir);

@@ -124,10 +124,12 @@ TEST(SaysWhyThereIsNoRoot) {
       {top / std::string(300, 'n'), ENAMETOOLONG},
   };
   for (const auto& [path, error] : cases) {
-    const kvm::WalkResult result = Measure(path);
-    CHECK_EQ(result.error, error);
-    CHECK_EQ(result.path, path);
-    CHECK_EQ(result.inodes, 0u);
+    for (const bool allow_partial : {false, true}) {
+      const kvm::WalkResult result = Measure(path, 2, allow_partial);
+      CHECK_EQ(result.error, error);
+      CHECK_EQ(result.path, path);
+      CHECK_EQ(result.inodes, 0u);
+    }
   }
 }
 
