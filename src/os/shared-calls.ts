@@ -1,3 +1,4 @@
+import { Patience } from './patience.js';
 import { stuck, type Share } from './limits.js';
 import { systemError, type SystemError } from './system-error.js';
 
@@ -138,16 +139,15 @@ export class SharedCalls {
     const slow = setTimeout(() => {
       if (this.#apart < this.#mostStuck) setApart();
     }, this.#slowAfterMs);
-    const late = setTimeout(() => {
+    const late = new Patience(this.#stuckAfterMs, () => {
       this.#becomeStuck(known, flight.path, since, call);
       setApart();
-    }, this.#stuckAfterMs);
+    });
     slow.unref();
-    late.unref();
     const over = (settle: () => void): void => {
       if (known.stuckSince !== undefined) return;
       clearTimeout(slow);
-      clearTimeout(late);
+      late.stop();
       if (placed) this.#placed -= 1;
       else this.#apart -= 1;
       known.busy = false;
