@@ -1,8 +1,8 @@
-import type { ChildProcess } from 'node:child_process';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
 import { MetricsError } from '../../errors.js';
 import { systemError } from '../system-error.js';
+import { killAtExit } from './at-exit.js';
+import { launcher } from './launch.js';
 
 /** What is to be run. */
 export interface Command {
@@ -50,31 +50,17 @@ export interface Child {
   kill(): void;
 }
 
-/** The way to start a command: no shell, no input, nothing of this process's environment. */
+/** The way to start a command (see launch.ts). */
 export async function starter(): Promise<(command: Command, output: Output) => Child> {
-  const { execa } = await import('execa');
-  const run = ({ file, args, keepsAlive }: Command) =>
-    execa(file, args, {
-      // Not the current directory, which may be gone, and which a child would keep busy.
-      cwd: '/',
-      // Nothing else: options of GNU's commands come from there too, and BusyBox's find leaves it 2 KiB (see
-      // find.ts).
-      env: { LC_ALL: 'C' },
-      extendEnv: false,
-      stdin: 'ignore',
-      buffer: false,
-      reject: false,
-      forceKillAfterDelay: false,
-      // Only a walk goes on for long enough to be worth ending when this process ends.
-      cleanup: keepsAlive,
-    });
+  const launch = await launcher();
 
   return (command, output) => {
-    const started = withoutPipes(() => run(command));
-    if ('failure' in started) return failedChild(started.failure.then((code) => cannotStart(command, code)));
-    const child = started.result;
-    const { pid, stdout, stderr } = child;
-    if (pid === undefined) return failedChild(child.then(({ code }) => cannotStart(command, code)));
+    const launched = launch(command.file, command.args);
+    if ('failed' in launched)
+      return failedChild(launched.failed.then(({ code }) => cannotStart(command, code)));
+    const { child, stdout, stderr, ended } = launched;
+    // Only a walk goes on for long enough to be worth ending when this process ends.
+    if (command.keepsAlive) killAtExit(child);
     stdout.setEncoding('latin1').on('data', (chunk: string) => {
       output.stdout(chunk);
     });
@@ -88,8 +74,8 @@ export async function starter(): Promise<(command: Command, output: Output) => C
     };
     if (!command.keepsAlive) letGo();
     return {
-      pid,
-      ended: child.then(({ exitCode, signal }) => ({ exitCode, signal })),
+      pid: child.pid,
+      ended: ended.then(({ exitCode, signal }) => ({ exitCode, signal })),
       gone: new Promise((resolve) => {
         child.once('exit', () => {
           resolve();
@@ -116,33 +102,6 @@ function cannotStart({ file, path }: Command, code = 'EIO'): Error {
     return new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} cannot be run: ${code}`, { path });
   }
   return systemError(code, `spawn ${file}`, path);
-}
-
-/**
- * Calls execa where Node may make no pipes: with no descriptor left it gives a child without any
- * (nodejs/node#14166). execa 9 trips over that before it listens for the child's 'error', which then would end
- * this process. So the error is waited for here.
- *
- * @returns what execa returned, or the errno's name that the child has failed with
- */
-function withoutPipes<T>(call: () => T): { result: T } | { failure: Promise<string | undefined> } {
-  let failure: Promise<string | undefined> = Promise.resolve(undefined);
-  const onChild = (message: unknown): void => {
-    const { process: child } = message as { process: ChildProcess };
-    failure = new Promise((resolve) => {
-      child.once('error', (error: NodeJS.ErrnoException) => {
-        resolve(error.code);
-      });
-    });
-  };
-  subscribe('child_process', onChild);
-  try {
-    return { result: call() };
-  } catch {
-    return { failure };
-  } finally {
-    unsubscribe('child_process', onChild);
-  }
 }
 
 /** The pipes of a child are sockets, though not by their type. */

@@ -55,7 +55,7 @@ export async function statFsCall(
     mount = mountOf(await realPathOf(path, await visible, tools, children), await visible);
   });
   try {
-    const [stat, dialect] = await Promise.all([tools.file('stat'), tools.dialect('stat')]);
+    const [stat, dialect] = await Promise.all([tools.file('stat'), tools.dialect('stat', path)]);
     const { unit, ...numbers } = await askOf(children, stat, statFsArgs(path), parseStatFs, 'statfs', path);
 
     const oneUnit = dialect === 'gnu' || numbers.blocks === 0n || ONE_UNIT.has(numbers.magic);

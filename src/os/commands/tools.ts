@@ -2,13 +2,17 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetricsError } from '../../errors.js';
+import { isSystemError, systemError } from '../system-error.js';
 import { Children } from './children.js';
 
 /** The commands that are used here. */
-export type ToolName = 'stat' | 'df' | 'readlink' | 'nice' | 'du' | 'find';
+export type ToolName = 'stat' | 'df' | 'readlink' | 'nice' | 'setpriv' | 'du' | 'find';
 
 /** Whose command it is: that decides about its options and its words. */
 export type Dialect = 'gnu' | 'busybox';
+
+/** A command that turns into another one, without that one. */
+export type Prefix = readonly [file: string, ...args: string[]];
 
 /** Where commands are looked for. PATH is not asked: it may lead onto a volume. */
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
@@ -18,6 +22,7 @@ export class Tools {
   readonly #directories: readonly string[];
   readonly #files = new Map<ToolName, Promise<string>>();
   readonly #dialects = new Map<ToolName, Promise<Dialect>>();
+  readonly #prefixes = new Map<'walker', Promise<Prefix>>();
 
   constructor(directories: readonly string[] = DIRECTORIES) {
     this.#directories = directories;
@@ -32,16 +37,60 @@ export class Tools {
     return kept(this.#files, name, () => this.#find(name));
   }
 
-  /** @throws MetricsError METRICS_NOT_SUPPORTED when the command is missing, or neither GNU's nor BusyBox's */
-  dialect(name: ToolName): Promise<Dialect> {
-    return kept(this.#dialects, name, async () => {
-      const file = await this.file(name);
-      // BusyBox knows no --version and introduces itself when it says so.
-      const { stdout, stderr } = await new Children().ask(file, ['--version'], file);
-      const dialect = dialectOf(stdout + stderr);
-      if (dialect !== undefined) return dialect;
-      throw new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} is neither GNU's nor BusyBox's`);
-    });
+  /**
+   * @param path - what the command is needed for; errors name it
+   * @throws MetricsError METRICS_NOT_SUPPORTED when the command is missing, or neither GNU's nor BusyBox's; a
+   * system error such as EAGAIN when it could not be asked
+   */
+  dialect(name: ToolName, path: string): Promise<Dialect> {
+    return naming(
+      path,
+      kept(this.#dialects, name, () => this.#ask(name)),
+    );
+  }
+
+  /**
+   * What a walker is run by, in the same process: `nice`, under `setpriv` where that can (util-linux's can). It
+   * lets the kernel kill the walker when the thread that started it is gone, however it went: by a signal that
+   * nobody listens for, or by worker.terminate(). Without that the walker ends at SIGPIPE with the next that it
+   * prints: soon for find, for du after up to a whole directory right below the root.
+   *
+   * @param path - what is to be walked; errors name it
+   * @throws as {@link Tools.dialect}
+   */
+  walkerPrefix(path: string): Promise<Prefix> {
+    return naming(
+      path,
+      kept(this.#prefixes, 'walker', async () => {
+        const nice = await this.file('nice');
+        const leash = await this.#leash(nice);
+        return [...leash, nice, '-n', '19'];
+      }),
+    );
+  }
+
+  /** @param harmless - a command that does nothing when it has no arguments */
+  async #leash(harmless: string): Promise<[] | Prefix> {
+    try {
+      const setpriv = await this.file('setpriv');
+      const leash = ['--pdeathsig', 'KILL'];
+      // BusyBox's has no such option.
+      const { exitCode } = await new Children().ask(setpriv, [...leash, harmless], setpriv);
+      return exitCode === 0 ? [setpriv, ...leash] : [];
+    } catch (error) {
+      // Not there, or not to be run.
+      if (error instanceof MetricsError) return [];
+      throw error;
+    }
+  }
+
+  async #ask(name: ToolName): Promise<Dialect> {
+    const file = await this.file(name);
+    // BusyBox knows no --version and introduces itself when it says so.
+    const { stdout, stderr } = await new Children().ask(file, ['--version'], file);
+    const dialect = dialectOf(stdout + stderr);
+    if (dialect !== undefined) return dialect;
+    throw new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} is neither GNU's nor BusyBox's`);
   }
 
   async #find(name: ToolName): Promise<string> {
@@ -64,6 +113,15 @@ export class Tools {
 export function dialectOf(version: string): Dialect | undefined {
   if (version.includes('BusyBox v')) return 'busybox';
   return /\(GNU (?:coreutils|findutils)\)/.test(version) ? 'gnu' : undefined;
+}
+
+/** Those who ask about several paths at once share one failure. Each of them is to read of its own path. */
+async function naming<T>(path: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw isSystemError(error) ? systemError(error.code, error.syscall, path) : error;
+  }
 }
 
 /** What was asked before, or a new answer; a failure is not kept. */

@@ -47,7 +47,11 @@ export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds)
     const leftOut = below.map((point) => `${plain === '/' ? '' : toBytes(plain)}${point}`);
     // Within limits as well: who waits for a child keeps this process alive, the child does not.
     const [du, find] = await within(() => ({
-      answer: Promise.all([needs.tools.dialect('du'), needs.tools.dialect('find')]),
+      answer: Promise.all([
+        needs.tools.dialect('du', path),
+        needs.tools.dialect('find', path),
+        needs.tools.walkerPrefix(path),
+      ]),
       leave: () => undefined,
     }));
     const tree = new Tree(path, plain, root, leftOut, walk, needs);
@@ -131,14 +135,14 @@ class Tree {
     read: (chunk: string) => void,
   ): Promise<Incomplete | undefined> {
     const { tools, walks } = this.#needs;
-    const [nice, file] = await Promise.all([tools.file('nice'), tools.file(name)]);
+    const [prefix, file] = await Promise.all([tools.walkerPrefix(this.#path), tools.file(name)]);
     const failures = new Failures(toBytes(this.#root), this.#path, this.#leftOut, this.#walk.allowPartial);
     const walker = {
       command: [file, ...args] as const,
       read,
       complain: failures.add.bind(failures),
     };
-    await runWalker(nice, walker, this.#path, {
+    await runWalker(prefix, walker, this.#path, {
       signal: this.#walk.signal,
       stallTimeoutMs: this.#walk.stallTimeoutMs,
       abandoned: (child, since) => {

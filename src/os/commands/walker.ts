@@ -5,10 +5,11 @@ import { MessageReader, type Message } from './messages.js';
 import { starter, type Child, type Ended } from './run.js';
 import { signOfLife } from './sign-of-life.js';
 import { StallWatch } from './stall-watch.js';
+import type { Prefix } from './tools.js';
 
 /** A command that walks a tree. */
 export interface Walker {
-  /** The command and its arguments, to be run by `nice`. */
+  /** The command and its arguments. */
   readonly command: readonly [file: string, ...args: string[]];
   /** Takes what it prints. What this throws ends the walk. */
   read(chunk: string): void;
@@ -27,16 +28,17 @@ export interface WalkerLimits extends Pick<Walk, 'signal' | 'stallTimeoutMs'> {
  * aborts, when it stalls (it uses no processor time and prints nothing for so long), and when what it prints
  * ends the walk.
  *
- * @param nice - the command that turns into the walker, in the same process
+ * @param prefix - what turns into the walker, in the same process
  * @param path - the root of the walk, for errors
  */
 export async function runWalker(
-  nice: string,
+  prefix: Prefix,
   walker: Walker,
   path: string,
   limits: WalkerLimits,
 ): Promise<void> {
   const { signal, stallTimeoutMs } = limits;
+  const [file, ...args] = [...prefix, ...walker.command] as const;
   const start = await starter();
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
@@ -54,7 +56,7 @@ export async function runWalker(
       }
     };
     const child = start(
-      { file: nice, args: ['-n', '19', ...walker.command], path, keepsAlive: true },
+      { file, args, path, keepsAlive: true },
       {
         stdout: whileMoving((chunk) => {
           walker.read(chunk);

@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,30 +56,61 @@ describe.skipIf(needs({}))('finding commands', () => {
       code: 'METRICS_NOT_SUPPORTED',
       message: `the command stat is needed and not there (looked in ${first!})`,
     });
-    await expect(tools.dialect('stat')).rejects.toThrow('the command stat is needed');
+    await expect(tools.dialect('stat', '/v')).rejects.toThrow('the command stat is needed');
     script(first!, 'stat', 'echo "stat (GNU coreutils) 9.9"');
-    expect(await tools.dialect('stat')).toBe('gnu');
+    expect(await tools.dialect('stat', '/v')).toBe('gnu');
   });
 
   test('asks each for its version once', async () => {
     const log = join(first!, 'log');
     script(first!, 'find', `echo >> ${log}; echo "find (GNU findutils) 4.9.0"`);
     const tools = new Tools([first!]);
-    await Promise.all([tools.dialect('find'), tools.dialect('find')]);
-    await tools.dialect('find');
+    await Promise.all([tools.dialect('find', '/v'), tools.dialect('find', '/v')]);
+    await tools.dialect('find', '/v');
     expect((await import('node:fs')).readFileSync(log, 'utf8')).toBe('\n');
+  });
+
+  test('that cannot be started for the moment fails for the path that it is needed for', async () => {
+    // A file that somebody writes to cannot be run (ETXTBSY).
+    const file = join(second!, 'readlink');
+    copyFileSync('/bin/true', file);
+    const writer = openSync(file, 'r+');
+    const tools = new Tools([second!]);
+    const answers = await Promise.allSettled([
+      tools.dialect('readlink', '/a'),
+      tools.dialect('readlink', '/b'),
+    ]);
+    closeSync(writer);
+    expect(answers.map((answer) => answer.status === 'rejected' && (answer.reason as object))).toMatchObject([
+      { code: 'ETXTBSY', path: '/a' },
+      { code: 'ETXTBSY', path: '/b' },
+    ]);
   });
 
   test('refuses one that is of neither kind', async () => {
     script(first!, 'df', 'echo "df (uutils coreutils) 0.0.17"');
-    await expect(new Tools([first!]).dialect('df')).rejects.toMatchObject({
+    await expect(new Tools([first!]).dialect('df', '/v')).rejects.toMatchObject({
       code: 'METRICS_NOT_SUPPORTED',
       message: `the command ${first!}/df is neither GNU's nor BusyBox's`,
     });
   });
 
+  test('runs walkers on a leash where setpriv knows it', async () => {
+    const nice = join(second!, 'nice');
+    script(second!, 'nice', 'echo 0');
+    expect(await new Tools([second!]).walkerPrefix('/v')).toEqual([nice, '-n', '19']);
+    const setpriv = join(first!, 'setpriv');
+    script(first!, 'setpriv', '[ "$*" = "--pdeathsig KILL $3" ] || exit 9; exec "$3"');
+    expect(await new Tools([first!, second!]).walkerPrefix('/v')).toEqual([
+      ...[setpriv, '--pdeathsig', 'KILL'],
+      ...[nice, '-n', '19'],
+    ]);
+    script(first!, 'setpriv', "echo setpriv: unrecognized option '--pdeathsig' >&2; exit 1");
+    expect(await new Tools([first!, second!]).walkerPrefix('/v')).toEqual([nice, '-n', '19']);
+  });
+
   test.skipIf(needs({ busybox: true }))('knows the real BusyBox', async () => {
     symlinkSync('/bin/busybox', join(second!, 'find'));
-    expect(await new Tools([second!]).dialect('find')).toBe('busybox');
+    expect(await new Tools([second!]).dialect('find', '/v')).toBe('busybox');
   });
 });
