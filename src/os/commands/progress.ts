@@ -18,7 +18,9 @@ export class Progress {
     if (this.#listener === undefined || now - this.#reportedAt < INTERVAL_MS) return;
     this.#reportedAt = now;
     try {
-      this.#listener(sofar());
+      // What an async listener fails with is its own as well.
+      const listener: (sofar: DiskUsage) => unknown = this.#listener;
+      void Promise.resolve(listener(sofar())).catch(() => undefined);
     } catch {
       // The walk is not the listener's to fail.
     }

@@ -28,3 +28,21 @@ test('nothing is put together for nobody, nor too early', () => {
   deaf.report(sofar);
   expect(sofar).not.toHaveBeenCalled();
 });
+
+test('what a listener fails with is its own, at once or later', async () => {
+  const unhandled = vi.fn();
+  process.on('unhandledRejection', unhandled);
+  const fail = (): never => {
+    throw new Error('oh');
+  };
+  const later: () => unknown = () => Promise.reject(new Error('oh'));
+  for (const listener of [fail, later as () => undefined]) {
+    const progress = new Progress(listener);
+    vi.advanceTimersByTime(100);
+    progress.report(() => ({ used: 0n, inodesUsed: 1n }));
+  }
+  vi.useRealTimers();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', unhandled);
+  expect(unhandled).not.toHaveBeenCalled();
+});
