@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,17 +11,16 @@ export interface Addon {
   counts(): { threads: number; stuck: number; waiting: number; asked: number };
 }
 
+/** Why something was not started: status, errno, since when the path is stuck. */
+export type Refusal = readonly [status: number, errno: number, stuckSinceMs: number];
+
 export interface Channel {
-  /** The ticket of the call, or why there will be none: status, errno, stuck since (ms). */
-  start(kind: number, path: string): number | [status: number, errno: number, stuckSinceMs: number];
+  /** The ticket of the call. */
+  start(kind: number, path: string): number | Refusal;
   /** Gives the ticket up. Since when the path is stuck, in milliseconds since the epoch, or 0. */
   leave(kind: number, path: string, ticket: number): number;
-  /** The walk's number, or why there will be none, as of `start`. */
-  walk(
-    path: string,
-    threads: number,
-    allowPartial: boolean,
-  ): number | [status: number, errno: number, stuckSinceMs: number];
+  /** The walk's number. */
+  walk(path: string, threads: number, allowPartial: boolean): number | Refusal;
   /** Bytes, inodes and system calls so far; undefined while the walk waits for its turn, and when it has ended. */
   walkProgress(number: number): BigUint64Array | undefined;
   walkCancel(number: number): void;
@@ -31,10 +30,16 @@ export interface Channel {
 
 let loaded: Addon | string | undefined;
 
-/** The addon, or why it cannot be loaded. Tried once. */
+/** The addon, or why it cannot be loaded. Tried once, unless this process was only short of something then. */
 export function addon(): Addon | string {
-  loaded ??= load();
-  return loaded;
+  if (loaded !== undefined) return loaded;
+  try {
+    return (loaded = load());
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (!isShortage(error)) loaded = reason;
+    return reason;
+  }
 }
 
 function load(): Addon | string {
@@ -42,15 +47,32 @@ function load(): Addon | string {
     return `volumes are measured on Linux only, and this is ${process.platform}`;
   const native = nativeFolder();
   if (native === undefined) return 'the native folder of the package is missing';
+  const require = createRequire(import.meta.url);
+  const nodeGypBuild = require('node-gyp-build') as (folder: string) => Addon;
+  // To it, a folder that cannot be opened is one without an addon.
+  closeSync(openSync(native, 'r'));
+  const note = join(native, 'build/not-built.txt');
   try {
-    const require = createRequire(import.meta.url);
-    const nodeGypBuild = require('node-gyp-build') as (folder: string) => Addon;
     return nodeGypBuild(native);
   } catch (error) {
-    const note = join(native, 'build/not-built.txt');
-    if (existsSync(note)) return `the addon was not built: ${readFileSync(note, 'utf8')}`;
-    return `the addon does not load: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`;
+    if (!isShortage(error) && existsSync(note))
+      return `the addon was not built: ${readFileSync(note, 'utf8')}`;
+    throw error;
   }
+}
+
+function reasonOf(error: unknown): string {
+  return `the addon does not load: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`;
+}
+
+/** What dlopen(3) says of EMFILE, ENFILE and ENOMEM: glibc's words, then those of musl. */
+const SHORTAGE = /Too many open files|: Cannot allocate memory|No file descriptors available|: Out of memory/;
+
+/** Whether it failed for want of descriptors or memory, which may be there the next time. */
+function isShortage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM' || SHORTAGE.test(error.message);
 }
 
 /** `native/` beside the package.json above this file: the depth differs between src/ and dist/. */
