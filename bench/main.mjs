@@ -1,6 +1,8 @@
 // `npm run bench` measures and prints; `npm run bench -- stuck` one section; `npm run bench -- --check` ends non-zero when a
-// figure misses its goal by more than its slack, threefold unless a section says otherwise.
-import { availableParallelism, cpus, release } from 'node:os';
+// figure misses its goal by more than its slack, threefold unless a section says otherwise. A run of all sections writes
+// what it printed to RESULTS.md.
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { activeBinding } from 'kube-volume-metrics';
 import { Report } from './report.mjs';
 
@@ -18,16 +20,34 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+const printed = [];
+function print(text) {
+  console.log(text);
+  printed.push(text);
+}
+
 const { binding, reason } = activeBinding();
-console.log(`Node ${process.version}, Linux ${release()}, ${availableParallelism()} x ${cpus()[0]?.model}`);
-console.log(`binding: ${binding}${reason === undefined ? '' : ` (${reason})`}`);
+const memoryGib = Math.round(totalmem() / 1024 ** 3);
+print(
+  `Node ${process.version}, Linux ${release()}, ${availableParallelism()} x ${cpus()[0]?.model}, ${memoryGib} GiB`,
+);
+print(`binding: ${binding}${reason === undefined ? '' : ` (${reason})`}`);
 
 const report = new Report();
 for (const name of wanted.length > 0 ? wanted : SECTIONS) {
   const section = await import(`./${name}.mjs`);
-  console.log(`\n${name}: ${section.about}`);
+  print(`\n${name}: ${section.about}`);
   await section.run(report);
-  console.log(report.endSection());
+  print(report.endSection());
+}
+
+if (wanted.length === 0 && !isCheck) {
+  const head =
+    '# What `npm run bench` printed\n\nOn the machine that it names first. Ratios compare figures of one run.\n';
+  writeFileSync(
+    new URL('RESULTS.md', import.meta.url),
+    `${head}\n\`\`\`text\n${printed.join('\n')}\n\`\`\`\n`,
+  );
 }
 
 if (isCheck) {
