@@ -55,16 +55,17 @@ const OF_A_LOST_CONNECTION: ReadonlySet<status> = new Set([
  */
 export class Connection {
   readonly #path: string;
+  readonly #socket = new OneConnection();
   readonly #client: Client;
   readonly #onCall: (call: CsiCall) => void;
   readonly #inFlight = new Set<(error: Error) => void>();
-  #capabilities: NodeCapabilities | SharedCall<NodeCapabilities> | undefined;
+  #capabilities: SharedCall<NodeCapabilities> | undefined;
   #established = false;
   #retired = false;
 
   constructor(path: string, onCall: (call: CsiCall) => void) {
     this.#path = path;
-    this.#client = new Client(`unix:${path}`, new OneConnection(), CHANNEL_OPTIONS);
+    this.#client = new Client(`unix:${path}`, this.#socket, CHANNEL_OPTIONS);
     this.#onCall = onCall;
   }
 
@@ -80,7 +81,13 @@ export class Connection {
   /** Takes no more calls; the ones in flight go on, and the last of them closes the channel. */
   retire(): void {
     this.#retired = true;
-    if (this.#inFlight.size === 0) this.#client.close();
+    this.#closeIfIdle();
+  }
+
+  #closeIfIdle(): void {
+    if (!this.#retired || this.#inFlight.size > 0) return;
+    this.#client.close();
+    if (!this.#established) this.#socket.abandon();
   }
 
   /** Ends the calls in flight with an error, and itself. */
@@ -104,24 +111,19 @@ export class Connection {
 
   /** What the driver says it can do: asked once, and again when asking failed. */
   async capabilities({ deadlineMs, signal }: CallLimits): Promise<NodeCapabilities> {
-    if (this.#capabilities instanceof Set) return this.#capabilities as NodeCapabilities;
-    let shared = this.#capabilities as SharedCall<NodeCapabilities> | undefined;
-    if (shared === undefined || shared.isAbandoned) shared = this.#capabilities = this.#askCapabilities();
+    if (this.#capabilities === undefined || this.#capabilities.isAbandoned) {
+      this.#capabilities = this.#askCapabilities();
+    }
     const late = (): Error => serviceError(status.DEADLINE_EXCEEDED, 'Deadline exceeded');
-    return await shared.join(deadlineMs, late, signal);
+    return await this.#capabilities.join(deadlineMs, late, signal);
   }
 
   #askCapabilities(): SharedCall<NodeCapabilities> {
-    const shared = new SharedCall(async (signal) => {
+    const shared = new SharedCall(async (signal): Promise<NodeCapabilities> => {
       try {
-        const { capabilities } = await this.call(
-          NodeService.nodeGetCapabilities,
-          {},
-          { deadlineMs: Infinity, signal },
-        );
-        const types: NodeCapabilities = new Set(capabilities.flatMap(({ rpc }) => (rpc ? [rpc.type] : [])));
-        this.#capabilities = types;
-        return types;
+        const limits = { deadlineMs: Infinity, signal };
+        const { capabilities } = await this.call(NodeService.nodeGetCapabilities, {}, limits);
+        return new Set(capabilities.flatMap(({ rpc }) => (rpc ? [rpc.type] : [])));
       } catch (error) {
         if (this.#capabilities === shared) this.#capabilities = undefined;
         throw error;
@@ -154,7 +156,7 @@ export class Connection {
       const settle = (code: status): void => {
         this.#inFlight.delete(giveUp);
         signal?.removeEventListener('abort', onAbort);
-        if (this.#retired && this.#inFlight.size === 0) this.#client.close();
+        this.#closeIfIdle();
         this.#onCall({ method: method.path, code, durationMs: performance.now() - startMs });
       };
       const giveUp = (error: unknown): void => {

@@ -1,4 +1,5 @@
 import { ChannelCredentials, type experimental } from '@grpc/grpc-js';
+import type { Socket } from 'node:net';
 
 type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector']>;
 
@@ -8,6 +9,15 @@ type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector'
  * at the call and not at that delay that a driver which is back should be found.
  */
 export class OneConnection extends ChannelCredentials {
+  #isUsed = false;
+  #socket: Socket | undefined;
+
+  /** Ends a connection that the driver has not taken up: a channel of grpc-js that is closed leaves that to the driver. */
+  abandon(): void {
+    this.#isUsed = true;
+    this.#socket?.destroy();
+  }
+
   override _isSecure(): boolean {
     return false;
   }
@@ -18,14 +28,16 @@ export class OneConnection extends ChannelCredentials {
 
   override _createSecureConnector(...args: ConnectorArguments): experimental.SecureConnector {
     const plain = ChannelCredentials.createInsecure()._createSecureConnector(...args);
-    let isUsed = false;
     return {
       waitForReady: async () => {
-        if (isUsed) throw new Error('the connection is lost');
-        isUsed = true;
+        if (this.#isUsed) throw new Error('the connection is lost');
+        this.#isUsed = true;
         await plain.waitForReady();
       },
-      connect: async (socket) => await plain.connect(socket),
+      connect: async (socket) => {
+        this.#socket = socket;
+        return await plain.connect(socket);
+      },
       getCallCredentials: () => plain.getCallCredentials(),
       destroy: () => {
         plain.destroy();

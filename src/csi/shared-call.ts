@@ -1,6 +1,6 @@
 /**
- * A call in flight that several callers wait for, each until its own deadline. When the last one leaves, the call is
- * aborted.
+ * A call that several callers wait for, each until its own deadline, and whose answer it then keeps. When all who wait have left
+ * before it came, the call is aborted.
  */
 export class SharedCall<T> {
   readonly #answer: Promise<T>;

@@ -223,11 +223,17 @@ describe('the time limit', () => {
     async (mode) => {
       driver.mode = mode;
       driver.script.delayMs = LATE_MS * 10;
-      const error = await failureOf(read(newClient({ timeoutMs: LATE_MS })));
+      const hasty = newClient({ timeoutMs: LATE_MS });
+      const error = await failureOf(read(hasty));
       expect(isTransient(error)).toBe(true);
       expect(error).toMatchObject({
         code: mode === 'mute' || mode === 'slow' ? 'METRICS_TIMED_OUT' : 'METRICS_CSI_FAILED',
       });
+      // What a new connection comes to is the driver's answer.
+      expect(driver.connections).toBe(1);
+      driver.mode = 'serve';
+      const limits = { timeoutMs: 20_000 };
+      expect(await hasty.nodeGetVolumeStats(VOLUME, limits)).toMatchObject({ usage: [{}, {}] });
     },
   );
 
@@ -266,6 +272,7 @@ describe('a signal', () => {
     const reason = new Error('too late');
     expect(await failureOf(read(client, AbortSignal.abort(reason)))).toBe(reason);
     expect(await failureOf(client.probe({ signal: AbortSignal.abort(reason) }))).toBe(reason);
+    expect(await failureOf(client.nodeGetCapabilities({ signal: AbortSignal.abort(reason) }))).toBe(reason);
     expect(driver.connections).toBe(0);
   });
 
@@ -277,10 +284,12 @@ describe('a signal', () => {
     controllers[0]!.abort('first');
     expect(await failures[0]).toBe('first');
     expect(driver.cancelled).toBe(0);
-    controllers[1]!.abort('second');
-    expect(await failures[1]).toBe('second');
     driver.answer('nodeGetCapabilities', undefined);
-    expect(await read()).toMatchObject({ capacity: 100n });
+    controllers[1]!.abort('second');
+    // In the same turn: it must not join what has just been given up.
+    const next = read();
+    expect(await failures[1]).toBe('second');
+    expect(await next).toMatchObject({ capacity: 100n });
     expect(driver.calls('nodeGetCapabilities')).toBe(2);
     await vi.waitFor(() => {
       expect(driver.cancelled).toBe(1);
@@ -411,20 +420,39 @@ describe('close', () => {
     });
   });
 
-  test('ends the wait for a driver that is mute, or for a shared call', async () => {
+  test('ends the wait for a shared call, for health, and for a driver that is mute', async () => {
     driver.answer('nodeGetCapabilities', never);
     const sharing = [failureOf(read()), failureOf(read())];
     await arrived('nodeGetCapabilities');
     client.close();
     for (const error of await Promise.all(sharing)) expect(String(error)).toContain('is closed');
 
+    driver.answer('nodeGetCapabilities', undefined);
+    driver.script.capabilities = [Capability.GET_VOLUME_STATS, Capability.GET_VOLUME_HEALTH];
+    driver.answer('nodeGetVolumeHealth', never);
+    const ill = newClient();
+    const reading = failureOf(read(ill));
+    await arrived('nodeGetVolumeHealth');
+    ill.close();
+    expect(String(await reading)).toContain('is closed');
+
     driver.mode = 'mute';
     const other = newClient();
     const waiting = failureOf(read(other));
-    while (driver.connections < 2) await turn();
+    while (driver.connections < 3) await turn();
     other.close();
     expect(String(await waiting)).toContain('is closed');
   });
+});
+
+test('a connection that is given up closes when the last call over it has ended', async () => {
+  driver.mode = 'mute';
+  const outcomes = [LATE_MS, LATE_MS * 2].map((timeoutMs) => failureOf(client.getPluginInfo({ timeoutMs })));
+  for (const error of await Promise.all(outcomes)) expect(error).toMatchObject({ code: 'METRICS_TIMED_OUT' });
+  await vi.waitFor(() => {
+    expect(driver.openConnections).toBe(0);
+  });
+  expect(driver.connections).toBe(1);
 });
 
 describe('onCall', () => {

@@ -11,10 +11,12 @@ import {
   NodeGetCapabilitiesResponse,
   statsCapability,
   VolumeUsage_Unit,
+  type CsiVolume,
   type NodeGetVolumeStatsOptions,
 } from '../../src/csi/index.js';
 import { MetricsError } from '../../src/errors.js';
 import type { Metrics, MetricsProvider } from '../../src/metrics.js';
+import { MetricsBlock } from '../../src/index.js';
 import { FakeMetrics, type FakeStep } from '../../src/testing/index.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
@@ -197,8 +199,9 @@ describe('what is at the path', () => {
       const link = join(place.directory, 'link');
       symlinkSync(device, link);
       const bound = place.bind(device, place.image(0));
-      for (const requireMount of [false, true]) {
-        const server = await serve({ requireMount });
+      const custom = { providerFor: ({ volumePath }: CsiVolume) => new MetricsBlock(volumePath) };
+      for (const options of [{}, { requireMount: true }, { ...custom, requireMount: true }]) {
+        const server = await serve(options);
         for (const path of [device, link, bound]) {
           expect(usageOf(await server.ask('v', path))).toEqual([
             { unit: BYTES, total: BigInt(SIZE), available: 0n, used: 0n },
@@ -389,6 +392,16 @@ describe('a measurement that does not end', () => {
     expect(await server.ask('', '')).toMatchObject({ code: INVALID_ARGUMENT });
     provider.release(READING);
     expect(usageOf(await joined)).toEqual([ENTRY]);
+  });
+
+  test('is joined also where there was another one before', async () => {
+    const { server, provider } = await serveScript([READING, 'hang'], { condition: true });
+    await server.ask('v', '/p');
+    const outcomes = [server.ask('v', '/p'), server.ask('v', '/p')];
+    expect(await server.ask('', '')).toMatchObject({ code: INVALID_ARGUMENT });
+    expect(provider.calls).toBe(2);
+    provider.release(READING);
+    for (const outcome of await Promise.all(outcomes)) expect(usageOf(outcome)).toEqual([ENTRY]);
   });
 
   test('is answered after the handler’s own limit', async () => {
