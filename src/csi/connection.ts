@@ -87,7 +87,7 @@ export class Connection {
   #closeIfIdle(): void {
     if (!this.#retired || this.#inFlight.size > 0) return;
     this.#client.close();
-    if (!this.#established) this.#socket.abandon();
+    this.#socket.end();
   }
 
   /** Ends the calls in flight with an error, and itself. */

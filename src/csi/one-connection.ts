@@ -12,8 +12,8 @@ export class OneConnection extends ChannelCredentials {
   #isUsed = false;
   #socket: Socket | undefined;
 
-  /** Ends a connection that the driver has not taken up: a channel of grpc-js that is closed leaves that to the driver. */
-  abandon(): void {
+  /** Ends the connection, now: a channel that is closed waits for the driver to do its part, and a stopped one never does. */
+  end(): void {
     this.#isUsed = true;
     this.#socket?.destroy();
   }
