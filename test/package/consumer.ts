@@ -1,7 +1,10 @@
 // Compiled by check.mjs against the packed package, never run: it fails to compile when a type is lost on the way.
 import { fsInfo, isMetricsError, stringify, CachedMetrics, MetricsDu } from 'kube-volume-metrics';
 import type { Metrics, MetricsProvider } from 'kube-volume-metrics';
+import { CsiNodeClient, MetricsCsi, nodeGetVolumeStats } from 'kube-volume-metrics/csi';
+import { VolumeStatsCollector } from 'kube-volume-metrics/prometheus';
 import { FakeMetrics, metricsProviderTests } from 'kube-volume-metrics/testing';
+import { FakeCsiDriver } from 'kube-volume-metrics/testing/csi';
 
 const provider: MetricsProvider = new CachedMetrics(new MetricsDu('/tmp', { allowPartial: true }), {
   maxAgeMs: 1000,
@@ -11,6 +14,10 @@ const own: MetricsProvider = {
   name: 'own',
   getMetrics: (): Promise<Metrics> => Promise.resolve({ time: new Date(), source: 'own', capacity: 1n }),
 };
+
+export const client = new CsiNodeClient('unix:///csi/csi.sock');
+export const ofDriver: MetricsProvider = new MetricsCsi({ client, volumeId: 'v', volumePath: '/v' });
+export const parts = [nodeGetVolumeStats(), VolumeStatsCollector, FakeCsiDriver];
 
 export async function use(signal: AbortSignal): Promise<string> {
   const { capacity, inodes } = await fsInfo('/', { signal, timeoutMs: 100 });
