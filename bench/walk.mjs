@@ -147,7 +147,7 @@ async function large(report, programs) {
       execFileSync('rm', ['-rf', path]);
       report.figure({ what: `${what}: wall`, value: wallMs, unit: 'ms' });
       report.figure({ what: `${what}: CPU`, value: cpuMs, unit: 'ms' });
-      report.figure({ what: `${what}: memory`, value: peakMib, unit: 'MiB', goal: mib, slack: 1.5 });
+      report.figure({ what: `${what}: memory`, value: peakMib, unit: 'MiB', goal: mib });
       report.figure({
         what: `${what}: descriptors`,
         value: descriptors,
