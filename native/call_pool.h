@@ -46,13 +46,13 @@ class CallPool {
   struct Limits {
     // Workers that calls share as long as calls return. With the watchdog that makes 8 threads.
     unsigned workers = 7;
-    // Workers that are started without waiting to see whether these keep up: more would only contend for the lock.
-    unsigned eager = 2;
+    // Workers that are started before it shows whether they keep up: a second one mostly contends with the first for the lock.
+    unsigned eager = 1;
     // Stuck calls at most, a thread each; then every call that would need a system call is refused.
     unsigned most_stuck = 512;
     // A call that has been out this long makes its path stuck.
     std::chrono::milliseconds stuck_after{5000};
-    // A call that has waited this long for a worker shows that the eager ones do not keep up.
+    // A call that has waited this long for a worker shows that the eager one does not keep up.
     std::chrono::milliseconds late_after{1};
     // A call that sleeps in the kernel this long no longer counts as a worker, while others wait for one.
     std::chrono::milliseconds slow_after{4};
