@@ -209,6 +209,10 @@ TEST(WaitsForDescriptors) {
     const kvm::WalkResult result = MeasureUnder(Fails(Opening("dir"), error), root.path);
     CHECK_EQ(result.error, error);
     CHECK_EQ(result.path, root / "dir");
+    // The table of mounts is not done without, though this kernel could.
+    const kvm::WalkResult blind = MeasureUnder(Fails(Opening("/proc/self/mountinfo"), error), root.path);
+    CHECK_EQ(blind.error, error);
+    CHECK_EQ(blind.path, "/proc/self/mountinfo");
   }
 }
 
