@@ -231,16 +231,20 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   call->turn = ++asked_;
   ++busy_;
   const auto place = running_.insert(running_.end(), call);
+  call->asking = true;
   lock.unlock();
 
   Answer answer;
   answer.result = ask_(call->kind, call->path);
 
+  call->asking = false;
   lock.lock();
   running_.erase(place);
   call->running = false;
-  if (call->slow) --slow_;
-  else --busy_;
+  if (call->slow) {
+    --slow_;
+    ++busy_;
+  }
   if (call->stuck) --stuck_;
   call->slow = call->stuck = false;
   Afterwards after;
@@ -255,6 +259,8 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   Settle(&after);
   lock.lock();
+  // Not before: whoever looks meanwhile must count this thread, or too many are created.
+  --busy_;
 }
 
 void CallPool::Watch() {
@@ -336,7 +342,8 @@ void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
     auto entry = calls_.find(suspect.path);
     if (!suspect.sleeps || entry == calls_.end() || entry->second.get() != suspect.call) continue;
     Call* const call = suspect.call;
-    if (!call->running || call->slow || call->turn != suspect.turn) continue;
+    // One that has its answer and slept only for the lock is not slow.
+    if (!call->running || !call->asking || call->slow || call->turn != suspect.turn) continue;
     call->slow = true;
     --busy_;
     ++slow_;

@@ -6,6 +6,7 @@
 // destroyed (see Shared), so a thread that is still running never meets freed state.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -112,6 +113,7 @@ class CallPool {
     Clock::time_point started;
     std::int64_t started_ms = 0;  // since the epoch, for people
     std::int32_t thread = 0;      // kernel id of the worker, for its state in /proc
+    std::atomic<bool> asking{false};  // the worker is in the system call, and not on its way back for the lock
     std::uint64_t turn = 0;       // tells this run from a later one of the same path
   };
   struct Delivery {
@@ -158,7 +160,7 @@ class CallPool {
   unsigned idle_ = 0;         // workers waiting for work
   unsigned woken_ = 0;        // of those, how many have been notified and have not yet taken the lock
   unsigned starting_ = 0;     // created and not yet running
-  unsigned busy_ = 0;         // running a call that is not slow
+  unsigned busy_ = 0;         // running a call that is not slow, or telling those who waited for it
   unsigned slow_ = 0;         // running a call that is slow
   unsigned stuck_ = 0;        // of those, how many are stuck
   unsigned allowance_;        // workers that may run now: from limits_.eager up, as the queue does not move

@@ -1,7 +1,6 @@
 #include "../call_pool.h"
 
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -332,13 +331,8 @@ TEST(stuck_walks_count_among_the_most_stuck) {
 }
 
 TEST(without_threads_calls_are_refused_at_once) {
-  if (::geteuid() != 0) {
-    std::printf("skipped: only root can become a user with no threads left\n");
-    return;
-  }
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
+  SKIP_UNLESS(::geteuid() == 0, "only root can become a user with no threads left");
+  check::InChild([] {
     rlimit none{0, 0};
     REQUIRE(::setrlimit(RLIMIT_NPROC, &none) == 0);
     REQUIRE(::setuid(65534) == 0);
@@ -346,11 +340,7 @@ TEST(without_threads_calls_are_refused_at_once) {
     const auto refusal = s.Refusal("/a");
     CHECK(refusal.status == Status::kNoThread);
     CHECK_EQ(refusal.result.error, EAGAIN);
-    ::_exit(check::ExitCode());
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK_EQ(status, 0);
+  });
 }
 
 TEST(many_threads_at_once_each_get_their_answers) {

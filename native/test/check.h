@@ -2,8 +2,11 @@
 // also brings `main`, and is linked with the code under test. Arguments select tests by a part of their name.
 //
 // CHECK and CHECK_EQ report and go on; REQUIRE reports and ends the process, for what the rest of a test rests on. All may
-// be used from any thread. A forked child ends with `_exit(check::ExitCode())`, and its parent checks that it is 0.
+// be used from any thread.
 #pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -123,5 +126,25 @@ inline int RunAll(int argc, char** argv) {
       return check::Skip(__FILE__, __LINE__, reason); \
     }                                               \
   } while (false)
+
+namespace check {
+
+// Runs `body` in a child process, for what must not change this one: limits, identity, mounts. What fails there fails here.
+template <typename Body>
+void InChild(Body body) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    Failures() = 0;
+    body();
+    std::fflush(nullptr);
+    ::_exit(ExitCode());
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK_EQ(status, 0);
+}
+
+}  // namespace check
 
 int main(int argc, char** argv) { return check::RunAll(argc, argv); }

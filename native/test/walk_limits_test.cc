@@ -86,7 +86,7 @@ TEST(WalksATreeBothWideAndDeep) {
 TEST(ManagesWithFewDescriptors) {
   const TempDir root;
   const std::uint64_t inodes = MakeFishbone(root.path, 200, 3, 4);
-  InChild([&] {
+  check::InChild([&] {
     const rlimit few{24, 24};
     REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
     for (const unsigned threads : {1u, 2u, 4u, 6u}) CHECK_EQ(UsageOf(root.path, threads), (Usage{0, inodes}));

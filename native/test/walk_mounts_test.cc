@@ -13,7 +13,7 @@ namespace {
 // Runs `body` in a child with a mount namespace of its own, so that no mount outlives it.
 template <typename Body>
 void InOwnNamespace(Body body) {
-  InChild([&] {
+  check::InChild([&] {
     REQUIRE(unshare(CLONE_NEWNS) == 0);
     REQUIRE(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     body();
@@ -164,7 +164,7 @@ TEST(WalksTheRootDirectoryOfTheNamespace) {
     MakeDir(top / "proc");
     REQUIRE(mount("proc", (top / "proc").c_str(), "proc", 0, nullptr) == 0);
     MountTmpfs(top / "z");
-    InChild([&] {
+    check::InChild([&] {
       REQUIRE(chroot(top.path.c_str()) == 0 && chdir("/") == 0);
       BothWays([] {
         CHECK_EQ(UsageOf("/"), (Usage{16384, 5}));
@@ -250,7 +250,7 @@ TEST(NeedsTheTableOrANewKernel) {
     MakeSmallTree(top.path);
     MountTmpfs(top / "z");
     Bind(top / "a", top / "b");
-    InChild([&] {
+    check::InChild([&] {
       REQUIRE(chroot(top.path.c_str()) == 0 && chdir("/") == 0);
       CHECK_EQ(UsageOf("/"), (Usage{12288, 4}));
       WithoutCall(SYS_openat2, ENOSYS, [] {

@@ -193,7 +193,7 @@ TEST(EndsManyWalksAtOnce) {
 TEST(LetsTheProcessEnd) {
   const TempDir root;
   MakeWideTree(root.path, 20);
-  InChild([&] {
+  check::InChild([&] {
     static WalkRun* run;
     static Interception* interception;
     interception = new Interception({SYS_statx}, [](const PendingCall& call) { return call.Name() == "7" ? kHold : kPass; },

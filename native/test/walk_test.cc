@@ -155,7 +155,7 @@ TEST(NamesWhatCannotBeRead) {
   MakeFile(listed + "/b", 1);
   REQUIRE(chmod(closed.c_str(), 0) == 0);
   REQUIRE(chmod(listed.c_str(), 0744) == 0);
-  InChild([&] {
+  check::InChild([&] {
     BecomeNobody();
     const kvm::WalkResult failed = Measure(root.path);
     CHECK_EQ(failed.error, EACCES);
@@ -185,7 +185,7 @@ TEST(ReadsDirectoriesOfOthers) {
   const TempDir root("/tmp");
   MakeSmallTree(root.path);
   const Usage expected = UsageOf(root.path);
-  InChild([&] {
+  check::InChild([&] {
     BecomeNobody();
     CHECK_EQ(UsageOf(root.path), expected);
   });

@@ -189,22 +189,6 @@ inline Usage UsageOf(const std::string& path, unsigned threads = 2) {
   return {result.used, result.inodes};
 }
 
-// Runs `body` in a child process, for what must not change this one: limits, identity, mounts.
-template <typename Body>
-void InChild(Body body) {
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    check::Failures() = 0;
-    body();
-    std::fflush(nullptr);
-    _exit(check::ExitCode());
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 // Descriptors of this process that are open below `path`.
 inline int DescriptorsBelow(const std::string& path) {
   int count = 0;
