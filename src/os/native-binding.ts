@@ -111,15 +111,15 @@ function failure(syscall: string, path: string, status: number, errno: number, s
 }
 
 function statFs(words: BigUint64Array, at: number): StatFs {
-  const [magic, frsize, blocks, bfree, bavail, files, ffree, readOnly] = words.subarray(at, at + 8);
+  const readOnly = words[at + 7];
   return {
-    magic: Number(magic),
-    frsize: frsize ?? 0n,
-    blocks: blocks ?? 0n,
-    bfree: bfree ?? 0n,
-    bavail: bavail ?? 0n,
-    files: files ?? 0n,
-    ffree: ffree ?? 0n,
+    magic: Number(words[at]),
+    frsize: words[at + 1] ?? 0n,
+    blocks: words[at + 2] ?? 0n,
+    bfree: words[at + 3] ?? 0n,
+    bavail: words[at + 4] ?? 0n,
+    files: words[at + 5] ?? 0n,
+    ffree: words[at + 6] ?? 0n,
     ...(readOnly !== 2n && { readOnly: readOnly === 1n }),
   };
 }
