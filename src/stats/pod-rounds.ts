@@ -117,7 +117,13 @@ export class PodRounds {
       this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
       return [];
     }
-    this.#match(answer.value);
+    try {
+      this.#match(answer.value);
+    } catch (error) {
+      // A map of another make may throw when it is read.
+      this.#listingFailed(callError('the map of listVolumesForPod', error));
+      return [];
+    }
     return [...this.#volumes.values()].flatMap((each) => each.attempt() ?? []);
   }
 

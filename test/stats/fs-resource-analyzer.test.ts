@@ -237,6 +237,26 @@ describe('a stats provider that fails', () => {
     ]);
   });
 
+  test('by giving pods that throw when they are read: the others are measured', async () => {
+    const onError = vi.fn<(error: Error) => void>();
+    const { proxy, revoke } = Proxy.revocable<Pod>({} as Pod, {});
+    revoke();
+    const good: Pod = {
+      metadata: { uid: '1', name: 'good', namespace: 'n' },
+      spec: { volumes: [{ name: 'v' }] },
+    };
+    const analyzer = new FsResourceAnalyzer(
+      { getPods: () => [proxy, good], listVolumesForPod: () => new Map([['v', new FakeMetrics()]]) },
+      { onError },
+    );
+    expect(await analyzer.calculate()).toMatchObject([
+      { podRef: { name: 'good' }, persistentVolumes: [{ name: 'v', state: 'ok' }] },
+    ]);
+    expect(onError.mock.calls.map(([error]) => error.message)).toEqual([
+      expect.stringMatching(/^getPods gave a pod that cannot be read \(.*revoked.*\); left out$/),
+    ]);
+  });
+
   test('without onError it is a warning of the process', async () => {
     const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const statsProvider = new FakeStatsProvider();
