@@ -108,7 +108,8 @@ describe('a long walk', () => {
     expect(gap).toBeLessThan(35 * MINUTE);
     // Those who wait, wait for a place, not for the debt of the long one.
     expect(Math.max(...short.map((each) => longestGap(each, to)))).toBeLessThan(3 * MINUTE);
-    expect(total([long, ...short], from, to) / (to - from)).toBeLessThanOrEqual(0.0501);
+    // In the long run: the one that began it all is not yet made up for by the rest after the last.
+    expect((total([long, ...short], from, to) - 60_000) / (to - from)).toBeLessThanOrEqual(0.0501);
   });
 
   test('is not stuck while it walks, and holds up neither its pod nor other walks', async () => {
