@@ -55,7 +55,8 @@ export class PodRounds {
   update(pod: Pod): void {
     this.#pod = pod;
     const specified = volumesOf(pod);
-    for (const [name, volume] of specified) this.#volume(name).record.describe(pod, volume);
+    for (const name of specified.keys()) this.#volume(name);
+    for (const [name, volume] of this.#volumes) volume.record.describe(pod, specified.get(name));
   }
 
   /** The newest of what is known; the same object until something changes. */

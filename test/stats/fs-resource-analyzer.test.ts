@@ -112,6 +112,21 @@ describe('pods', () => {
     expect(volumesOf(analyzer)).toMatchObject([{ name: 'fresh', kind: 'secret', state: 'ok' }]);
   });
 
+  test('a volume that goes from the spec, and is still listed, has no kind and no claim any more', async () => {
+    const metadata = { uid: '1', name: 'a', namespace: 'n' };
+    let volumes: Pod['spec']['volumes'] = [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }];
+    const analyzer = new FsResourceAnalyzer({
+      getPods: () => [{ metadata, spec: { volumes } }],
+      listVolumesForPod: () => new Map([['data', new FakeMetrics()]]),
+    });
+    await analyzer.calculate();
+    expect(volumesOf(analyzer)).toMatchObject([{ kind: 'persistentVolumeClaim', pvcRef: { name: 'c' } }]);
+    volumes = [];
+    await analyzer.calculate();
+    expect(volumesOf(analyzer)).toMatchObject([{ name: 'data', kind: 'unknown', state: 'ok' }]);
+    expect(volumesOf(analyzer)[0]).not.toHaveProperty('pvcRef');
+  });
+
   test('a pod that is removed and comes back makes no second call to a volume that hangs', async () => {
     const deaf = new DeafProvider();
     const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { deaf } }]);
