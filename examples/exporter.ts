@@ -5,7 +5,9 @@ import { FsResourceAnalyzer, MetricsStatFs, type Pod } from 'kube-volume-metrics
 import { VolumeStatsCollector } from 'kube-volume-metrics/prometheus';
 import { Registry } from 'prom-client';
 
-const paths = new Map(process.argv.slice(2).map((argument) => argument.split('=', 2) as [string, string]));
+const paths = new Map(
+  process.argv.slice(2).map((argument) => argument.split(/=(.*)/s, 2) as [string, string]),
+);
 const names = [...paths.keys()];
 const pod: Pod = {
   metadata: { uid: 'host', name: 'host', namespace: 'default' },

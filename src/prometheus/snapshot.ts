@@ -5,6 +5,7 @@ import type { PodVolumeStats, VolumeStats } from '../stats/volume-stats.js';
 import type { Families, Quantities, Quantity } from './families.js';
 import type { Family, Labels, Sample } from './registry.js';
 import type { SeriesLabels } from './series-labels.js';
+import { volumesByName } from './volumes-by-name.js';
 
 /** What a snapshot is made of. */
 export interface SnapshotInput {
@@ -50,9 +51,10 @@ export class Snapshot {
     this.#families = families;
     this.#labels = labels;
     this.#rules = rules;
-    for (const { podRef, ephemeralVolumes, persistentVolumes } of input.pods) {
-      for (const volume of ephemeralVolumes) this.#addVolume(podRef, volume, input.nowMs);
-      for (const volume of persistentVolumes) this.#addVolume(podRef, volume, input.nowMs);
+    for (const [podRef, volume] of volumesByName(input.pods)) this.#addVolume(podRef, volume, input.nowMs);
+    for (const { ephemeralVolumes, persistentVolumes } of input.pods) {
+      for (const volume of ephemeralVolumes) this.#compare(volume, input.nowMs);
+      for (const volume of persistentVolumes) this.#compare(volume, input.nowMs);
     }
     for (const claims of this.#claims.values()) for (const claim of claims.values()) this.#addClaim(claim);
     this.#addDurations(input.durations);
@@ -71,15 +73,14 @@ export class Snapshot {
     if (metrics === undefined) return;
     const ageMs = nowMs - metrics.time.getTime();
     this.#add(this.#families.age, ageMs / 1000, labels);
-    if (ageMs > this.#rules.maxAgeMs) return;
-    if (pvcRef !== undefined) {
-      this.#compare(pvcRef, metrics);
-    } else if (this.#rules.podVolumes) {
+    if (pvcRef === undefined && this.#rules.podVolumes && ageMs <= this.#rules.maxAgeMs) {
       this.#addQuantities(this.#families.pod, metrics, labels);
     }
   }
 
-  #compare(pvcRef: PersistentVolumeClaimRef, metrics: Metrics): void {
+  #compare({ pvcRef, metrics }: VolumeStats, nowMs: number): void {
+    if (pvcRef === undefined || metrics === undefined) return;
+    if (nowMs - metrics.time.getTime() > this.#rules.maxAgeMs) return;
     let claims = this.#claims.get(pvcRef.namespace);
     if (claims === undefined) this.#claims.set(pvcRef.namespace, (claims = new Map<string, ClaimReading>()));
     const known = claims.get(pvcRef.name);

@@ -48,14 +48,19 @@ export function callProvider(provider: MetricsProvider | undefined, signal: Abor
 
 /** What an error says; whatever is thrown has a text. */
 export function errorText(error: unknown): string {
-  if (error instanceof Error) return error.message;
-  return typeof error === 'object' && error !== null ? 'it threw an object that is no Error' : String(error);
+  if (typeof error !== 'object' || error === null) return String(error);
+  const message: unknown = error instanceof Error ? error.message : undefined;
+  return typeof message === 'string' ? message : 'it threw an object that is no Error';
 }
 
-/** A provider's name; `unknown` for one that has none. */
+/** A provider's name; `unknown` for one that has none, or fails to tell it. */
 export function providerName(provider: MetricsProvider | undefined): string {
-  const name: unknown = (provider as Partial<MetricsProvider> | null | undefined)?.name;
-  return typeof name === 'string' && name !== '' ? name : 'unknown';
+  try {
+    const name: unknown = (provider as Partial<MetricsProvider> | null | undefined)?.name;
+    return typeof name === 'string' && name !== '' ? name : 'unknown';
+  } catch {
+    return 'unknown';
+  }
 }
 
 function readingProblem(value: unknown): string | undefined {
@@ -86,13 +91,18 @@ function restProblem({
   if (readOnly !== undefined && typeof readOnly !== 'boolean')
     return `its readOnly is ${show(readOnly)}, not a boolean`;
   if (condition !== undefined) {
-    const { abnormal, message } = fields(condition);
+    const { abnormal, message, problems } = fields(condition);
     if (typeof abnormal !== 'boolean' || typeof message !== 'string') {
       return 'its condition lacks a boolean "abnormal" or a text "message"';
     }
+    if (problems !== undefined && !(Array.isArray(problems) && problems.every(isProblem))) {
+      return 'the problems of its condition are no list of texts "status", "reason" and "message"';
+    }
   }
-  if (incomplete !== undefined && typeof fields(incomplete)['errors'] !== 'number') {
-    return 'its incomplete lacks a number "errors"';
+  if (incomplete !== undefined) {
+    const { errors, first } = fields(incomplete);
+    if (!Number.isSafeInteger(errors)) return 'its incomplete lacks a whole number "errors"';
+    if (!hasTexts(first, 'path', 'code')) return 'the first of its incomplete lacks a text "path" or "code"';
   }
   if (
     warnings !== undefined &&
@@ -101,6 +111,14 @@ function restProblem({
     return `its warnings are ${show(warnings)}, not texts`;
   }
   return undefined;
+}
+
+function isProblem(value: unknown): boolean {
+  return hasTexts(value, 'status', 'reason', 'message');
+}
+
+function hasTexts(value: unknown, ...names: string[]): boolean {
+  return names.every((name) => typeof fields(value)[name] === 'string');
 }
 
 function fields(value: unknown): Record<string, unknown> {

@@ -25,6 +25,8 @@ export class Collection {
   readonly durations = new DurationTotals();
   readonly lane: Lane;
   readonly walkLane: Lane;
+  /** For walks of volumes that did not answer the last time: they hold up each other and no others. */
+  readonly doubtfulWalkLane: Lane;
   readonly walkPace: WalkPace;
   /** What was complained of last, by subject, so that it is told once. */
   readonly #complaints = new Map<string, string>();
@@ -33,6 +35,7 @@ export class Collection {
     this.options = options;
     this.lane = new SharedLane(options.concurrency);
     this.walkLane = new WalkLane(options.walkShare);
+    this.doubtfulWalkLane = new WalkLane(options.walkShare);
     // A period is stretched by half of itself on average.
     this.walkPace = new WalkPace(options.walkShare, Math.max(0, options.periodMs) * 1.5);
   }

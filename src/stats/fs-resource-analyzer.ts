@@ -1,5 +1,5 @@
 import { MetricsError } from '../errors.js';
-import { callError } from './checked-reading.js';
+import { callError, errorText } from './checked-reading.js';
 import { Collection } from './collection.js';
 import type { CollectionDurations } from './collection-durations.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
@@ -165,23 +165,13 @@ export class FsResourceAnalyzer {
     const uids = new Set<string>();
     const found: PodRounds[] = [];
     for (const each of given) {
-      const pod = each as Pod;
-      const problem =
-        podProblem(pod) ??
-        (uids.has(pod.metadata.uid) ? `two pods with the uid ${pod.metadata.uid}` : undefined);
-      if (problem !== undefined) {
-        problems.push(problem);
-        continue;
+      try {
+        const problem = podProblem(each) ?? this.#meet(each as Pod, uids, found);
+        if (problem !== undefined) problems.push(problem);
+      } catch (error) {
+        // A proxy, or a getter, may throw when it is read.
+        problems.push(`a pod that cannot be read (${errorText(error)})`);
       }
-      uids.add(pod.metadata.uid);
-      const known = this.#pods.get(pod.metadata.uid);
-      if (known !== undefined) {
-        known.update(pod);
-        continue;
-      }
-      const rounds = new PodRounds(this.#collection, this.#statsProvider, pod);
-      this.#pods.set(pod.metadata.uid, rounds);
-      found.push(rounds);
     }
     for (const [uid, pod] of this.#pods) {
       if (uids.has(uid)) continue;
@@ -190,6 +180,22 @@ export class FsResourceAnalyzer {
     }
     this.#judge(problems);
     if (this.#periodic.isRunning) this.#startPods(found);
+  }
+
+  /** Takes a pod as it is now; what is wrong with it, if anything. */
+  #meet(pod: Pod, uids: Set<string>, found: PodRounds[]): string | undefined {
+    const { uid } = pod.metadata;
+    if (uids.has(uid)) return `two pods with the uid ${uid}`;
+    const known = this.#pods.get(uid);
+    if (known === undefined) {
+      const rounds = new PodRounds(this.#collection, this.#statsProvider, pod);
+      this.#pods.set(uid, rounds);
+      found.push(rounds);
+    } else {
+      known.update(pod);
+    }
+    uids.add(uid);
+    return undefined;
   }
 
   #judge(problems: readonly string[]): void {

@@ -1,8 +1,10 @@
-import { MetricsError } from '../errors.js';
+import { types } from 'node:util';
+import { isMetricsError, MetricsError } from '../errors.js';
 import type { MetricsProvider, VolumeCondition } from '../metrics.js';
 import { callError, callProvider, checkedReading, providerName } from './checked-reading.js';
 import type { Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
+import type { Lane } from './lane.js';
 import { VolumeRecord } from './volume-record.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
@@ -67,7 +69,7 @@ export class MeasuredVolume {
     if (this.#attempt !== undefined || this.#provider === undefined) return this.#attempt;
     const isWalk = this.#isWalk(this.#provider);
     if (isWalk && performance.now() < this.#walkDueMs) return undefined;
-    const { calls, lane, walkLane, options } = this.#collection;
+    const { calls, options } = this.#collection;
     let over = (): void => undefined;
     const isOver = new Promise<void>((resolve) => {
       over = resolve;
@@ -83,7 +85,7 @@ export class MeasuredVolume {
           asked = providerName(this.#provider);
           return callProvider(this.#provider, signal);
         },
-        lane: isWalk ? walkLane : lane,
+        lane: this.#lane(isWalk),
         doubtful: this.record.isStuck,
         placeMs: options.timeoutMs,
         limitMs: isWalk ? Math.max(options.walkTimeoutMs, options.timeoutMs) : options.timeoutMs,
@@ -95,7 +97,7 @@ export class MeasuredVolume {
         },
         settled: (answer, since, durationMs) => {
           this.#attempt = undefined;
-          if (isWalk) this.#walked(durationMs);
+          if (isWalk) this.#walked(walkedMs(answer, since, durationMs));
           this.#settled(asked, answer, since, durationMs);
           over();
         },
@@ -129,6 +131,12 @@ export class MeasuredVolume {
       this.#collection.complain('isWalk', callError('isWalk', error));
       return false;
     }
+  }
+
+  #lane(isWalk: boolean): Lane {
+    const { lane, walkLane, doubtfulWalkLane } = this.#collection;
+    if (!isWalk) return lane;
+    return this.record.isStuck ? doubtfulWalkLane : walkLane;
   }
 
   #overdue(provider: string, since: Date): void {
@@ -174,4 +182,13 @@ export class MeasuredVolume {
       message: `Volume ${this.#name}: ${condition.message}`,
     });
   }
+}
+
+/** Milliseconds of a call in which it walked: when its volume is stuck, it has only waited since. */
+function walkedMs(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): number {
+  if (answer.status === 'fulfilled' || !isMetricsError(answer.reason)) return durationMs;
+  const { stuckSince } = answer.reason;
+  if (!types.isDate(stuckSince)) return durationMs;
+  const beforeMs = stuckSince.getTime() - since.getTime();
+  return beforeMs > 0 ? Math.min(beforeMs, durationMs) : 0;
 }

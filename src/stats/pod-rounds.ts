@@ -55,7 +55,8 @@ export class PodRounds {
   update(pod: Pod): void {
     this.#pod = pod;
     const specified = volumesOf(pod);
-    for (const [name, volume] of specified) this.#volume(name).record.describe(pod, volume);
+    for (const name of specified.keys()) this.#volume(name);
+    for (const [name, volume] of this.#volumes) volume.record.describe(pod, specified.get(name));
   }
 
   /** The newest of what is known; the same object until something changes. */
@@ -117,7 +118,13 @@ export class PodRounds {
       this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
       return [];
     }
-    this.#match(answer.value);
+    try {
+      this.#match(answer.value);
+    } catch (error) {
+      // A map of another make may throw when it is read.
+      this.#listingFailed(callError('the map of listVolumesForPod', error));
+      return [];
+    }
     return [...this.#volumes.values()].flatMap((each) => each.attempt() ?? []);
   }
 

@@ -7,7 +7,7 @@ import type { PersistentVolumeClaimRef } from './pod.js';
  *
  * | state | meaning |
  * |---|---|
- * | `pending` | not asked yet: it is new, or the stats provider does not list it (yet) |
+ * | `pending` | no attempt has ended yet (it is new, or walked for the first time), or the stats provider does not list it |
  * | `ok` | a reading |
  * | `unsupported` | there are no metrics to be had (METRICS_NOT_SUPPORTED) |
  * | `failed` | an error |

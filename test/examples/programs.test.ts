@@ -58,7 +58,9 @@ describe('examples/', () => {
   }
 
   test('exporter serves the filesystems it is given as claims', async () => {
-    const child = start('exporter', [`data=${project}`, 'lost=/nowhere'], { PORT: '0' });
+    const data = join(project, 'with=sign');
+    mkdirSync(data);
+    const child = start('exporter', [`data=${data}`, 'lost=/nowhere'], { PORT: '0' });
     const [line] = (await once(child.stdout!, 'data')) as [string];
     const text = await scrape(
       line.trim(),

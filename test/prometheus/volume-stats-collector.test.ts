@@ -94,6 +94,36 @@ describe("the kubelet's metrics", () => {
     ]);
   });
 
+  test('pods of one name, one that goes and one that comes, have no series twice: the newest attempt counts', async () => {
+    const at = (seconds: number): Date => new Date(+NOW - seconds * 1000);
+    const cache = (used: bigint, seconds: number) =>
+      volume('cache', { attemptedAt: at(seconds), metrics: reading({ time: at(seconds), used }) });
+    const data = claimed('data', reading({ time: at(70), used: 3n }));
+    const { pvcRef } = data;
+    const going = pod('web-0', [cache(1n, 60), { ...data, attemptedAt: at(70) }, volume('logs')]);
+    const coming = pod('web-0', [
+      cache(2n, 5),
+      { ...volume('data', { state: 'stuck', attemptedAt: at(10) }), ...(pvcRef && { pvcRef }) },
+    ]);
+    for (const pods of [
+      [going, coming],
+      [coming, going],
+    ]) {
+      const registry = registryOf(pods, { podVolumes: true });
+      const found = (await samples(registry)).filter(
+        (line) => !line.startsWith('kube_volume_metrics_source'),
+      );
+      expect(found.sort()).toEqual([
+        'kube_volume_metrics_reading_age_seconds{namespace="testns",pod="web-0",volume_name="cache"} 5',
+        'kube_volume_metrics_volume_state{state="ok",namespace="testns",pod="web-0",volume_name="cache"} 1',
+        'kube_volume_metrics_volume_state{state="ok",namespace="testns",pod="web-0",volume_name="logs"} 1',
+        'kube_volume_metrics_volume_state{state="stuck",namespace="testns",pod="web-0",volume_name="data",persistentvolumeclaim="data"} 1',
+        'kubelet_volume_stats_pod_used_bytes{namespace="testns",pod="web-0",volume_name="cache"} 2',
+        'kubelet_volume_stats_used_bytes{namespace="testns",persistentvolumeclaim="data"} 3',
+      ]);
+    }
+  });
+
   test('a volume without a claim has none (D27)', async () => {
     const registry = registryOf([pod('web', [volume('cache', { metrics: reading({ ...SAMPLE }) })])]);
     expect(await samples(registry, 'kubelet_')).toEqual([]);

@@ -112,6 +112,21 @@ describe('pods', () => {
     expect(volumesOf(analyzer)).toMatchObject([{ name: 'fresh', kind: 'secret', state: 'ok' }]);
   });
 
+  test('a volume that goes from the spec, and is still listed, has no kind and no claim any more', async () => {
+    const metadata = { uid: '1', name: 'a', namespace: 'n' };
+    let volumes: Pod['spec']['volumes'] = [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }];
+    const analyzer = new FsResourceAnalyzer({
+      getPods: () => [{ metadata, spec: { volumes } }],
+      listVolumesForPod: () => new Map([['data', new FakeMetrics()]]),
+    });
+    await analyzer.calculate();
+    expect(volumesOf(analyzer)).toMatchObject([{ kind: 'persistentVolumeClaim', pvcRef: { name: 'c' } }]);
+    volumes = [];
+    await analyzer.calculate();
+    expect(volumesOf(analyzer)).toMatchObject([{ name: 'data', kind: 'unknown', state: 'ok' }]);
+    expect(volumesOf(analyzer)[0]).not.toHaveProperty('pvcRef');
+  });
+
   test('a pod that is removed and comes back makes no second call to a volume that hangs', async () => {
     const deaf = new DeafProvider();
     const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { deaf } }]);
@@ -234,6 +249,26 @@ describe('a stats provider that fails', () => {
     ]);
     expect(onError.mock.calls.map(([error]) => error.message)).toEqual([
       'getPods gave a pod that is null, a pod without uid (n/x), two pods with the uid 1 and 2 more; left out',
+    ]);
+  });
+
+  test('by giving pods that throw when they are read: the others are measured', async () => {
+    const onError = vi.fn<(error: Error) => void>();
+    const { proxy, revoke } = Proxy.revocable<Pod>({} as Pod, {});
+    revoke();
+    const good: Pod = {
+      metadata: { uid: '1', name: 'good', namespace: 'n' },
+      spec: { volumes: [{ name: 'v' }] },
+    };
+    const analyzer = new FsResourceAnalyzer(
+      { getPods: () => [proxy, good], listVolumesForPod: () => new Map([['v', new FakeMetrics()]]) },
+      { onError },
+    );
+    expect(await analyzer.calculate()).toMatchObject([
+      { podRef: { name: 'good' }, persistentVolumes: [{ name: 'v', state: 'ok' }] },
+    ]);
+    expect(onError.mock.calls.map(([error]) => error.message)).toEqual([
+      expect.stringMatching(/^getPods gave a pod that cannot be read \(.*revoked.*\); left out$/),
     ]);
   });
 

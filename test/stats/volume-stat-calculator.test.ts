@@ -337,7 +337,18 @@ describe('a volume that fails', () => {
       'its condition lacks a boolean "abnormal" or a text "message"',
       { time, source: 's', condition: { abnormal: true } },
     ],
-    ['its incomplete lacks a number "errors"', { time, source: 's', incomplete: true }],
+    ...[null, 'broken', [null], [{ status: 'DEGRADED', reason: 'Copies', message: 2n }]].map(
+      (problems): [string, unknown] => [
+        'the problems of its condition are no list of texts "status", "reason" and "message"',
+        { time, source: 's', condition: { abnormal: true, message: 'm', problems } },
+      ],
+    ),
+    ['its incomplete lacks a whole number "errors"', { time, source: 's', incomplete: true }],
+    ['its incomplete lacks a whole number "errors"', { time, source: 's', incomplete: { errors: NaN } }],
+    [
+      'the first of its incomplete lacks a text "path" or "code"',
+      { time, source: 's', incomplete: { errors: 1 } },
+    ],
     ['its warnings are an array, not texts', { time, source: 's', warnings: [1] }],
   ])('nonsense is refused: %s', async (problem, reading) => {
     const provider = { name: 'odd', getMetrics: () => Promise.resolve(reading) } as MetricsProvider;
@@ -390,10 +401,27 @@ describe('a volume that fails', () => {
     [Object.create(null), 'it threw an object that is no Error'],
     [Symbol('s'), 'Symbol(s)'],
     [undefined, 'undefined'],
+    [
+      Object.assign(new Error(), { message: Object.create(null) as string }),
+      'it threw an object that is no Error',
+    ],
   ])('whatever it rejects with has a text: %#', async (error, text) => {
     const { calculator } = calculatorOf({ odd: new FakeMetrics({ script: [{ error: error as unknown }] }) });
     await calculator.calculate();
     expect(volume(calculator, 'odd').error?.message).toBe(`provider "fake" failed: ${text}`);
+  });
+
+  test('a name that cannot be read is unknown, and costs nobody else anything', async () => {
+    const nameless: MetricsProvider = {
+      get name(): string {
+        throw new Error('no name yet');
+      },
+      getMetrics: () => Promise.resolve({ time: START, source: 's' }),
+    };
+    const { calculator } = calculatorOf({ nameless, good: new FakeMetrics() });
+    await calculator.calculate();
+    expect(volume(calculator, 'nameless')).toMatchObject({ state: 'ok', provider: 'unknown' });
+    expect(volume(calculator, 'good').state).toBe('ok');
   });
 
   test.each([{}, 'du', 7])('a map entry that is %s and no provider', async (entry) => {
@@ -552,6 +580,25 @@ describe('a stats provider that fails', () => {
         code: 'METRICS_PROVIDER_FAILED',
         message: 'listVolumesForPod gave no map of providers by volume name',
         cause: value,
+      },
+    });
+  });
+
+  test('gives a map that throws when it is read', async () => {
+    const broken = {
+      ...{ has: () => true, keys: () => ['data'] },
+      get: () => {
+        throw new Error('revoked');
+      },
+    };
+    const statsProvider = { getPods: () => [], listVolumesForPod: () => broken as never };
+    const calculator = new VolumeStatCalculator(statsProvider, podOf({ data: new FakeMetrics() }));
+    await calculator.calculate();
+    expect(volume(calculator, 'data')).toMatchObject({
+      state: 'failed',
+      error: {
+        code: 'METRICS_PROVIDER_FAILED',
+        message: 'the map of listVolumesForPod failed: revoked',
       },
     });
   });

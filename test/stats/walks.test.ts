@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { MetricsError } from '../../src/errors.js';
 import type { Metrics, MetricsProvider } from '../../src/metrics.js';
 import type { CollectionOptions } from '../../src/stats/collection-options.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
+import type { VolumeStats } from '../../src/stats/volume-stats.js';
 import { WalkPace } from '../../src/stats/walk-pace.js';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
 import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
@@ -106,7 +108,8 @@ describe('a long walk', () => {
     expect(gap).toBeLessThan(35 * MINUTE);
     // Those who wait, wait for a place, not for the debt of the long one.
     expect(Math.max(...short.map((each) => longestGap(each, to)))).toBeLessThan(3 * MINUTE);
-    expect(total([long, ...short], from, to) / (to - from)).toBeLessThanOrEqual(0.0501);
+    // In the long run: the one that began it all is not yet made up for by the rest after the last.
+    expect((total([long, ...short], from, to) - 60_000) / (to - from)).toBeLessThanOrEqual(0.0501);
   });
 
   test('is not stuck while it walks, and holds up neither its pod nor other walks', async () => {
@@ -142,6 +145,60 @@ describe('a long walk', () => {
     expect(deaf.calls).toHaveLength(1);
     await analyzer.stop();
   });
+});
+
+test('volumes that were stuck are walked again as soon as they answer, and meanwhile hold up no others', async () => {
+  let isHeld = true;
+  const held: MetricsProvider = {
+    name: 'du',
+    getMetrics: async () => {
+      const time = new Date();
+      if (!isHeld) return { time, source: 'du' };
+      await new Promise((resolve) => setTimeout(resolve, 30_000));
+      throw new MetricsError('METRICS_TIMED_OUT', 'stuck', { stuckSince: time });
+    },
+  };
+  const pods = (name: string, count: number, tree: MetricsProvider) =>
+    Array.from({ length: count }, (_, index) => ({ name: `${name}${String(index)}`, volumes: { tree } }));
+  await using analyzer = new FsResourceAnalyzer(
+    new FakeStatsProvider([...pods('held', 30, held), ...pods('good', 5, new Walk(10))]),
+  );
+  const volumes = (name: string): readonly VolumeStats[] =>
+    analyzer
+      .podVolumeStats()
+      .flatMap(({ podRef, ephemeralVolumes }) => (podRef.name.startsWith(name) ? ephemeralVolumes : []));
+  analyzer.start();
+  // One after the other, they are found out.
+  await vi.advanceTimersByTimeAsync(15 * MINUTE);
+  for (let minute = 0; minute < 60; minute += 1) {
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    const ages = volumes('good').map(({ metrics }) => Date.now() - (metrics?.time.getTime() ?? 0));
+    expect(Math.max(...ages)).toBeLessThan(3 * MINUTE);
+    expect(new Set(volumes('held').map(({ state }) => state))).toEqual(new Set(['stuck']));
+  }
+  isHeld = false;
+  await vi.advanceTimersByTimeAsync(3 * MINUTE);
+  expect(new Set(volumes('held').map(({ state }) => state))).toEqual(new Set(['ok']));
+});
+
+test('a walk that ends because its volume is stuck took as long as it went on', async () => {
+  const begun: number[] = [];
+  const flaky: MetricsProvider = {
+    name: 'du',
+    getMetrics: async () => {
+      begun.push(Date.now());
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+      throw new MetricsError('METRICS_TIMED_OUT', 'stuck', { stuckSince: new Date(Date.now() - 30_000) });
+    },
+  };
+  const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { flaky } }]);
+  await using analyzer = new FsResourceAnalyzer(statsProvider);
+  analyzer.start();
+  await vi.advanceTimersByTimeAsync(HOUR);
+  const [first = 0, second = 0] = begun;
+  // 30 s are 5 % of 10 minutes.
+  expect(second - first).toBeGreaterThanOrEqual(10 * MINUTE);
+  expect(second - first).toBeLessThan(13 * MINUTE);
 });
 
 describe('what is a walk', () => {
