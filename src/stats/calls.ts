@@ -12,6 +12,8 @@ export interface CallPlan {
   readonly placeMs: number;
   /** Milliseconds after which nobody waits for it any more. At least `placeMs`. */
   readonly limitMs: number;
+  /** Milliseconds of work in it, where that is not all of its duration. */
+  readonly costMs?: (answer: PromiseSettledResult<unknown>, since: Date, durationMs: number) => number;
 }
 
 /** Who waits for a call. */
@@ -87,21 +89,26 @@ export class Calls {
     const placeTimer = setTimeout(() => {
       place.giveBack();
     }, call.plan.placeMs).unref();
+    const { signal } = call.controller;
     let answer: PromiseSettledResult<unknown>;
     try {
-      answer = { status: 'fulfilled', value: await call.plan.run(call.controller.signal) };
+      // What is called may leave this call, and can only when begin() has returned.
+      await Promise.resolve();
+      signal.throwIfAborted();
+      answer = { status: 'fulfilled', value: await call.plan.run(signal) };
     } catch (reason) {
       answer = { status: 'rejected', reason };
     }
     clearTimeout(placeTimer);
     clearTimeout(call.timer);
     this.#byKey.delete(key);
-    place.giveBack();
     const { listener, plan, since, sinceMs } = call;
+    const durationMs = performance.now() - sinceMs;
+    place.giveBack(plan.costMs?.(answer, since, durationMs));
     if (listener === undefined) return;
     // The call had been left, and its failure is that of leaving it: whoever came back since gets one of their own.
-    if (call.controller.signal.aborted && answer.status === 'rejected') this.#enqueue(key, plan, listener);
-    else listener.settled(answer, since, performance.now() - sinceMs);
+    if (signal.aborted && answer.status === 'rejected') this.#enqueue(key, plan, listener);
+    else listener.settled(answer, since, durationMs);
   }
 
   /** Tells the listener when the call has been out for too long, at once if it has been already. */

@@ -4,6 +4,9 @@ import type { Metrics, MetricsProvider } from '../metrics.js';
 
 const QUANTITIES = ['capacity', 'available', 'used', 'inodes', 'inodesFree', 'inodesUsed'] as const;
 
+/** How far the clock of whoever measured may be ahead; a reading from further on would never grow old. */
+const MOST_AHEAD_MS = 60_000;
+
 /** @throws MetricsError METRICS_PROVIDER_FAILED saying what of the reading is none, with the reading as `cause` */
 export function checkedReading(provider: string, value: unknown): Metrics {
   const problem = readingProblem(value);
@@ -69,6 +72,9 @@ function readingProblem(value: unknown): string | undefined {
   // Not instanceof: a date of another realm is one too.
   if (!types.isDate(reading.time) || Number.isNaN(reading.time.getTime())) {
     return `its time is ${show(reading.time)}, not a date`;
+  }
+  if (reading.time.getTime() > Date.now() + MOST_AHEAD_MS) {
+    return `its time is in the future (${reading.time.toISOString()})`;
   }
   if (typeof reading.source !== 'string' || reading.source === '') {
     return `its source is ${show(reading.source)}, not a name`;

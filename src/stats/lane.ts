@@ -11,8 +11,12 @@ export interface Lane {
 
 /** A place in a lane. */
 export interface Place {
-  /** Lets the next one in; more than once does nothing. */
-  giveBack(): void;
+  /**
+   * Lets the next one in; more than once does nothing.
+   *
+   * @param costMs - milliseconds of work that were done in it, if not all of the time
+   */
+  giveBack(costMs?: number): void;
 }
 
 /**

@@ -89,6 +89,7 @@ export class MeasuredVolume {
         doubtful: this.record.isStuck,
         placeMs: options.timeoutMs,
         limitMs: isWalk ? Math.max(options.walkTimeoutMs, options.timeoutMs) : options.timeoutMs,
+        ...(isWalk && { costMs: walkedMs }),
       },
       {
         overdue: (since) => {

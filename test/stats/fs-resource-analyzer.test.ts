@@ -341,6 +341,28 @@ describe('start and stop', () => {
     expect(data.calls).toBe(1);
   });
 
+  test('what is asked may itself stop it: then nothing of its answer is stored', async () => {
+    const stopping: MetricsProvider = {
+      name: 'stopping',
+      getMetrics: () => {
+        void analyzer.stop();
+        return Promise.resolve({ time: new Date(), source: 'stopping' });
+      },
+    };
+    const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { stopping } }]);
+    const pods = vi.spyOn(statsProvider, 'getPods').mockImplementationOnce(() => {
+      void analyzer.stop();
+      return [];
+    });
+    const analyzer = new FsResourceAnalyzer(statsProvider);
+    await analyzer.calculate();
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(pods).toHaveBeenCalledTimes(2);
+    expect(volumesOf(analyzer).map(({ state }) => state)).toEqual(['pending']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('it can be started again, and twice is once', async () => {
     const data = new FakeMetrics();
     const analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'web', volumes: { data } }]));

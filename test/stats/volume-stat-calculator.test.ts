@@ -327,6 +327,10 @@ describe('a volume that fails', () => {
     ['its time is undefined, not a date', { source: 's' }],
     ['its time is a string, not a date', { time: '2026-01-01', source: 's' }],
     ['its time is an object, not a date', { time: new Date(NaN), source: 's' }],
+    [
+      `its time is in the future (${new Date(+time + 60_001).toISOString()})`,
+      { time: new Date(+time + 60_001), source: 's' },
+    ],
     ['its source is undefined, not a name', { time }],
     ['its used is negative (-5)', { time, source: 's', used: -5n }],
     ['its capacity is the number 10, not a bigint', { time, source: 's', capacity: 10 }],

@@ -97,6 +97,15 @@ describe('all walking together', () => {
 });
 
 describe('a long walk', () => {
+  test('lets in one other beside it, never more', async () => {
+    const walks = Array.from({ length: 6 }, () => new Walk(8_000));
+    await run(walks, 10 * MINUTE, { walkShare: 1 });
+    const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
+    const beside = all.map(({ from }) => all.filter((each) => each.from <= from && from < each.to).length);
+    expect(Math.max(...beside)).toBe(2);
+    expect(all[1]!.from - all[0]!.from).toBeGreaterThanOrEqual(1_000);
+  });
+
   test('stretches its own period, and not that of short ones', async () => {
     const long = new Walk(60_000);
     const short = Array.from({ length: 20 }, () => new Walk(20));
@@ -179,6 +188,26 @@ test('volumes that were stuck are walked again as soon as they answer, and meanw
   isHeld = false;
   await vi.advanceTimersByTimeAsync(3 * MINUTE);
   expect(new Set(volumes('held').map(({ state }) => state))).toEqual(new Set(['ok']));
+});
+
+test('volumes that are found stuck hold up healthy ones for no more than the time of finding it, two at a time', async () => {
+  const stuck: MetricsProvider = {
+    name: 'du',
+    getMetrics: async () => {
+      const stuckSince = new Date();
+      await new Promise((resolve) => setTimeout(resolve, 5_000));
+      throw new MetricsError('METRICS_TIMED_OUT', 'stuck', { stuckSince });
+    },
+  };
+  const walk = new Walk(10);
+  const pods = Array.from({ length: 30 }, (_, index) => ({ name: `p${String(index)}`, volumes: { stuck } }));
+  const statsProvider = new FakeStatsProvider([...pods, { name: 'last', volumes: { walk } }]);
+  await using analyzer = new FsResourceAnalyzer(statsProvider);
+  const start = Date.now();
+  analyzer.start();
+  await vi.advanceTimersByTimeAsync(2 * MINUTE);
+  // 15 times two, of which the second begins a second later.
+  expect(walk.walks[0]!.from - start).toBeLessThan(15 * 6_000 + 1_000);
 });
 
 test('a walk that ends because its volume is stuck took as long as it went on', async () => {
