@@ -1,4 +1,5 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { checkedOptions, openSignal } from '../os/limits.js';
 
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
@@ -38,7 +39,7 @@ export class CachedMetrics implements MetricsProvider {
    * @throws TypeError when the provider is none, or the age is no number of milliseconds
    */
   constructor(provider: MetricsProvider, options: CachedMetricsOptions = {}) {
-    const { maxAgeMs = Infinity } = options;
+    const { maxAgeMs = Infinity } = checkedOptions(options);
     const given: Partial<MetricsProvider> | null | undefined = provider;
     if (typeof given?.name !== 'string' || typeof given.getMetrics !== 'function') {
       throw new TypeError('Expected provider to have a name and a getMetrics method');
@@ -58,8 +59,8 @@ export class CachedMetrics implements MetricsProvider {
    * @returns the kept reading, or that of the shared call
    * @throws what the wrapped provider rejects with
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     if (this.#kept !== undefined && performance.now() - this.#kept.sinceMs < this.#maxAgeMs) {
       return this.#kept.reading;
     }

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activeBinding } from '../../src/os/binding.js';
+import { diskUsage } from '../../src/os/disk-usage.js';
 import { fsInfo } from '../../src/os/fs-info.js';
 import { pathInfo } from '../../src/os/path-info.js';
 import type { Binding } from '../../src/os/limits.js';
@@ -179,6 +180,12 @@ describe.skipIf(NONE)('whatever the binding', () => {
       await expect(call(folder, { signal: signal as never })).rejects.toThrow(
         'Expected signal to be an AbortSignal',
       );
+    }
+  });
+
+  test.each([null, 5, 'native'])('%j for options is refused', async (options) => {
+    for (const call of [fsInfo, pathInfo, diskUsage]) {
+      await expect(call(folder, options as never)).rejects.toThrow('Expected options to be an object, got ');
     }
   });
 
