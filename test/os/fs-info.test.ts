@@ -162,19 +162,23 @@ async function withoutPool(program: string): Promise<string> {
   });
 }
 
-describe.skipIf(NONE)('whatever the binding', () => {
+describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
   test("needs no thread of Node's pool, which others may hold for ever", async () => {
     const output = await withoutPool(`
+      const binding = '${binding}';
       const readings = [
-        await kvm.fsInfo('/'),
+        await kvm.fsInfo('/', { binding }),
         await kvm.mounts(),
-        await new kvm.MetricsBlock('/proc/self/exe').getMetrics(),
-        await new kvm.MetricsStatFs('/', { requireMount: true }).getMetrics(),
+        await new kvm.MetricsBlock('/proc/version', { binding }).getMetrics(),
+        await new kvm.MetricsStatFs('/', { binding, requireMount: true }).getMetrics(),
+        await kvm.diskUsage(${JSON.stringify(folder)}, { binding }),
       ];
       fs.writeSync(1, String(readings.length));`);
-    expect(output).toBe('4');
+    expect(output).toBe('5');
   });
+});
 
+describe.skipIf(NONE)('whatever the binding', () => {
   test.each([{}, null, 'signal'])('%j for a signal is refused', async (signal) => {
     for (const [, call] of CALLS) {
       await expect(call(folder, { signal: signal as never })).rejects.toThrow(
