@@ -42,9 +42,10 @@ export class FakeMetrics implements MetricsProvider {
 
   /**
    * @param options - name and script
-   * @throws TypeError when the script is empty
+   * @throws TypeError when the script is no list, or empty
    */
   constructor({ name = 'fake', script = [{}] }: FakeMetricsOptions = {}) {
+    if (!Array.isArray(script)) throw new TypeError(`Expected script to be a list, got ${typeof script}`);
     if (script.length === 0) throw new TypeError('Expected script to have at least one step');
     this.name = name;
     this.#script = script;
