@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { MetricsError } from '../errors.js';
 
 /** Which code answers: `native` is the addon, `command` spawns `stat`, `df`, `readlink`, and `du` and `find` under `nice`; `auto` is native where it loads. */
@@ -82,11 +83,18 @@ export function checkedMs(name: string, value: number | undefined, fallback = DE
   );
 }
 
-/** @throws TypeError when it is neither undefined nor an AbortSignal */
+/**
+ * A signal that many calls may share: as many listeners as there are volumes are what is meant, and no leak.
+ *
+ * @throws TypeError when it is neither undefined nor an AbortSignal
+ */
 export function checkedSignal(value: AbortSignal | undefined): AbortSignal | undefined {
   const given: Partial<AbortSignal> | null | undefined = value;
-  if (given === undefined || typeof given?.addEventListener === 'function') return value;
-  throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(given)}`);
+  if (given !== undefined && typeof given?.addEventListener !== 'function') {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(given)}`);
+  }
+  if (value instanceof AbortSignal) setMaxListeners(0, value);
+  return value;
 }
 
 /** @throws TypeError naming the option when it is no boolean: texts are all true, `'false'` too */
