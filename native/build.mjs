@@ -16,6 +16,12 @@ function headers() {
   return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
 }
 
+/** An empty HOME is refused by node-gyp; without one it asks the system. */
+function environment() {
+  const { HOME, ...others } = process.env;
+  return HOME ? { HOME, ...others } : others;
+}
+
 /** Resolves with undefined, or with why there is no addon. */
 function build() {
   const require = createRequire(import.meta.url);
@@ -29,6 +35,7 @@ function build() {
     // Its own process group, so that the compiler ends with it at the time limit.
     const child = spawn(process.execPath, [nodeGyp, 'rebuild', '--release', ...headers()], {
       cwd: NATIVE,
+      env: environment(),
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -56,10 +63,13 @@ function build() {
 /** The reason in node-gyp's output, in a few words. */
 function reason(output) {
   if (output.includes('Could not find any Python')) return 'Python 3 was not found';
-  const tool = /not found: (\S+)|(\S+): (?:command )?not found$|(\S+): No such file or directory$/im.exec(
-    output,
-  );
-  if (tool) return `${(tool[1] ?? tool[2] ?? tool[3]).replace(/^.*\//, '')} was not found`;
+  // In the words of node-gyp, of a shell, of make and of Python.
+  const tool =
+    /not found: (\S+)|(\S+): (?:command )?not found$|(\S+): No such file or directory$|No such file or directory: '(.+)'$/im
+      .exec(output)
+      ?.slice(1)
+      .find((name) => name !== undefined);
+  if (tool) return `${tool.replace(/^.*\//, '')} was not found`;
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED/.test(output)) return 'the Node headers could not be downloaded';
   const error = /^.*\berror:? .*$/im.exec(output);
   return error ? error[0].trim().slice(0, 200) : 'the compiler failed';

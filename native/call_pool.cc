@@ -41,6 +41,18 @@ bool Sleeps(std::int32_t thread) {
   return end_of_name == nullptr || end_of_name[1] == '\0' || end_of_name[2] != 'R';
 }
 
+bool MustBeDirectory(const std::string& path) { return path.size() > 1 && path.back() == '/'; }
+
+std::string WithoutSlash(const std::string& path) {
+  return MustBeDirectory(path) ? path.substr(0, path.size() - 1) : path;
+}
+
+std::size_t SlotOf(CallKind kind, const std::string& path) {
+  return static_cast<std::size_t>(kind) + (MustBeDirectory(path) ? kCallKinds : 0);
+}
+
+CallKind KindOf(std::size_t slot) { return static_cast<CallKind>(slot % kCallKinds); }
+
 Answer Stuck(std::int64_t since_ms) {
   Answer answer;
   answer.status = Answer::Status::kStuck;
@@ -63,8 +75,10 @@ CallPool& CallPool::Shared() {
   return *pool;
 }
 
-bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
+bool CallPool::Start(CallKind kind, const std::string& given, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
                      Answer* refusal) {
+  const std::string path = WithoutSlash(given);
+  const std::size_t slot = SlotOf(kind, given);
   Afterwards after;
   {
     std::unique_lock<std::mutex> lock(lock_);
@@ -74,7 +88,7 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
     }
     if (auto found = calls_.find(path); found != calls_.end()) {
       Call* const call = found->second.get();
-      call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
+      call->waiters[slot].push_back({ticket, std::move(receiver)});
       return true;
     }
     if (TooManyStuck()) {
@@ -88,7 +102,7 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
     }
     auto call = std::make_unique<Call>();
     call->path = path;
-    call->waiters[static_cast<std::size_t>(kind)].push_back({ticket, std::move(receiver)});
+    call->waiters[slot].push_back({ticket, std::move(receiver)});
     call->queued = Clock::now();
     queue_.push_back(call.get());
     calls_.emplace(path, std::move(call));
@@ -98,7 +112,8 @@ bool CallPool::Start(CallKind kind, const std::string& path, std::uint64_t ticke
   return true;
 }
 
-std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64_t ticket) {
+std::int64_t CallPool::Leave(CallKind kind, const std::string& given, std::uint64_t ticket) {
+  const std::string path = WithoutSlash(given);
   Afterwards after;
   std::int64_t since_ms;
   {
@@ -106,7 +121,7 @@ std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64
     auto found = calls_.find(path);
     if (found == calls_.end()) return StuckSince(path);
     Call* const call = found->second.get();
-    auto& waiters = call->waiters[static_cast<std::size_t>(kind)];
+    auto& waiters = call->waiters[SlotOf(kind, given)];
     waiters.erase(std::remove_if(waiters.begin(), waiters.end(), [&](const Waiter& each) { return each.ticket == ticket; }),
                   waiters.end());
     if (call->running) {
@@ -123,7 +138,7 @@ std::int64_t CallPool::Leave(CallKind kind, const std::string& path, std::uint64
 
 bool CallPool::Refuses(const std::string& path, Answer* refusal) {
   std::lock_guard<std::mutex> lock(lock_);
-  const auto since_ms = StuckSince(path);
+  const auto since_ms = StuckSince(WithoutSlash(path));
   if (since_ms != 0) *refusal = Stuck(since_ms);
   else if (TooManyStuck()) *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
   else return false;
@@ -139,12 +154,12 @@ std::int64_t CallPool::StuckSince(const std::string& path) const {
 
 void CallPool::Stick(const std::string& path, std::int64_t since_ms) {
   std::lock_guard<std::mutex> lock(lock_);
-  stuck_walks_.emplace(path, since_ms);
+  stuck_walks_.emplace(WithoutSlash(path), since_ms);
 }
 
 void CallPool::Unstick(const std::string& path) {
   std::lock_guard<std::mutex> lock(lock_);
-  if (auto one = stuck_walks_.find(path); one != stuck_walks_.end()) stuck_walks_.erase(one);
+  if (auto one = stuck_walks_.find(WithoutSlash(path)); one != stuck_walks_.end()) stuck_walks_.erase(one);
 }
 
 CallPool::Counts CallPool::Count() {
@@ -223,7 +238,8 @@ void CallPool::Work() {
 // Runs one kind of the call without the lock, then tells those who waited for it.
 void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   static thread_local const auto thread = static_cast<std::int32_t>(::syscall(SYS_gettid));
-  call->kind = call->waiters[0].empty() ? CallKind::kStat : CallKind::kStatFs;
+  call->slot = 0;
+  while (call->slot + 1 < kSlots && call->waiters[call->slot].empty()) ++call->slot;
   call->running = true;
   call->started = Clock::now();
   call->started_ms = EpochMs();
@@ -235,7 +251,8 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   lock.unlock();
 
   Answer answer;
-  answer.result = ask_(call->kind, call->path);
+  const CallKind kind = KindOf(call->slot);
+  answer.result = call->slot < kCallKinds ? ask_(kind, call->path) : ask_(kind, call->path + '/');
 
   call->asking = false;
   lock.lock();
@@ -248,7 +265,7 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   if (call->stuck) --stuck_;
   call->slow = call->stuck = false;
   Afterwards after;
-  Deliver(call, static_cast<std::size_t>(call->kind), answer, &after);
+  Deliver(call, call->slot, answer, &after);
   const bool more = std::any_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return !each.empty(); });
   if (more) {
     call->queued = Clock::now();
@@ -312,7 +329,7 @@ void CallPool::MarkOneStuck(Call* call, Afterwards* after) {
   call->stuck = true;
   ++stuck_;
   const Answer answer = Stuck(call->started_ms);
-  for (std::size_t kind = 0; kind < kCallKinds; ++kind) Deliver(call, kind, answer, after);
+  for (std::size_t slot = 0; slot < kSlots; ++slot) Deliver(call, slot, answer, after);
   if (TooManyStuck()) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
 }
 
@@ -354,7 +371,7 @@ void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
 
 void CallPool::RefuseQueue(const Answer& answer, Afterwards* after) {
   for (Call* const call : queue_) {
-    for (std::size_t kind = 0; kind < kCallKinds; ++kind) Deliver(call, kind, answer, after);
+    for (std::size_t slot = 0; slot < kSlots; ++slot) Deliver(call, slot, answer, after);
     Forget(call);
   }
   queue_.clear();
@@ -366,11 +383,11 @@ void CallPool::Forget(Call* call) {
   calls_.erase(path);
 }
 
-void CallPool::Deliver(Call* call, std::size_t kind, const Answer& answer, Afterwards* after) {
-  for (auto& waiter : call->waiters[kind]) {
-    after->deliveries.push_back({std::move(waiter), static_cast<CallKind>(kind), answer});
+void CallPool::Deliver(Call* call, std::size_t slot, const Answer& answer, Afterwards* after) {
+  for (auto& waiter : call->waiters[slot]) {
+    after->deliveries.push_back({std::move(waiter), KindOf(slot), answer});
   }
-  call->waiters[kind].clear();
+  call->waiters[slot].clear();
 }
 
 // Runs without the lock.

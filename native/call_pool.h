@@ -70,6 +70,9 @@ class CallPool {
   // The process's pool, shared by every environment (worker_threads) that loads the addon. Never destroyed.
   static CallPool& Shared();
 
+  // In all of these, `/m` and `/m/` are one path that is stuck or not. The slash only says that it must be a directory, which
+  // the kernel judges: such calls have an answer of their own.
+
   // Joins the path's call, or queues one. True: the answer comes through `receiver`. False: `refusal` is the answer.
   bool Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
              Answer* refusal);
@@ -96,19 +99,21 @@ class CallPool {
 
  private:
   using Clock = std::chrono::steady_clock;
+  // What can be asked of one path: each kind, and each once more of what must be a directory.
+  static constexpr std::size_t kSlots = 2 * kCallKinds;
   struct Waiter {
     std::uint64_t ticket;
     std::shared_ptr<Receiver> receiver;
   };
   // Everything about one path. Lives in calls_ from the first caller until nothing runs and nobody waits. While `running`,
-  // it is neither moved nor freed, so the worker reads `path` and `kind` without the lock.
+  // it is neither moved nor freed, so the worker reads `path` and `slot` without the lock.
   struct Call {
-    std::string path;
-    std::vector<Waiter> waiters[kCallKinds];
+    std::string path;  // without a slash at its end
+    std::vector<Waiter> waiters[kSlots];
     bool running = false;
     bool slow = false;   // no longer counts as a worker
     bool stuck = false;  // refuses callers
-    CallKind kind = CallKind::kStatFs;
+    std::size_t slot = 0;  // what runs
     Clock::time_point queued;
     Clock::time_point started;
     std::int64_t started_ms = 0;  // since the epoch, for people
@@ -143,7 +148,7 @@ class CallPool {
   void MarkOneStuck(Call* call, Afterwards* after);
   void FindSlow(std::unique_lock<std::mutex>& lock);
   void RefuseQueue(const Answer& answer, Afterwards* after);
-  static void Deliver(Call* call, std::size_t kind, const Answer& answer, Afterwards* after);
+  static void Deliver(Call* call, std::size_t slot, const Answer& answer, Afterwards* after);
   void Forget(Call* call);
   unsigned Workers() const { return idle_ + busy_ + starting_; }
   void Settle(Afterwards* after);

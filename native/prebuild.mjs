@@ -11,6 +11,10 @@ const require = createRequire(import.meta.url);
 const prefix = dirname(dirname(process.execPath));
 const nodedir = existsSync(join(prefix, 'include/node/node_api.h')) ? { npm_config_nodedir: prefix } : {};
 
+// An empty HOME is refused by node-gyp; without one it asks the system.
+const { HOME, ...others } = process.env;
+const environment = HOME ? { HOME, ...others } : others;
+
 rmSync(join(NATIVE, 'prebuilds'), { recursive: true, force: true });
 const { status, stdout, stderr } = spawnSync(
   process.execPath,
@@ -19,7 +23,7 @@ const { status, stdout, stderr } = spawnSync(
     cwd: NATIVE,
     encoding: 'utf8',
     // prebuildify starts node-gyp by this name.
-    env: { ...process.env, ...nodedir, PREBUILD_NODE_GYP: require.resolve('node-gyp/bin/node-gyp.js') },
+    env: { ...environment, ...nodedir, PREBUILD_NODE_GYP: require.resolve('node-gyp/bin/node-gyp.js') },
   },
 );
 if (status !== 0) {

@@ -15,15 +15,16 @@ export function stringify(value: unknown, indent = 0): string {
 
 /** `newline` is the line break with the indentation that the value itself stands at; `parents` finds cycles. */
 function write(
-  value: unknown,
+  given: unknown,
   key: string,
   step: string,
   newline: string,
   parents: Set<object>,
 ): string | undefined {
-  if (typeof value === 'bigint') return value.toString();
+  // Once: what toJSON gives is written as it is, though it may be the object itself.
+  const value = hasToJson(given) ? given.toJSON(key) : given;
+  if (typeof value === 'bigint' || value instanceof BigInt) return value.toString();
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (hasToJson(value)) return write(value.toJSON(key), key, step, newline, parents);
   if (value instanceof Number || value instanceof String || value instanceof Boolean)
     return JSON.stringify(value);
   if (parents.has(value)) throw new TypeError('a value that contains itself has no JSON form');
@@ -32,7 +33,8 @@ function write(
   const text = Array.isArray(value)
     ? enclose(
         '[',
-        value.map((item, index) => write(item, String(index), step, inner, parents) ?? 'null'),
+        // Array.from gives what is not there as undefined, as JSON.stringify takes it.
+        Array.from(value, (item, index) => write(item, String(index), step, inner, parents) ?? 'null'),
         ']',
       )
     : enclose(
@@ -52,6 +54,8 @@ function write(
   }
 }
 
-function hasToJson(value: object): value is { toJSON(key: string): unknown } {
-  return 'toJSON' in value && typeof value.toJSON === 'function';
+function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
+  return (
+    typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function'
+  );
 }

@@ -18,9 +18,21 @@ describe('stringify', () => {
     {},
     new Map([[1, 2]]),
     Object('boxed'),
+    [1, , 3],
+    { toJSON: () => new Date(0) },
+    {
+      a: 1,
+      toJSON(): unknown {
+        return this;
+      },
+    },
   ])('is JSON.stringify for everything else: %j', (value) => {
     expect(stringify(value)).toBe(JSON.stringify(value));
     expect(stringify(value, 2)).toBe(JSON.stringify(value, undefined, 2));
+  });
+
+  test('writes a boxed bigint as one', () => {
+    expect(stringify({ a: Object(2n ** 63n) as unknown })).toBe('{"a":9223372036854775808}');
   });
 
   test('indents around bigints', () => {

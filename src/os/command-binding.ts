@@ -11,6 +11,7 @@ import type { DiskUsage, Walk } from './disk-usage.js';
 import type { Share } from './limits.js';
 import type { PathInfo } from './path-info.js';
 import type { StatFs } from './statfs.js';
+import { withoutSlash } from './volume-path.js';
 
 /** Where the commands are, and what is under way; tests choose both. */
 export interface CommandBindingParts {
@@ -28,7 +29,8 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
   const state = (): CommandState => parts.state ?? sharedState();
 
   function share<T>(kind: string, path: string, work: (children: Children) => Promise<T>): Share<T> {
-    return state().calls.share(kind, path, () => {
+    const plain = withoutSlash(path);
+    return state().calls.share(plain === path ? kind : `${kind} of a directory`, plain, () => {
       const children = new Children();
       return { answer: work(children), end: () => children.end() };
     });

@@ -1,6 +1,13 @@
 import type { Incomplete } from '../metrics.js';
 import { osBinding } from './binding.js';
-import { checkedBinding, checkedMs, checkedSignal, type Binding } from './limits.js';
+import {
+  checkedBinding,
+  checkedFlag,
+  checkedMs,
+  checkedOptions,
+  checkedSignal,
+  type Binding,
+} from './limits.js';
 import { toMetricsError } from './system-error.js';
 import { volumePath } from './volume-path.js';
 
@@ -60,7 +67,7 @@ const MOST_THREADS = 64;
 
 /** @throws TypeError naming the option that is wrong */
 export function checkedWalk(options: DiskUsageOptions): Walk {
-  const { threads, onProgress } = options;
+  const { threads, onProgress } = checkedOptions(options);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw new TypeError(
       `Expected threads to be a whole number from 1 to ${String(MOST_THREADS)}, got ${String(threads)}`,
@@ -72,7 +79,7 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
   return {
     signal: checkedSignal(options.signal),
     threads,
-    allowPartial: options.allowPartial ?? false,
+    allowPartial: checkedFlag('allowPartial', options.allowPartial),
     stallTimeoutMs: checkedMs('stallTimeoutMs', options.stallTimeoutMs, DEFAULT_STALL_TIMEOUT_MS),
     onProgress,
   };

@@ -1,4 +1,4 @@
-import { checkedBinding, checkedMs, checkedSignal, withinLimits, type Limits } from './limits.js';
+import { checkedLimits, withinLimits, type Limits } from './limits.js';
 import { osBinding } from './binding.js';
 import { toFsInfo, type FsInfo } from './statfs.js';
 import { toMetricsError } from './system-error.js';
@@ -14,9 +14,8 @@ import { volumePath } from './volume-path.js';
  * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is none
  */
 export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo> {
-  const timeoutMs = checkedMs('timeoutMs', options.timeoutMs);
-  const signal = checkedSignal(options.signal);
-  const binding = osBinding(checkedBinding(options.binding));
+  const { timeoutMs, signal, binding: wanted } = checkedLimits(options);
+  const binding = osBinding(wanted);
   try {
     const target = volumePath(path);
     return toFsInfo(await withinLimits(() => binding.statFs(target), target, timeoutMs, signal));

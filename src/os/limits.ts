@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { MetricsError } from '../errors.js';
 
 /** Which code answers: `native` is the addon, `command` spawns `stat`, `df`, `readlink`, and `du` and `find` under `nice`; `auto` is native where it loads. */
@@ -34,6 +35,41 @@ export interface Share<T> {
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 const DEFAULT_TIMEOUT_MS = 5_000;
 
+/** @throws TypeError when it is no object: null, or an option without its name */
+export function checkedOptions<T extends object>(value: T): T {
+  if (typeof value === 'object' && value !== null) return value;
+  throw new TypeError(`Expected options to be an object, got ${typeOf(value)}`);
+}
+
+/**
+ * The limits that a caller asked for.
+ *
+ * @throws TypeError naming what is none
+ */
+export function checkedLimits(options: Limits): {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly binding: Binding;
+} {
+  const { timeoutMs, signal, binding } = checkedOptions(options);
+  return {
+    timeoutMs: checkedMs('timeoutMs', timeoutMs),
+    signal: checkedSignal(signal),
+    binding: checkedBinding(binding),
+  };
+}
+
+/**
+ * The signal of a call.
+ *
+ * @throws TypeError when it is none; the signal's reason when it is aborted already
+ */
+export function openSignal(options: { readonly signal?: AbortSignal | undefined }): AbortSignal | undefined {
+  const signal = checkedSignal(checkedOptions(options).signal);
+  if (signal?.aborted) throw signal.reason;
+  return signal;
+}
+
 /**
  * The limit that a caller asked for.
  *
@@ -47,11 +83,28 @@ export function checkedMs(name: string, value: number | undefined, fallback = DE
   );
 }
 
-/** @throws TypeError when it is neither undefined nor an AbortSignal */
+/**
+ * A signal that many calls may share: as many listeners as there are volumes are what is meant, and no leak.
+ *
+ * @throws TypeError when it is neither undefined nor an AbortSignal
+ */
 export function checkedSignal(value: AbortSignal | undefined): AbortSignal | undefined {
   const given: Partial<AbortSignal> | null | undefined = value;
-  if (given === undefined || typeof given?.addEventListener === 'function') return value;
-  throw new TypeError(`Expected signal to be an AbortSignal, got ${given === null ? 'null' : typeof given}`);
+  if (given !== undefined && typeof given?.addEventListener !== 'function') {
+    throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(given)}`);
+  }
+  if (value instanceof AbortSignal) setMaxListeners(0, value);
+  return value;
+}
+
+/** @throws TypeError naming the option when it is no boolean: texts are all true, `'false'` too */
+export function checkedFlag(name: string, value: boolean | undefined): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? false;
+  throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
+}
+
+function typeOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }
 
 /** @throws TypeError naming the option when it is no {@link Binding} */

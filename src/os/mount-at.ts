@@ -3,7 +3,7 @@ import { majorMinor } from './block-device.js';
 import type { Limits } from './limits.js';
 import { mounts, type Mount } from './mounts.js';
 import { pathInfo } from './path-info.js';
-import { volumePath } from './volume-path.js';
+import { volumePath, withoutSlash } from './volume-path.js';
 
 /**
  * Which mount has its root right at the path, symlinks followed: its {@link Mount.id}, or undefined when nothing is mounted
@@ -20,7 +20,7 @@ export async function mountAt(path: string, limits: Limits): Promise<number | un
   let here = osBinding(limits.binding ?? 'auto').name === 'native' ? await pathInfo(path, limits) : undefined;
   if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
   const visible = (await mountsFromNow()).filter((mount) => !mount.hidden);
-  const plain = volumePath(path).replace(/(?<=.)\/$/, '');
+  const plain = withoutSlash(volumePath(path));
   const named = visible.find((mount) => mount.mountPoint === plain);
   if (named !== undefined) return named.id;
   here ??= await pathInfo(path, limits);

@@ -1,4 +1,4 @@
-import { checkedBinding, checkedMs, checkedSignal, withinLimits, type Limits } from './limits.js';
+import { checkedLimits, withinLimits, type Limits } from './limits.js';
 import { osBinding } from './binding.js';
 import { toMetricsError } from './system-error.js';
 import { volumePath } from './volume-path.js';
@@ -30,9 +30,8 @@ export interface PathInfo {
  * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is none
  */
 export async function pathInfo(path: string, options: Limits = {}): Promise<PathInfo> {
-  const timeoutMs = checkedMs('timeoutMs', options.timeoutMs);
-  const signal = checkedSignal(options.signal);
-  const binding = osBinding(checkedBinding(options.binding));
+  const { timeoutMs, signal, binding: wanted } = checkedLimits(options);
+  const binding = osBinding(wanted);
   try {
     const target = volumePath(path);
     return await withinLimits(() => binding.pathInfo(target), target, timeoutMs, signal);

@@ -28,9 +28,20 @@ const FURTHER_TEXTS: Readonly<Record<string, string>> = {
   ENOMEDIUM: 'no medium found',
   ENOKEY: 'required key not available',
   EKEYEXPIRED: 'key has expired',
+  EKEYREVOKED: 'key has been revoked',
+  EKEYREJECTED: 'key was rejected by service',
+  EREMOTE: 'object is remote',
 };
 /** Linux's own, which Node does not name either: numbers of every architecture that Node 20 and newer run on. */
-const LINUX_ERRNOS = { EUCLEAN: 117, ENOMEDIUM: 123, ENOKEY: 126, EKEYEXPIRED: 127 };
+const LINUX_ERRNOS = {
+  EREMOTE: 66,
+  EUCLEAN: 117,
+  ENOMEDIUM: 123,
+  ENOKEY: 126,
+  EKEYEXPIRED: 127,
+  EKEYREVOKED: 128,
+  EKEYREJECTED: 129,
+};
 for (const [name, number] of Object.entries({ ...constants.errno, ...LINUX_ERRNOS })) {
   if (byNumber.has(number)) continue;
   byNumber.set(number, [name, FURTHER_TEXTS[name] ?? 'unknown error']);

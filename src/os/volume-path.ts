@@ -3,7 +3,7 @@ import { systemError } from './system-error.js';
 
 /**
  * The absolute form of a path that a caller gave. `.` and empty components go; `..` stays, because what it means depends
- * on symlinks that only the kernel may follow.
+ * on symlinks that only the kernel may follow. So does a slash at the end, which says that it must be a directory.
  *
  * @throws TypeError when it is no string; MetricsError METRICS_NO_PATH_DEFINED when it is empty; a system error EINVAL when
  * it holds a NUL, which no path can
@@ -15,11 +15,15 @@ export function volumePath(path: string): string {
   if (path.startsWith('/') && !UNTIDY.test(path)) return path;
   const absolute = path.startsWith('/') ? path : `${currentDirectory(path)}/${path}`;
   const tidy = absolute.split('/').filter((part) => part !== '' && part !== '.');
-  // A slash at the end says that it must be a directory: that is the kernel's to judge.
-  return `/${tidy.join('/')}${path.endsWith('/') && tidy.length > 0 ? '/' : ''}`;
+  return `/${tidy.join('/')}${/\/\.?$/.test(path) && tidy.length > 0 ? '/' : ''}`;
 }
 
 const UNTIDY = /\/(?:\/|\.(?:\/|$))/;
+
+/** The path itself, by which it is known whether it is stuck: without the slash at its end. */
+export function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}
 
 /** The kubelet's text for an empty path, kubernetes pkg/volume/metrics_errors.go. */
 export function noPathDefined(): MetricsError {

@@ -1,4 +1,7 @@
+import { types } from 'node:util';
+import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { checkedOptions, openSignal } from '../os/limits.js';
 
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
@@ -19,7 +22,8 @@ interface Flight {
 
 /**
  * Keeps the reading of another provider. A success is kept, an error never is; callers who arrive while a call is in flight share
- * it. A kept reading has its own `time`, not that of the call.
+ * it. A kept reading has its own `time`, not that of the call. What has no time or no source is no reading, and neither kept nor
+ * passed on.
  *
  * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the pod, about once a minute:
  * who wants its behaviour in a process of their own sets `maxAgeMs`.
@@ -38,7 +42,7 @@ export class CachedMetrics implements MetricsProvider {
    * @throws TypeError when the provider is none, or the age is no number of milliseconds
    */
   constructor(provider: MetricsProvider, options: CachedMetricsOptions = {}) {
-    const { maxAgeMs = Infinity } = options;
+    const { maxAgeMs = Infinity } = checkedOptions(options);
     const given: Partial<MetricsProvider> | null | undefined = provider;
     if (typeof given?.name !== 'string' || typeof given.getMetrics !== 'function') {
       throw new TypeError('Expected provider to have a name and a getMetrics method');
@@ -56,10 +60,10 @@ export class CachedMetrics implements MetricsProvider {
   /**
    * @param options - the signal releases this caller only; when the last one leaves, the shared call is aborted
    * @returns the kept reading, or that of the shared call
-   * @throws what the wrapped provider rejects with
+   * @throws what the wrapped provider rejects with; MetricsError METRICS_PROVIDER_FAILED when what it gives is no reading
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     if (this.#kept !== undefined && performance.now() - this.#kept.sinceMs < this.#maxAgeMs) {
       return this.#kept.reading;
     }
@@ -118,7 +122,24 @@ export class CachedMetrics implements MetricsProvider {
   }
 }
 
-/** Turns what the provider throws, instead of rejecting with it, into a rejection. */
+/**
+ * Turns what the provider throws, instead of rejecting with it, into a rejection.
+ *
+ * @throws MetricsError METRICS_PROVIDER_FAILED when what it gives is no reading
+ */
 async function measure(provider: MetricsProvider, signal: AbortSignal): Promise<Metrics> {
-  return await provider.getMetrics({ signal });
+  const reading: unknown = await provider.getMetrics({ signal });
+  if (isReading(reading)) return reading;
+  throw new MetricsError(
+    'METRICS_PROVIDER_FAILED',
+    `provider "${provider.name}" gave no reading: what it gave has no time or no source`,
+    { cause: reading },
+  );
+}
+
+/** Whether it has what every reading has. Not by instanceof: a date of another realm is one too. */
+function isReading(value: unknown): value is Metrics {
+  if (typeof value !== 'object' || value === null) return false;
+  const { time, source } = value as Partial<Record<keyof Metrics, unknown>>;
+  return types.isDate(time) && !Number.isNaN(time.getTime()) && typeof source === 'string' && source !== '';
 }

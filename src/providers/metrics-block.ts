@@ -1,7 +1,7 @@
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { blockDeviceSize } from '../os/block-device.js';
-import { checkedBinding, checkedMs, type Limits } from '../os/limits.js';
+import { checkedLimits, openSignal, type Limits } from '../os/limits.js';
 import { pathInfo, type PathInfo } from '../os/path-info.js';
 import { checkedText } from './checked-text.js';
 
@@ -24,10 +24,8 @@ export class MetricsBlock implements MetricsProvider {
    */
   constructor(device: string, options: MetricsBlockOptions = {}) {
     this.#device = checkedText('device', device);
-    this.#limits = {
-      timeoutMs: checkedMs('timeoutMs', options.timeoutMs),
-      binding: checkedBinding(options.binding),
-    };
+    const { timeoutMs, binding } = checkedLimits(options);
+    this.#limits = { timeoutMs, binding };
   }
 
   /**
@@ -35,8 +33,8 @@ export class MetricsBlock implements MetricsProvider {
    * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED, METRICS_TIMED_OUT,
    * METRICS_NOT_SUPPORTED
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     const time = new Date();
     const capacity = this.#size(await this.#lookUp(signal));
     signal?.throwIfAborted();

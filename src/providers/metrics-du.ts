@@ -1,7 +1,7 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { checkedWalk, diskUsage, type DiskUsageOptions } from '../os/disk-usage.js';
 import { fsInfo } from '../os/fs-info.js';
-import { checkedBinding, checkedMs, type Limits } from '../os/limits.js';
+import { checkedLimits, openSignal, type Limits } from '../os/limits.js';
 import { checkedText } from './checked-text.js';
 import { filesystemReading } from './filesystem-reading.js';
 
@@ -26,8 +26,8 @@ export class MetricsDu implements MetricsProvider {
    */
   constructor(path: string, options: MetricsDuOptions = {}) {
     this.#path = checkedText('path', path);
-    const binding = checkedBinding(options.binding);
-    this.#limits = { timeoutMs: checkedMs('timeoutMs', options.timeoutMs), binding };
+    const { timeoutMs, binding } = checkedLimits(options);
+    this.#limits = { timeoutMs, binding };
     this.#walk = { ...checkedWalk(options), binding };
   }
 
@@ -36,8 +36,8 @@ export class MetricsDu implements MetricsProvider {
    * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED, METRICS_USAGE_FAILED with the entry
    * in `path`, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     const time = new Date();
     // First, because a stuck filesystem costs no more than the time limit here, and no walk is begun on it.
     const info = await fsInfo(this.#path, { ...this.#limits, signal });

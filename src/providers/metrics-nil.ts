@@ -1,5 +1,6 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { openSignal } from '../os/limits.js';
 import { checkedText } from './checked-text.js';
 
 /**
@@ -24,8 +25,8 @@ export class MetricsNil implements MetricsProvider {
 
   /** Always rejects with METRICS_NOT_SUPPORTED; with `signal.reason` when the signal is aborted already. */
   // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    openSignal(options);
     throw new MetricsError('METRICS_NOT_SUPPORTED', this.#message);
   }
 }

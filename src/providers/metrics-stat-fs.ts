@@ -1,7 +1,7 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { fsInfo } from '../os/fs-info.js';
-import { checkedBinding, checkedMs, timedOut, type Binding, type Limits } from '../os/limits.js';
+import { checkedFlag, checkedLimits, openSignal, timedOut, type Binding, type Limits } from '../os/limits.js';
 import { mountAt } from '../os/mount-at.js';
 import type { FsInfo } from '../os/statfs.js';
 import { checkedText } from './checked-text.js';
@@ -34,11 +34,9 @@ export class MetricsStatFs implements MetricsProvider {
    */
   constructor(path: string, options: MetricsStatFsOptions = {}) {
     this.#path = checkedText('path', path);
-    this.#limits = {
-      timeoutMs: checkedMs('timeoutMs', options.timeoutMs),
-      binding: checkedBinding(options.binding),
-    };
-    this.#requireMount = options.requireMount ?? false;
+    const { timeoutMs, binding } = checkedLimits(options);
+    this.#limits = { timeoutMs, binding };
+    this.#requireMount = checkedFlag('requireMount', options.requireMount);
   }
 
   /**
@@ -46,8 +44,8 @@ export class MetricsStatFs implements MetricsProvider {
    * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED, METRICS_FS_INFO_FAILED,
    * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     const time = new Date();
     const limits = { ...this.#limits, signal };
     const info = await (this.#requireMount ? fsInfoOfMount(this.#path, limits) : fsInfo(this.#path, limits));

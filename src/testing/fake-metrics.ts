@@ -1,4 +1,5 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { openSignal } from '../os/limits.js';
 
 /** A reading as a script gives it. `time` is when the call came and `source` is the fake's name, unless it says otherwise. */
 export interface FakeReading extends Partial<Metrics> {
@@ -41,9 +42,10 @@ export class FakeMetrics implements MetricsProvider {
 
   /**
    * @param options - name and script
-   * @throws TypeError when the script is empty
+   * @throws TypeError when the script is no list, or empty
    */
   constructor({ name = 'fake', script = [{}] }: FakeMetricsOptions = {}) {
+    if (!Array.isArray(script)) throw new TypeError(`Expected script to be a list, got ${typeof script}`);
     if (script.length === 0) throw new TypeError('Expected script to have at least one step');
     this.name = name;
     this.#script = script;
@@ -73,9 +75,9 @@ export class FakeMetrics implements MetricsProvider {
    *
    * @param options - the signal ends a delay and a hang
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     this.#calls += 1;
-    signal?.throwIfAborted();
+    const signal = openSignal(options);
     const time = new Date();
     const step = this.#script[Math.min(this.#steps, this.#script.length - 1)] ?? {};
     this.#steps += 1;

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activeBinding } from '../../src/os/binding.js';
+import { diskUsage } from '../../src/os/disk-usage.js';
 import { fsInfo } from '../../src/os/fs-info.js';
 import { pathInfo } from '../../src/os/path-info.js';
 import type { Binding } from '../../src/os/limits.js';
@@ -161,24 +162,34 @@ async function withoutPool(program: string): Promise<string> {
   });
 }
 
-describe.skipIf(NONE)('whatever the binding', () => {
+describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
   test("needs no thread of Node's pool, which others may hold for ever", async () => {
     const output = await withoutPool(`
+      const binding = '${binding}';
       const readings = [
-        await kvm.fsInfo('/'),
+        await kvm.fsInfo('/', { binding }),
         await kvm.mounts(),
-        await new kvm.MetricsBlock('/proc/self/exe').getMetrics(),
-        await new kvm.MetricsStatFs('/', { requireMount: true }).getMetrics(),
+        await new kvm.MetricsBlock('/proc/version', { binding }).getMetrics(),
+        await new kvm.MetricsStatFs('/', { binding, requireMount: true }).getMetrics(),
+        await kvm.diskUsage(${JSON.stringify(folder)}, { binding }),
       ];
       fs.writeSync(1, String(readings.length));`);
-    expect(output).toBe('4');
+    expect(output).toBe('5');
   });
+});
 
+describe.skipIf(NONE)('whatever the binding', () => {
   test.each([{}, null, 'signal'])('%j for a signal is refused', async (signal) => {
     for (const [, call] of CALLS) {
       await expect(call(folder, { signal: signal as never })).rejects.toThrow(
         'Expected signal to be an AbortSignal',
       );
+    }
+  });
+
+  test.each([null, 5, 'native'])('%j for options is refused', async (options) => {
+    for (const call of [fsInfo, pathInfo, diskUsage]) {
+      await expect(call(folder, options as never)).rejects.toThrow('Expected options to be an object, got ');
     }
   });
 

@@ -6,9 +6,13 @@ describe('volumePath', () => {
     ['/', '/'],
     ['/a/b', '/a/b'],
     ['//a///b', '/a/b'],
-    ['/a/./b/.', '/a/b'],
+    ['/a/./b', '/a/b'],
     ['/.', '/'],
+    // These say that it must be a directory.
     ['/a/', '/a/'],
+    ['/a//', '/a/'],
+    ['/a/.', '/a/'],
+    ['/a/./', '/a/'],
     // What `..` means depends on symlinks: it is the kernel's to say.
     ['/a/../b', '/a/../b'],
     ['/a/..', '/a/..'],

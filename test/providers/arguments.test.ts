@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import {
   CachedMetrics,
+  diskUsage,
   MetricsBlock,
   MetricsDu,
   MetricsNil,
   MetricsStatFs,
   type MetricsProvider,
 } from '../../src/index.js';
+import { FakeMetrics } from '../../src/testing/index.js';
 
 const CLASSES = [MetricsStatFs, MetricsDu, MetricsBlock] as const;
 
@@ -23,6 +25,10 @@ describe.each(CLASSES.map((provider) => [provider.name, provider] as const))('%s
 
   test('refuses a binding that there is not', () => {
     expect(() => new Provider('/', { binding: 'addon' as never })).toThrow(/^Expected binding to be /);
+  });
+
+  test.each([null, 5, 'native'])('refuses %j for options', (options) => {
+    expect(() => new Provider('/', options as never)).toThrow(/^Expected options to be an object, got /);
   });
 
   test('takes options that are undefined for those that are not there', () => {
@@ -56,7 +62,22 @@ describe.each(CLASSES.map((provider) => [provider.name, provider] as const))('%s
   });
 });
 
+describe('MetricsStatFs', () => {
+  test.each(['false', null, 1])('refuses %j for requireMount', (requireMount) => {
+    expect(() => new MetricsStatFs('/', { requireMount: requireMount as never })).toThrow(
+      /^Expected requireMount to be a boolean, got /,
+    );
+  });
+});
+
 describe('MetricsDu', () => {
+  // Through one binding it would be true, through the other false.
+  test.each(['no', null, 1])('refuses %j for allowPartial', async (allowPartial) => {
+    const message = /^Expected allowPartial to be a boolean, got /;
+    expect(() => new MetricsDu('/', { allowPartial: allowPartial as never })).toThrow(message);
+    await expect(diskUsage('/', { allowPartial: allowPartial as never })).rejects.toThrow(message);
+  });
+
   test.each([0, -1, 1.5, 65, Number.NaN])('refuses %s threads', (threads) => {
     expect(() => new MetricsDu('/', { threads })).toThrow(
       /^Expected threads to be a whole number from 1 to 64/,
@@ -72,7 +93,34 @@ describe('MetricsDu', () => {
   });
 });
 
+describe.each([
+  new MetricsStatFs('/'),
+  new MetricsDu('.'),
+  new MetricsBlock(import.meta.filename),
+  new MetricsNil(),
+  new CachedMetrics(new FakeMetrics()),
+  new FakeMetrics(),
+])('a call', (provider) => {
+  test.each([null, 5, 'now'])('rejects %j for options', async (options) => {
+    await expect(provider.getMetrics(options as never)).rejects.toThrow(
+      /^Expected options to be an object, got /,
+    );
+  });
+
+  test.each([null, {}, 'now'])('rejects %j for a signal', async (signal) => {
+    await expect(provider.getMetrics({ signal: signal as never })).rejects.toThrow(
+      /^Expected signal to be an AbortSignal, got /,
+    );
+  });
+});
+
 describe('CachedMetrics', () => {
+  test.each([null, 5])('refuses %j for options', (options) => {
+    expect(() => new CachedMetrics(new MetricsNil(), options as never)).toThrow(
+      /^Expected options to be an object, got /,
+    );
+  });
+
   test.each([undefined, null, {}, { name: 'x' }, { getMetrics: () => undefined }])(
     'refuses the provider %s',
     (provider) => {

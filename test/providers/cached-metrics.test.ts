@@ -60,6 +60,29 @@ describe('keeps', () => {
     expect(fake.calls).toBe(2);
   });
 
+  test.each([
+    undefined,
+    null,
+    7,
+    {},
+    { time: new Date() },
+    { time: new Date(), source: '' },
+    { time: new Date(NaN), source: 'x' },
+    { time: '2026-01-02T03:04:05Z', source: 'x' },
+  ])('not %j, which is no reading', async (nonsense) => {
+    const readings: unknown[] = [nonsense, { time: new Date(), source: 'x', used: 1n }];
+    const cached = new CachedMetrics({
+      name: 'x',
+      getMetrics: () => Promise.resolve(readings.shift() as Metrics),
+    });
+    await expect(cached.getMetrics()).rejects.toMatchObject({
+      code: 'METRICS_PROVIDER_FAILED',
+      message: 'provider "x" gave no reading: what it gave has no time or no source',
+      cause: nonsense,
+    });
+    expect(await cached.getMetrics()).toMatchObject({ used: 1n });
+  });
+
   test('nothing with an age of 0', async () => {
     const fake = new FakeMetrics({ script: [{ used: 1n }, { used: 2n }] });
     const cached = new CachedMetrics(fake, { maxAgeMs: 0 });

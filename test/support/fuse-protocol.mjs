@@ -4,8 +4,8 @@ import os from 'node:os';
 
 /**
  * @typedef {object} StatFsNumbers What the filesystem answers to statfs.
- * @property {number} bsize
- * @property {number} frsize
+ * @property {number | bigint} bsize of 32 bits, like frsize
+ * @property {number | bigint} frsize
  * @property {bigint} blocks in units of frsize, like the two below
  * @property {bigint} bfree
  * @property {bigint} bavail
@@ -18,8 +18,10 @@ import os from 'node:os';
  * @property {'file' | 'directory'} [kind] a directory where there are entries, else a file
  * @property {number} [blocks] of 512 bytes each
  * @property {Record<string, FuseEntry>} [entries] what a directory holds
- * @property {Partial<Record<FuseRequest, string>>} [errors] the errno that a kind of request on this entry is answered with
+ * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on this entry is answered with
  */
+
+/** @typedef {string | number} Errno By the name that Node has for it, or by its number. */
 
 /** @typedef {'lookup' | 'getattr' | 'open' | 'read' | 'statfs' | 'opendir' | 'readdir' | 'other'} FuseRequest */
 
@@ -81,10 +83,25 @@ export function threadOf(request) {
 }
 
 /**
+ * The number of an errno.
+ *
+ * @param {Errno} errno
+ * @throws RangeError for a name that Node does not know, or a number that the kernel takes from no server
+ */
+function errnoNumber(errno) {
+  /** @type {Readonly<Record<string, number>>} */
+  const numbers = os.constants.errno;
+  const number = typeof errno === 'number' ? errno : numbers[errno];
+  if (number !== undefined && Number.isInteger(number) && number > 0 && number < 512) return number;
+  throw new RangeError(`${String(errno)} is no errno that a FUSE server can answer with`);
+}
+
+/**
  * Numbers the entries of a tree.
  *
  * @param {FuseEntry} root
  * @returns {FuseTree}
+ * @throws RangeError for an errno that is none
  */
 export function numbered(root) {
   /** @type {FuseTree} */
@@ -98,6 +115,7 @@ export function numbered(root) {
     /** @type {FuseNode} */
     const node = { id: ROOT + BigInt(tree.size), name, entry, children: new Map() };
     tree.set(node.id, node);
+    Object.values(entry.errors ?? {}).forEach(errnoNumber);
     for (const [child, inner] of Object.entries(entry.entries ?? {}))
       node.children.set(child, add(child, inner));
     return node;
@@ -167,14 +185,12 @@ function answerTo(opcode, body, target, statfs) {
 /**
  * @param {bigint} unique
  * @param {Buffer} payload
- * @param {string} [errno]
+ * @param {Errno} [errno]
  */
 function reply(unique, payload, errno) {
   const header = Buffer.alloc(OUT_HEADER);
   header.writeUInt32LE(OUT_HEADER + payload.length, 0);
-  if (errno !== undefined) {
-    header.writeInt32LE(-os.constants.errno[/** @type {keyof typeof os.constants.errno} */ (errno)], 4);
-  }
+  if (errno !== undefined) header.writeInt32LE(-errnoNumber(errno), 4);
   header.writeBigUInt64LE(unique, 8);
   return Buffer.concat([header, payload]);
 }
@@ -197,9 +213,9 @@ function statfsOut(numbers) {
   const out = Buffer.alloc(80);
   const { blocks, bfree, bavail, files, ffree } = numbers;
   [blocks, bfree, bavail, files, ffree].forEach((count, index) => out.writeBigUInt64LE(count, index * 8));
-  out.writeUInt32LE(numbers.bsize, 40);
+  out.writeUInt32LE(Number(numbers.bsize), 40);
   out.writeUInt32LE(255, 44); // namelen
-  out.writeUInt32LE(numbers.frsize, 48);
+  out.writeUInt32LE(Number(numbers.frsize), 48);
   return out;
 }
 

@@ -4,6 +4,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Conversation } from './conversation.mjs';
 
+/** @typedef {import('./fuse-protocol.mjs').Errno} Errno */
 /** @typedef {import('./fuse-protocol.mjs').FuseEntry} FuseEntry */
 /** @typedef {import('./fuse-protocol.mjs').FuseRequest} FuseRequest */
 /** @typedef {import('./fuse-protocol.mjs').StatFsNumbers} StatFsNumbers */
@@ -16,7 +17,7 @@ import { Conversation } from './conversation.mjs';
  * @typedef {object} FuseOptions
  * @property {Partial<StatFsNumbers>} [statfs] what is not given is as in golden case E18, with frsize as bsize
  * @property {Record<string, FuseEntry>} [entries] the entries of the root
- * @property {Partial<Record<FuseRequest, string>>} [errors] the errno that a kind of request on the root is answered with
+ * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on the root is answered with
  */
 
 /** Golden case E18. */

@@ -30,6 +30,10 @@ describe('FakeMetrics', () => {
     expect(fake.name).toBe('mine');
   });
 
+  test.each(['hang', null, { error: 'x' }])('refuses %j for a script', (script) => {
+    expect(() => new FakeMetrics({ script: script as never })).toThrow(/^Expected script to be a list, got /);
+  });
+
   test('follows its script and repeats the last step', async () => {
     const time = new Date(5);
     const failure = new MetricsError('METRICS_FS_INFO_FAILED', 'x');

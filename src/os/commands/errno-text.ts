@@ -2,7 +2,7 @@
  * Errno names by the text that strerror(3) gives under LC_ALL=C, in glibc's words and in musl's where they
  * differ. Only what a path can answer with.
  */
-const ERRNOS: Readonly<Record<string, string>> = {
+export const ERRNOS: Readonly<Record<string, string>> = {
   'Operation not permitted': 'EPERM',
   'No such file or directory': 'ENOENT',
   'Interrupted system call': 'EINTR',
@@ -25,9 +25,12 @@ const ERRNOS: Readonly<Record<string, string>> = {
   'Too many open files': 'EMFILE',
   'No file descriptors available': 'EMFILE',
   'File too large': 'EFBIG',
+  'No space left on device': 'ENOSPC',
   'Read-only file system': 'EROFS',
+  'Broken pipe': 'EPIPE',
   'File name too long': 'ENAMETOOLONG',
   'Filename too long': 'ENAMETOOLONG',
+  'No locks available': 'ENOLCK',
   'Function not implemented': 'ENOSYS',
   'Too many levels of symbolic links': 'ELOOP',
   'Symbolic link loop': 'ELOOP',
@@ -42,9 +45,12 @@ const ERRNOS: Readonly<Record<string, string>> = {
   'Network is down': 'ENETDOWN',
   'Network is unreachable': 'ENETUNREACH',
   'Network unreachable': 'ENETUNREACH',
+  'Network dropped connection on reset': 'ENETRESET',
+  'Connection reset by network': 'ENETRESET',
   'Software caused connection abort': 'ECONNABORTED',
   'Connection aborted': 'ECONNABORTED',
   'Connection reset by peer': 'ECONNRESET',
+  'No buffer space available': 'ENOBUFS',
   'Transport endpoint is not connected': 'ENOTCONN',
   'Socket not connected': 'ENOTCONN',
   'Cannot send after transport endpoint shutdown': 'ESHUTDOWN',
@@ -65,6 +71,7 @@ const ERRNOS: Readonly<Record<string, string>> = {
   'Required key not available': 'ENOKEY',
   'Key has expired': 'EKEYEXPIRED',
   'Key has been revoked': 'EKEYREVOKED',
+  'Key was rejected by service': 'EKEYREJECTED',
 };
 
 /**

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
+import { atMost } from './at-most.js';
 
 /** How a process ended: by itself or by a signal, or what kept it from starting. */
 export interface Outcome {
@@ -29,17 +30,31 @@ const OPTIONS = {
   env: { LC_ALL: 'C' },
 } as const;
 
+/** How long execa usually takes to load, and much more. */
+const LOAD_MS = 1_000;
+
+let chosen: Promise<Launch> | undefined;
+
 /**
  * The way to launch a program without a shell, without input and with nothing of this process's environment:
- * by execa, and by Node itself where execa cannot be loaded. Node keeps the failure of an import() for good,
- * also when it was only short of descriptors or memory at that moment.
+ * by execa, and by Node itself where execa cannot be loaded. It is chosen once: Node keeps the failure of an
+ * import() for good, also when it was only short of descriptors or memory at that moment.
  */
-export async function launcher(): Promise<Launch> {
-  try {
-    return byExeca((await import('execa')).execa);
-  } catch {
-    return byNode;
-  }
+export function launcher(): Promise<Launch> {
+  return (chosen ??= choose());
+}
+
+async function choose(): Promise<Launch> {
+  let launch = byNode;
+  const loaded = import('execa').then(
+    ({ execa }) => {
+      launch = byExeca(execa);
+    },
+    () => undefined,
+  );
+  // It is read by threads of Node's pool, and others may hold all of them for ever.
+  await atMost(LOAD_MS, loaded, false);
+  return launch;
 }
 
 function byExeca(execa: typeof import('execa').execa): Launch {

@@ -1,6 +1,7 @@
 import { MetricsError } from '../../errors.js';
 import type { Mount } from '../mounts.js';
 import type { StatFs } from '../statfs.js';
+import { withoutSlash } from '../volume-path.js';
 import { askOf } from './ask.js';
 import { atMost } from './at-most.js';
 import type { Children } from './children.js';
@@ -51,7 +52,7 @@ export async function statFsCall(
 
   const visible = visibleMounts().catch(() => []);
   let mount: Mount | undefined;
-  const findMount = complete(`mount of ${path}`, async () => {
+  const findMount = complete(`mount of ${withoutSlash(path)}`, async () => {
     mount = mountOf(await realPathOf(path, await visible, tools, children), await visible);
   });
   try {

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { MetricsError } from '../../errors.js';
 import { isSystemError, systemError } from '../system-error.js';
@@ -34,7 +33,8 @@ export class Tools {
    * @throws MetricsError METRICS_NOT_SUPPORTED naming the command that is missing
    */
   file(name: ToolName): Promise<string> {
-    return kept(this.#files, name, () => this.#find(name));
+    // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
+    return kept(this.#files, name, async () => this.#find(name));
   }
 
   /**
@@ -93,19 +93,23 @@ export class Tools {
     throw new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} is neither GNU's nor BusyBox's`);
   }
 
-  async #find(name: ToolName): Promise<string> {
-    for (const directory of this.#directories) {
-      const file = join(directory, name);
-      const usable = await access(file, constants.X_OK).then(
-        () => true,
-        () => false,
-      );
-      if (usable) return file;
-    }
+  /** At once: Node's pool may have no thread to spare (see readMountinfo), and these are no volumes. */
+  #find(name: ToolName): string {
+    const file = this.#directories.map((directory) => join(directory, name)).find(isExecutable);
+    if (file !== undefined) return file;
     throw new MetricsError(
       'METRICS_NOT_SUPPORTED',
       `the command ${name} is needed and not there (looked in ${this.#directories.join(', ')})`,
     );
+  }
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 

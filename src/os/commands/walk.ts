@@ -2,6 +2,7 @@ import { MetricsError } from '../../errors.js';
 import type { Incomplete } from '../../metrics.js';
 import type { DiskUsage, Walk } from '../disk-usage.js';
 import { withinLimits, type Share } from '../limits.js';
+import { withoutSlash } from '../volume-path.js';
 import { toBytes } from './bytes.js';
 import { duArgs, DuReader } from './du.js';
 import { Failures, together } from './failures.js';
@@ -34,7 +35,7 @@ export interface WalkNeeds {
 export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds): Promise<DiskUsage> {
   const { walks } = needs;
   return await walks.inTurn(walk.signal, async () => {
-    await walks.checkFree(path);
+    await walks.checkFree(withoutSlash(path));
     const within = <T>(start: () => Share<T>): Promise<T> =>
       withinLimits(start, path, walk.stallTimeoutMs, walk.signal);
     const root = await within(() => needs.stat(path));
@@ -42,7 +43,7 @@ export async function walkByCommands(path: string, walk: Walk, needs: WalkNeeds)
 
     const realPath = await within(() => needs.realPath(path));
     // A slash at the end was the kernel's to judge, and it has; commands put another one behind it, or not.
-    const plain = path.replace(/(?<=.)\/$/, '');
+    const plain = withoutSlash(path);
     const below = mountedBelow(realPath, await visibleMounts());
     const leftOut = below.map((point) => `${plain === '/' ? '' : toBytes(plain)}${point}`);
     // Within limits as well: who waits for a child keeps this process alive, the child does not.
@@ -146,7 +147,7 @@ class Tree {
       signal: this.#walk.signal,
       stallTimeoutMs: this.#walk.stallTimeoutMs,
       abandoned: (child, since) => {
-        walks.abandoned(this.#path, child, since);
+        walks.abandoned(this.#root, child, since);
       },
     });
     return failures.incomplete;

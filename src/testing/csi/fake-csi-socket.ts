@@ -1,6 +1,6 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type fsExtra from 'fs-extra';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,8 @@ const NONSENSE = Buffer.alloc(64, 0xff);
 
 /** A gRPC server that can be killed and started again on the same unix socket, and whose connections are at hand. */
 export class FakeCsiSocket {
+  /** Loaded when a driver is made, not with the entry. */
+  readonly #files: typeof fsExtra;
   readonly #directory: string;
   readonly path: string;
   readonly #register: (server: Server) => void;
@@ -21,7 +23,13 @@ export class FakeCsiSocket {
   #running: { readonly server: Server; readonly listener: Listener } | undefined;
   #connections = 0;
 
-  private constructor(directory: string, register: (server: Server) => void, fate: () => ConnectionFate) {
+  private constructor(
+    files: typeof fsExtra,
+    directory: string,
+    register: (server: Server) => void,
+    fate: () => ConnectionFate,
+  ) {
+    this.#files = files;
     this.#directory = directory;
     this.path = join(directory, 'csi.sock');
     this.#register = register;
@@ -33,8 +41,9 @@ export class FakeCsiSocket {
    * @param fate - asked for each new connection
    */
   static async open(register: (server: Server) => void, fate: () => ConnectionFate): Promise<FakeCsiSocket> {
-    const directory = await mkdtemp(join(tmpdir(), 'fake-csi-'));
-    const socket = new FakeCsiSocket(directory, register, fate);
+    const files = (await import('fs-extra')).default;
+    const directory = await files.mkdtemp(join(tmpdir(), 'fake-csi-'));
+    const socket = new FakeCsiSocket(files, directory, register, fate);
     await socket.listen();
     return socket;
   }
@@ -52,7 +61,7 @@ export class FakeCsiSocket {
   /** Listens, in the place of a socket file that was left behind. */
   async listen(): Promise<void> {
     if (this.#running !== undefined) return;
-    await rm(this.path, { force: true });
+    await this.#files.remove(this.path);
     const server = new Server();
     this.#register(server);
     // Each connection passes through here, so that it can be counted, dropped, or kept from the server.
@@ -82,18 +91,18 @@ export class FakeCsiSocket {
     const { server, listener } = this.#running;
     this.#running = undefined;
     // Closing a listener removes its file, by the name it was made with.
-    await rename(this.path, `${this.path}.kept`);
+    await this.#files.move(this.path, `${this.path}.kept`);
     const closed = once(listener, 'close');
     listener.close();
     this.dropConnections();
     server.forceShutdown();
     await closed;
-    await rename(`${this.path}.kept`, this.path);
+    await this.#files.move(`${this.path}.kept`, this.path);
   }
 
   /** Ends for good and leaves nothing behind. */
   async close(): Promise<void> {
     await this.crash();
-    await rm(this.#directory, { recursive: true, force: true });
+    await this.#files.remove(this.#directory);
   }
 }
