@@ -352,7 +352,7 @@ describe('start and stop', () => {
     const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { stopping } }]);
     const pods = vi.spyOn(statsProvider, 'getPods').mockImplementationOnce(() => {
       void analyzer.stop();
-      return [];
+      return Promise.resolve([]);
     });
     const analyzer = new FsResourceAnalyzer(statsProvider);
     await analyzer.calculate();
