@@ -32,7 +32,7 @@ bool IsDots(const char* name) {
 }  // namespace
 
 WalkThread::WalkThread(WalkState& state, WalkTally& tally)
-    : state_(state), tally_(tally), budget_(Budget(state.options.threads)) {}
+    : state_(state), tally_(tally), budget_(Budget(state.options.threads)), most_used_(UINT64_MAX / state.options.threads) {}
 
 void WalkThread::Run(std::unique_ptr<WalkShare> share) {
   if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take();
@@ -104,7 +104,7 @@ void WalkThread::CountEntry(const char* name) {
   if (error == ENOENT) return;
   if (error != 0) return Fail(error, name);
   if (stat.IsDirectory() && !IsForeign(stat)) return NoteSubdirectory(name);
-  Count(stat);
+  Count(stat, name);
 }
 
 void WalkThread::NoteSubdirectory(const char* name) {
@@ -119,7 +119,7 @@ void WalkThread::EnterNext() {
   const int error = OpenNext(name, &dir, &stat);
   if (error != 0) return Fail(error, name);
   if (!dir) return;
-  Count(stat);
+  Count(stat, name);
   const std::uint32_t parent = stack_.depth() - 1;
   const MountNode* mounts = stack_[parent].mounts;
   if (mounts != nullptr) mounts = mounts->Child(name);
@@ -154,7 +154,7 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
     const bool replaced = error == ENOTDIR || error == ELOOP;
     if (stat_error != 0) return replaced ? stat_error : error;
     if (replaced && stat->IsDirectory()) continue;
-    Count(*stat);
+    Count(*stat, name);
     return replaced ? 0 : error;
   }
   return error;
@@ -164,7 +164,7 @@ bool WalkThread::IsForeign(const EntryStat& stat) const {
   return stat.Device() != state_.root.device || stat.IsMountRoot();
 }
 
-void WalkThread::Count(const EntryStat& stat) {
+void WalkThread::Count(const EntryStat& stat, const char* name) {
   since_shared_++;
   if (IsForeign(stat)) return;
   if (stat.nlink > 1 && !stat.IsDirectory()) {
@@ -174,11 +174,18 @@ void WalkThread::Count(const EntryStat& stat) {
       case LinkSet::Insert::kKnown:
         return;
       case LinkSet::Insert::kNoMemory:
-        return Fail(ENOMEM);
+        return Fail(ENOMEM, name);
     }
   }
+  if (!AddToTally(stat)) Fail(EOVERFLOW, name);
+}
+
+// False: a size that no filesystem has, with which the sum would wrap.
+bool WalkThread::AddToTally(const EntryStat& stat) {
+  if (stat.blocks > (most_used_ - tally_.used.load(std::memory_order_relaxed)) / 512) return false;
   Add(tally_.used, stat.blocks * 512);
   Add(tally_.inodes, 1);
+  return true;
 }
 
 int WalkThread::Stat(int dir, const char* name, EntryStat* stat) {
