@@ -148,7 +148,8 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error == 0 && IsForeign(*stat)) dir->Reset();
       return error;
     }
-    // It cannot be read, which costs its content but not its own count, or it was replaced.
+    // It cannot be read, which costs its content but not its own count, or it was replaced. What is not part of the walk
+    // need not be readable.
     const int stat_error = Stat(parent, name, stat);
     if (stat_error == ENOENT) return 0;
     const bool replaced = error == ENOTDIR || error == ELOOP;
@@ -157,6 +158,7 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
     Count(*stat, name);
     return replaced ? 0 : error;
   }
+    if (IsForeign(*stat)) return 0;
   return error;
 }
 
