@@ -77,6 +77,8 @@ class WalkThread {
   // Bytes, so that the sum of all threads fits.
   const std::uint64_t most_used_;
   int no_atime_ = O_NOATIME;
+  // How often it has waited for descriptors since there was one.
+  int waits_ = 0;
   // Entries counted since work was last handed over.
   std::uint32_t since_shared_ = 0;
   // What was read of the innermost directory and is not yet counted.

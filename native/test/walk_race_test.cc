@@ -216,6 +216,24 @@ TEST(WaitsForDescriptors) {
   }
 }
 
+// It waits once for them, not for each directory again.
+TEST(WaitsForDescriptorsOnce) {
+  const TempDir root;
+  constexpr int kDirs = 20;
+  for (int i = 0; i < kDirs; i++) MakeDir(root / "dir" + std::to_string(i));
+  int refused = 0;
+  const auto runs_out = [&refused](const PendingCall& call) {
+    if (!call.Opens() || call.Name().compare(0, 3, "dir") != 0) return kPass;
+    refused++;
+    return EMFILE;
+  };
+  const kvm::WalkResult partial = MeasureUnder(runs_out, root.path, 1, true);
+  CHECK_EQ(partial.error, 0);
+  CHECK_EQ(partial.errors, static_cast<unsigned>(kDirs));
+  CHECK_EQ(partial.first_error, EMFILE);
+  CHECK(refused < 10 * kDirs);
+}
+
 // `closed` has two subdirectories, `elsewhere` none. While one of the two is read, `closed` is not open, and the other one
 // is still to be walked.
 class ClosedDirectory {
