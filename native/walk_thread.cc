@@ -142,7 +142,10 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error != 0) return error;
     }
     error = Open(parent, name, kReadDirectory | O_NOFOLLOW | no_atime_, dir);
-    if (error == ENOENT || error == EXDEV) return 0;
+    // A mount point is EXDEV whatever it is opened for; a filesystem's own EXDEV is an error as any other.
+    Fd place;
+    if (error == EXDEV && Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+    if (error == ENOENT) return 0;
     if (error == 0) {
       error = Stat(dir->get(), "", stat);
       if (error == 0 && IsForeign(*stat)) dir->Reset();
@@ -155,10 +158,10 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
     const bool replaced = error == ENOTDIR || error == ELOOP;
     if (stat_error != 0) return replaced ? stat_error : error;
     if (replaced && stat->IsDirectory()) continue;
+    if (IsForeign(*stat)) return 0;
     Count(*stat, name);
     return replaced ? 0 : error;
   }
-    if (IsForeign(*stat)) return 0;
   return error;
 }
 

@@ -234,6 +234,19 @@ TEST(WaitsForDescriptorsOnce) {
   CHECK(refused < 10 * kDirs);
 }
 
+// The filesystem's own, not that of another mount.
+TEST(FailsOnADirectoryThatAnswersExdev) {
+  const TempDir root;
+  MakeDir(root / "dir");
+  const auto decide = [](const PendingCall& call) {
+    constexpr std::uint64_t kPathOnly = O_PATH;
+    return call.Opens() && call.Name() == "dir" && (call.OpenFlags() & kPathOnly) == 0 ? EXDEV : kPass;
+  };
+  const kvm::WalkResult result = MeasureUnder(decide, root.path);
+  CHECK_EQ(result.error, EXDEV);
+  CHECK_EQ(result.path, root / "dir");
+}
+
 // `closed` has two subdirectories, `elsewhere` none. While one of the two is read, `closed` is not open, and the other one
 // is still to be walked.
 class ClosedDirectory {
