@@ -54,11 +54,16 @@ void WalkQueue::LaunchNext() {
       options = entry.options;
     }
     Walk walk = Walk::Start(std::move(options), [this, number](const WalkResult& result) { Ended(number, result); });
-    std::lock_guard<std::mutex> lock(lock_);
-    auto found = entries_.find(number);
-    if (found == entries_.end()) continue;
-    if (found->second.cancelled) walk.Cancel();
-    found->second.walk = std::move(walk);
+    bool dropped = false;
+    {
+      std::lock_guard<std::mutex> lock(lock_);
+      auto found = entries_.find(number);
+      if (found == entries_.end()) continue;
+      if (found->second.cancelled) walk.Cancel();
+      dropped = found->second.dropped;
+      found->second.walk = walk;
+    }
+    if (dropped) walk.Abandon(ECANCELED);
   }
 }
 
@@ -87,20 +92,20 @@ std::optional<WalkProgress> WalkQueue::Progress(std::uint64_t number) {
 }
 
 void WalkQueue::Cancel(std::uint64_t number) {
-  if (auto walk = Withdraw(number)) walk->Cancel();
+  if (auto walk = Withdraw(number, &Entry::cancelled)) walk->Cancel();
 }
 
 void WalkQueue::Drop(std::uint64_t number) {
-  if (auto walk = Withdraw(number)) walk->Abandon(ECANCELED);
+  if (auto walk = Withdraw(number, &Entry::dropped)) walk->Abandon(ECANCELED);
 }
 
 // Ends a walk that waits, and marks one that is being started; returns one that runs.
-std::optional<Walk> WalkQueue::Withdraw(std::uint64_t number) {
+std::optional<Walk> WalkQueue::Withdraw(std::uint64_t number, bool Entry::*how) {
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
     if (found == entries_.end()) return std::nullopt;
-    found->second.cancelled = true;
+    found->second.*how = true;
     if (found->second.runs) return found->second.walk;
     waiting_.erase(std::find(waiting_.begin(), waiting_.end(), number));
   }
