@@ -53,6 +53,10 @@ void WalkQueue::LaunchNext() {
       ++running_;
       options = entry.options;
     }
+    if (WalkResult stuck; IsStuck(options.path, &stuck)) {
+      Ended(number, stuck);
+      continue;
+    }
     Walk walk = Walk::Start(std::move(options), [this, number](const WalkResult& result) { Ended(number, result); });
     bool dropped = false;
     {
@@ -65,6 +69,16 @@ void WalkQueue::LaunchNext() {
     }
     if (dropped) walk.Abandon(ECANCELED);
   }
+}
+
+// Another walk that hung on the path while this one waited would be followed by this one, for as long again.
+bool WalkQueue::IsStuck(const std::string& path, WalkResult* result) {
+  Answer refusal;
+  if (!calls_.Refuses(path, &refusal) || refusal.status != Answer::Status::kStuck) return false;
+  result->error = ETIMEDOUT;
+  result->path = path;
+  result->stuck_since_ms = refusal.stuck_since_ms;
+  return true;
 }
 
 void WalkQueue::Ended(std::uint64_t number, const WalkResult& result) {

@@ -159,6 +159,26 @@ TEST(a_walk_that_is_given_up_gives_its_place_back_and_its_path_is_stuck_until_it
   CHECK_EQ(s.inbox.Results()[given_up + 2].second.error, 0);
 }
 
+TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
+  Setup& s = Setup::New(1);
+  s.Start(1, "/proc/self/fdinfo");
+  s.calls.Stick(Tree(), 1234);
+  s.Start(2);
+  s.Start(3);
+  s.Start(4, "/proc/self/fdinfo");
+  REQUIRE(s.inbox.WaitFor(4));
+  for (const auto& [name, result] : s.inbox.Results()) {
+    const bool is_stuck = name == 2 || name == 3;
+    CHECK_EQ(result.error, is_stuck ? ETIMEDOUT : 0);
+    CHECK_EQ(result.stuck_since_ms, is_stuck ? 1234 : 0);
+    CHECK_EQ(result.inodes > 0, !is_stuck);
+  }
+  s.calls.Unstick(Tree());
+  s.Start(5);
+  REQUIRE(s.inbox.WaitFor(5));
+  CHECK_EQ(s.inbox.Results()[4].second.inodes, kInodes);
+}
+
 // The walk's thread is being created meanwhile, and then hangs: the place comes back all the same.
 TEST(a_walk_that_is_dropped_while_it_starts_gives_its_place_back) {
   Setup& s = Setup::New(1);

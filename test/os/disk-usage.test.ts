@@ -220,3 +220,23 @@ describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
     });
   },
 );
+
+describe.skipIf(needs({ fuse: true, native: true }))('walks that wait for a path', () => {
+  test('are told that it is stuck when their turn comes', async () => {
+    await using server = new FuseServer();
+    const mount = await server.mount();
+    await mount.hold();
+    const stalled = Array.from({ length: 6 }, () => diskUsage(mount.path, { stallTimeoutMs: 300 }));
+    const healthy = diskUsage(folder);
+    const reasons = (await Promise.allSettled(stalled)).map(
+      (result) => (result as PromiseRejectedResult).reason as MetricsError,
+    );
+    for (const reason of reasons)
+      expect(reason).toMatchObject({ code: 'METRICS_TIMED_OUT', path: mount.path });
+    // Those that were not among the first two made no call of their own: they name the moment of one that did.
+    const sinces = reasons.map(({ stuckSince }) => stuckSince?.getTime());
+    expect(sinces.slice(0, 2)).toEqual(expect.arrayContaining(sinces.slice(2)));
+    await expect(healthy).resolves.toEqual(modelUsage(folder));
+    await mount.release();
+  });
+});
