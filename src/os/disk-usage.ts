@@ -66,6 +66,9 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
       `Expected threads to be a whole number from 1 to ${String(MOST_THREADS)}, got ${String(threads)}`,
     );
   }
+  if (options.allowPartial !== undefined && typeof options.allowPartial !== 'boolean') {
+    throw new TypeError(`Expected allowPartial to be a boolean, got ${typeof options.allowPartial}`);
+  }
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new TypeError(`Expected onProgress to be a function, got ${typeof onProgress}`);
   }

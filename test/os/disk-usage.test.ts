@@ -159,6 +159,12 @@ describe.skipIf(NONE)('options', () => {
   });
 
   test('refuses an onProgress that is no function', async () => {
+  test.each(['no', 0, null])('refuses %j for allowPartial', async (allowPartial) => {
+    await expect(diskUsage(folder, { allowPartial: allowPartial as never })).rejects.toThrow(
+      'Expected allowPartial to be a boolean',
+    );
+  });
+
     await expect(diskUsage(folder, { onProgress: 'log' as never })).rejects.toThrow('onProgress');
   });
 
