@@ -1,4 +1,7 @@
 // What changes or fails under a walk, each at the moment that matters.
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "intercept.h"
 #include "walk_trees.h"
 
@@ -325,6 +328,35 @@ TEST(DoesNotTakeAnotherDirectoryForAMovedOne) {
     MakeDir(closed + "/2");
   };
   CHECK_EQ(tree.MeasureUnder(action).error, EAGAIN);
+}
+
+// A wide directory, not yet read to its end, above a deep one: on a filesystem whose positions shift when entries vanish.
+TEST(ReadsOnWhereItWasWhenEntriesVanish) {
+  SKIP_UNLESS(geteuid() == 0, "needs root");
+  InChild([] {
+    REQUIRE(unshare(CLONE_NEWNS) == 0);
+    REQUIRE(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    const TempDir top;
+    REQUIRE(mount("ramfs", top.path.c_str(), "ramfs", 0, nullptr) == 0);
+    constexpr int kEach = 1000;
+    const auto goes = [&](int i) { return top / "goes " + std::to_string(i); };
+    MakeFile(goes(0));
+    for (int i = 1; i < kEach; i++) {
+      MakeDir(top / "a directory that stays " + std::to_string(i));
+      REQUIRE(link(goes(0).c_str(), goes(i).c_str()) == 0);
+    }
+    // The newest entry is read first.
+    MakeChain(MakeDir(top / "deep"), 150, "deeper", [](int dir, int depth) {
+      REQUIRE(mkdirat(dir, depth == 149 ? "bottom" : "beside", 0755) == 0);
+    });
+    const auto decide = Once(Reading("/bottom"), [&] {
+      for (int i = 0; i < kEach; i++) Remove(goes(i));
+    });
+    const Usage most = Model::Of(top.path);
+    CHECK_EQ(Counted(MeasureUnder(decide, top.path, 1)), most);
+    CHECK_EQ(Model::Of(top.path).inodes, most.inodes - 1);
+    umount2(top.path.c_str(), MNT_DETACH);
+  });
 }
 
 // A directory that was removed with all it held: the rest of it is gone, not lost.
