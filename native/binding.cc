@@ -2,7 +2,8 @@
 //
 // connect(deliver, deliverWalk) -> channel, the functions below. Both callbacks run on the event loop.
 //   deliver(words: BigUint64Array): one or many answers, kWords words each.
-//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath): a walk's result, used and inodes as bigints.
+//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs): a walk's result, used and
+//     inodes as bigints.
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.
@@ -201,7 +202,8 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
                                 BigInt(env, result.inodes),
                                 Number(env, static_cast<double>(result.errors)),
                                 Number(env, result.first_error),
-                                String(env, result.first_path)};
+                                String(env, result.first_path),
+                                Number(env, static_cast<double>(result.stuck_since_ms))};
       if (napi_call_function(env, self, deliver_walk, std::size(arguments), arguments, nullptr) != napi_ok) return;
     }
   }

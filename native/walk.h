@@ -39,6 +39,8 @@ struct WalkResult {
   // What was counted. Whole if `error` and `errors` are 0, otherwise a lower bound.
   std::uint64_t used = 0;
   std::uint64_t inodes = 0;
+  // Why a walk that waited was not begun: since when its path is stuck, in milliseconds since the epoch; otherwise 0.
+  std::int64_t stuck_since_ms = 0;
   // With allow_partial: how many entries could not be read, and the one that was met first.
   std::uint64_t errors = 0;
   int first_error = 0;

@@ -53,13 +53,32 @@ void WalkQueue::LaunchNext() {
       ++running_;
       options = entry.options;
     }
+    if (WalkResult stuck; IsStuck(options.path, &stuck)) {
+      Ended(number, stuck);
+      continue;
+    }
     Walk walk = Walk::Start(std::move(options), [this, number](const WalkResult& result) { Ended(number, result); });
-    std::lock_guard<std::mutex> lock(lock_);
-    auto found = entries_.find(number);
-    if (found == entries_.end()) continue;
-    if (found->second.cancelled) walk.Cancel();
-    found->second.walk = std::move(walk);
+    bool dropped = false;
+    {
+      std::lock_guard<std::mutex> lock(lock_);
+      auto found = entries_.find(number);
+      if (found == entries_.end()) continue;
+      if (found->second.cancelled) walk.Cancel();
+      dropped = found->second.dropped;
+      found->second.walk = walk;
+    }
+    if (dropped) walk.Abandon(ECANCELED);
   }
+}
+
+// Another walk that hung on the path while this one waited would be followed by this one, for as long again.
+bool WalkQueue::IsStuck(const std::string& path, WalkResult* result) {
+  Answer refusal;
+  if (!calls_.Refuses(path, &refusal) || refusal.status != Answer::Status::kStuck) return false;
+  result->error = ETIMEDOUT;
+  result->path = path;
+  result->stuck_since_ms = refusal.stuck_since_ms;
+  return true;
 }
 
 void WalkQueue::Ended(std::uint64_t number, const WalkResult& result) {
@@ -87,20 +106,20 @@ std::optional<WalkProgress> WalkQueue::Progress(std::uint64_t number) {
 }
 
 void WalkQueue::Cancel(std::uint64_t number) {
-  if (auto walk = Withdraw(number)) walk->Cancel();
+  if (auto walk = Withdraw(number, &Entry::cancelled)) walk->Cancel();
 }
 
 void WalkQueue::Drop(std::uint64_t number) {
-  if (auto walk = Withdraw(number)) walk->Abandon(ECANCELED);
+  if (auto walk = Withdraw(number, &Entry::dropped)) walk->Abandon(ECANCELED);
 }
 
 // Ends a walk that waits, and marks one that is being started; returns one that runs.
-std::optional<Walk> WalkQueue::Withdraw(std::uint64_t number) {
+std::optional<Walk> WalkQueue::Withdraw(std::uint64_t number, bool Entry::*how) {
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
     if (found == entries_.end()) return std::nullopt;
-    found->second.cancelled = true;
+    found->second.*how = true;
     if (found->second.runs) return found->second.walk;
     waiting_.erase(std::find(waiting_.begin(), waiting_.end(), number));
   }

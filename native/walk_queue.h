@@ -26,7 +26,8 @@ class WalkQueue {
   static WalkQueue& Shared();
 
   // Starts a walk, or lets it wait. `done` is called exactly once, from any thread, possibly before this returns, and not
-  // under the lock: with the walk's result, ECANCELED after Cancel, ETIMEDOUT after GiveUp.
+  // under the lock: with the walk's result, ECANCELED after Cancel and Drop, ETIMEDOUT after GiveUp and when its path is
+  // stuck by the time its turn comes.
   std::uint64_t Start(WalkOptions options, Walk::Done done);
 
   // What has been counted so far; nothing while the walk waits, or when there is none of that number.
@@ -50,12 +51,14 @@ class WalkQueue {
     std::optional<Walk> walk;  // none while it waits, and for the moment in which it starts
     bool runs = false;         // holds one of the at_once_ places
     bool cancelled = false;    // before it had a walk
+    bool dropped = false;      // likewise
   };
   // Says that the threads of a walk that was given up are gone, when the last of them lets go of it.
   struct Lease;
 
   void LaunchNext();
-  std::optional<Walk> Withdraw(std::uint64_t number);
+  bool IsStuck(const std::string& path, WalkResult* result);
+  std::optional<Walk> Withdraw(std::uint64_t number, bool Entry::*how);
   void Ended(std::uint64_t number, const WalkResult& result);
 
   CallPool& calls_;

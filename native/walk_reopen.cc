@@ -16,8 +16,8 @@ constexpr std::uint32_t kMostOpen = 96;
 // `..` at once, each with its slash, within PATH_MAX.
 constexpr std::uint32_t kMostLevels = 1000;
 
-// How long a thread waits for descriptors, and how often it looks: rarely enough to cost nothing, often enough to be
-// cancelled in time.
+// How long a thread waits for descriptors from when there were some, and how often it looks: rarely enough to cost nothing,
+// often enough to be cancelled in time.
 constexpr int kMostWaits = 100;
 constexpr long kWaitNs = 10'000'000;
 
@@ -115,18 +115,20 @@ int WalkThread::CheckInode(const Fd& dir, std::uint64_t ino) {
 // own first and then waits for others'.
 int WalkThread::Open(int dir, const char* name, int flags, Fd* fd) {
   const KernelFeatures kernel = dir == AT_FDCWD ? KernelFeatures{} : state_.root.kernel;
-  for (int waits = 0;;) {
+  for (;;) {
     const int error = OpenAt(kernel, dir, name, flags, fd);
     Returned();
     if (error == EPERM && (flags & O_NOATIME) != 0) {
       // Only for owners and the privileged.
       no_atime_ = 0;
       flags &= ~O_NOATIME;
-    } else if ((error != EMFILE && error != ENFILE) || state_.stopped()) {
+    } else if (error != EMFILE && error != ENFILE) {
+      waits_ = 0;
       return error;
     } else if (stack_.CloseOutermost()) {
       budget_ = std::max(stack_.open(), 1u);
-    } else if (waits++ < kMostWaits) {
+    } else if (waits_ < kMostWaits && !state_.stopped()) {
+      waits_++;
       WaitBriefly();
     } else {
       return error;

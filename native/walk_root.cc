@@ -21,8 +21,7 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   }
   root.device = stat.Device();
   root.ino = share->ino = stat.ino;
-  Add(tally_.used, stat.blocks * 512);
-  Add(tally_.inodes, 1);
+  if (!AddToTally(stat)) Fail(EOVERFLOW);
   if (unreadable) Fail(EACCES);
   if (unreadable || !stat.IsDirectory()) return false;
 

@@ -21,6 +21,7 @@ Fd WalkStack::Pop() {
   names_.Truncate(frames_.empty() ? 0 : frames_.back().end);
   const std::uint32_t last = frames_.empty() ? 0 : frames_.size() - 1;
   outermost_open_ = std::min(outermost_open_, last);
+  outermost_read_ = std::min(outermost_read_, last);
   outermost_waiting_ = std::min(outermost_waiting_, last);
   return fd;
 }
@@ -73,6 +74,12 @@ void WalkStack::Close(std::uint32_t frame) {
 bool WalkStack::CloseOutermost() {
   if (frames_.empty()) return false;
   const std::uint32_t last = frames_.size() - 1;
+  std::uint32_t& read = outermost_read_;
+  while (read < last && (frames_[read].fd < 0 || !frames_[read].read_to_end)) read++;
+  if (read < last) {
+    Close(read);
+    return true;
+  }
   while (outermost_open_ < last && frames_[outermost_open_].fd < 0) outermost_open_++;
   if (outermost_open_ >= last) return false;
   Close(outermost_open_);

@@ -59,7 +59,9 @@ class WalkStack {
 
   // The descriptor goes, the frame stays.
   void Close(std::uint32_t frame);
-  // Closes the outermost open directory. False: only the innermost is open.
+  // Closes the outermost open directory that is read to its end, or, if there is none, the outermost. False: only the
+  // innermost is open. One that is closed in the midst of being read is read on from a position, and not every filesystem
+  // keeps positions when entries come and go (tmpfs before Linux 6.6, ramfs).
   bool CloseOutermost();
   // Gives the innermost frame, which is closed, a descriptor again.
   void Reopened(Fd fd);
@@ -74,8 +76,9 @@ class WalkStack {
   PlainArray<Frame> frames_;
   PlainArray<char> names_;
   std::uint32_t open_ = 0;
-  // No frame before these is open, or open with names waiting.
+  // No frame before these is open, open and read to its end, or open with names waiting.
   std::uint32_t outermost_open_ = 0;
+  std::uint32_t outermost_read_ = 0;
   std::uint32_t outermost_waiting_ = 0;
 };
 

@@ -32,7 +32,7 @@ bool IsDots(const char* name) {
 }  // namespace
 
 WalkThread::WalkThread(WalkState& state, WalkTally& tally)
-    : state_(state), tally_(tally), budget_(Budget(state.options.threads)) {}
+    : state_(state), tally_(tally), budget_(Budget(state.options.threads)), most_used_(UINT64_MAX / state.options.threads) {}
 
 void WalkThread::Run(std::unique_ptr<WalkShare> share) {
   if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take();
@@ -104,7 +104,7 @@ void WalkThread::CountEntry(const char* name) {
   if (error == ENOENT) return;
   if (error != 0) return Fail(error, name);
   if (stat.IsDirectory() && !IsForeign(stat)) return NoteSubdirectory(name);
-  Count(stat);
+  Count(stat, name);
 }
 
 void WalkThread::NoteSubdirectory(const char* name) {
@@ -119,7 +119,7 @@ void WalkThread::EnterNext() {
   const int error = OpenNext(name, &dir, &stat);
   if (error != 0) return Fail(error, name);
   if (!dir) return;
-  Count(stat);
+  Count(stat, name);
   const std::uint32_t parent = stack_.depth() - 1;
   const MountNode* mounts = stack_[parent].mounts;
   if (mounts != nullptr) mounts = mounts->Child(name);
@@ -142,19 +142,24 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error != 0) return error;
     }
     error = Open(parent, name, kReadDirectory | O_NOFOLLOW | no_atime_, dir);
-    if (error == ENOENT || error == EXDEV) return 0;
+    // A mount point is EXDEV whatever it is opened for; a filesystem's own EXDEV is an error as any other.
+    Fd place;
+    if (error == EXDEV && Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+    if (error == ENOENT) return 0;
     if (error == 0) {
       error = Stat(dir->get(), "", stat);
       if (error == 0 && IsForeign(*stat)) dir->Reset();
       return error;
     }
-    // It cannot be read, which costs its content but not its own count, or it was replaced.
+    // It cannot be read, which costs its content but not its own count, or it was replaced. What is not part of the walk
+    // need not be readable.
     const int stat_error = Stat(parent, name, stat);
     if (stat_error == ENOENT) return 0;
     const bool replaced = error == ENOTDIR || error == ELOOP;
     if (stat_error != 0) return replaced ? stat_error : error;
     if (replaced && stat->IsDirectory()) continue;
-    Count(*stat);
+    if (IsForeign(*stat)) return 0;
+    Count(*stat, name);
     return replaced ? 0 : error;
   }
   return error;
@@ -164,7 +169,7 @@ bool WalkThread::IsForeign(const EntryStat& stat) const {
   return stat.Device() != state_.root.device || stat.IsMountRoot();
 }
 
-void WalkThread::Count(const EntryStat& stat) {
+void WalkThread::Count(const EntryStat& stat, const char* name) {
   since_shared_++;
   if (IsForeign(stat)) return;
   if (stat.nlink > 1 && !stat.IsDirectory()) {
@@ -174,11 +179,18 @@ void WalkThread::Count(const EntryStat& stat) {
       case LinkSet::Insert::kKnown:
         return;
       case LinkSet::Insert::kNoMemory:
-        return Fail(ENOMEM);
+        return Fail(ENOMEM, name);
     }
   }
+  if (!AddToTally(stat)) Fail(EOVERFLOW, name);
+}
+
+// False: a size that no filesystem has, with which the sum would wrap.
+bool WalkThread::AddToTally(const EntryStat& stat) {
+  if (stat.blocks > (most_used_ - tally_.used.load(std::memory_order_relaxed)) / 512) return false;
   Add(tally_.used, stat.blocks * 512);
   Add(tally_.inodes, 1);
+  return true;
 }
 
 int WalkThread::Stat(int dir, const char* name, EntryStat* stat) {

@@ -32,7 +32,8 @@ class WalkThread {
   void EnterNext();
   int OpenNext(const char* name, Fd* dir, EntryStat* stat);
   bool IsForeign(const EntryStat& stat) const;
-  void Count(const EntryStat& stat);
+  void Count(const EntryStat& stat, const char* name);
+  bool AddToTally(const EntryStat& stat);
   int Stat(int dir, const char* name, EntryStat* stat);
   void Fail(int error, const char* name = nullptr);
   void Returned() { Add(tally_.calls, 1); }
@@ -73,7 +74,11 @@ class WalkThread {
   // Frame 0's path from the root.
   std::shared_ptr<const std::string> base_;
   std::uint32_t budget_;
+  // Bytes, so that the sum of all threads fits.
+  const std::uint64_t most_used_;
   int no_atime_ = O_NOATIME;
+  // How often it has waited for descriptors since there was one.
+  int waits_ = 0;
   // Entries counted since work was last handed over.
   std::uint32_t since_shared_ = 0;
   // What was read of the innermost directory and is not yet counted.

@@ -44,6 +44,16 @@ struct PendingCall {
     const ssize_t length = readlink(link.c_str(), target, sizeof target);
     return length < 0 ? "" : std::string(target, static_cast<std::size_t>(length));
   }
+  // Of a call that opens. openat2 has them at the beginning of a structure.
+  std::uint64_t OpenFlags() const {
+    if (number == SYS_openat) return arguments[2];
+    std::uint64_t flags = 0;
+    const int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    REQUIRE(memory >= 0);
+    REQUIRE(pread(memory, &flags, sizeof flags, static_cast<off_t>(arguments[2])) == sizeof flags);
+    close(memory);
+    return flags;
+  }
   bool Opens() const { return number == SYS_openat || number == SYS_openat2; }
   bool Stats() const { return number == SYS_statx; }
   bool Reads() const { return number == SYS_getdents64; }

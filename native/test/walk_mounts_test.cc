@@ -1,6 +1,7 @@
 // What is mounted below the root is neither counted nor touched.
 #include "../walk_mounts.h"
 
+#include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -237,6 +238,12 @@ TEST(LeavesOutASubvolume) {
     MakeFile(root + "/dir/subvolume/file", 1);
     BothWays([&] { CHECK_EQ(UsageOf(root).inodes, expected.inodes); });
     CHECK_EQ(UsageOf(root + "/dir/subvolume").inodes, 2u);
+    // Not even whether it can be read matters.
+    REQUIRE(chmod((root + "/dir/subvolume").c_str(), 0) == 0);
+    InChild([&] {
+      REQUIRE(setgroups(0, nullptr) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
+      CHECK_EQ(UsageOf(root).inodes, expected.inodes);
+    });
     REQUIRE(umount(root.c_str()) == 0);
   });
 }

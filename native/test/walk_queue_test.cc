@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "check.h"
+#include "intercept.h"
 
 using kvm::Answer;
 using kvm::CallPool;
@@ -156,6 +157,46 @@ TEST(a_walk_that_is_given_up_gives_its_place_back_and_its_path_is_stuck_until_it
   s.Start(-2);
   REQUIRE(s.inbox.WaitFor(given_up + 3));
   CHECK_EQ(s.inbox.Results()[given_up + 2].second.error, 0);
+}
+
+TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
+  Setup& s = Setup::New(1);
+  s.Start(1, "/proc/self/fdinfo");
+  s.calls.Stick(Tree(), 1234);
+  s.Start(2);
+  s.Start(3);
+  s.Start(4, "/proc/self/fdinfo");
+  REQUIRE(s.inbox.WaitFor(4));
+  for (const auto& [name, result] : s.inbox.Results()) {
+    const bool is_stuck = name == 2 || name == 3;
+    CHECK_EQ(result.error, is_stuck ? ETIMEDOUT : 0);
+    CHECK_EQ(result.stuck_since_ms, is_stuck ? 1234 : 0);
+    CHECK_EQ(result.inodes > 0, !is_stuck);
+  }
+  s.calls.Unstick(Tree());
+  s.Start(5);
+  REQUIRE(s.inbox.WaitFor(5));
+  CHECK_EQ(s.inbox.Results()[4].second.inodes, kInodes);
+}
+
+// The walk's thread is being created meanwhile, and then hangs: the place comes back all the same.
+TEST(a_walk_that_is_dropped_while_it_starts_gives_its_place_back) {
+  Setup& s = Setup::New(1);
+  constexpr std::uint64_t kFirst = 1;
+  const auto drops = [&s](const PendingCall& call) {
+    if (call.Opens()) return kHold;
+    s.queue.Drop(kFirst);
+    return kPass;
+  };
+  Interception interception({SYS_clone, SYS_clone3, SYS_openat}, drops, [&] { CHECK_EQ(s.Start(1), kFirst); });
+  interception.Join();
+  CHECK(s.inbox.WaitFor(1));
+  interception.Release();
+  s.Start(2);
+  REQUIRE(s.inbox.WaitFor(2));
+  const auto results = s.inbox.Results();
+  CHECK_EQ(results[0].second.error, ECANCELED);
+  CHECK_EQ(results[1].second.error, 0);
 }
 
 TEST(many_walks_started_and_ended_from_many_threads_each_end_once) {

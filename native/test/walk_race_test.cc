@@ -1,4 +1,7 @@
 // What changes or fails under a walk, each at the moment that matters.
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "intercept.h"
 #include "walk_trees.h"
 
@@ -216,6 +219,37 @@ TEST(WaitsForDescriptors) {
   }
 }
 
+// It waits once for them, not for each directory again.
+TEST(WaitsForDescriptorsOnce) {
+  const TempDir root;
+  constexpr int kDirs = 20;
+  for (int i = 0; i < kDirs; i++) MakeDir(root / "dir" + std::to_string(i));
+  int refused = 0;
+  const auto runs_out = [&refused](const PendingCall& call) {
+    if (!call.Opens() || call.Name().compare(0, 3, "dir") != 0) return kPass;
+    refused++;
+    return EMFILE;
+  };
+  const kvm::WalkResult partial = MeasureUnder(runs_out, root.path, 1, true);
+  CHECK_EQ(partial.error, 0);
+  CHECK_EQ(partial.errors, static_cast<unsigned>(kDirs));
+  CHECK_EQ(partial.first_error, EMFILE);
+  CHECK(refused < 10 * kDirs);
+}
+
+// The filesystem's own, not that of another mount.
+TEST(FailsOnADirectoryThatAnswersExdev) {
+  const TempDir root;
+  MakeDir(root / "dir");
+  const auto decide = [](const PendingCall& call) {
+    constexpr std::uint64_t kPathOnly = O_PATH;
+    return call.Opens() && call.Name() == "dir" && (call.OpenFlags() & kPathOnly) == 0 ? EXDEV : kPass;
+  };
+  const kvm::WalkResult result = MeasureUnder(decide, root.path);
+  CHECK_EQ(result.error, EXDEV);
+  CHECK_EQ(result.path, root / "dir");
+}
+
 // `closed` has two subdirectories, `elsewhere` none. While one of the two is read, `closed` is not open, and the other one
 // is still to be walked.
 class ClosedDirectory {
@@ -294,6 +328,35 @@ TEST(DoesNotTakeAnotherDirectoryForAMovedOne) {
     MakeDir(closed + "/2");
   };
   CHECK_EQ(tree.MeasureUnder(action).error, EAGAIN);
+}
+
+// A wide directory, not yet read to its end, above a deep one: on a filesystem whose positions shift when entries vanish.
+TEST(ReadsOnWhereItWasWhenEntriesVanish) {
+  SKIP_UNLESS(geteuid() == 0, "needs root");
+  InChild([] {
+    REQUIRE(unshare(CLONE_NEWNS) == 0);
+    REQUIRE(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    const TempDir top;
+    REQUIRE(mount("ramfs", top.path.c_str(), "ramfs", 0, nullptr) == 0);
+    constexpr int kEach = 1000;
+    const auto goes = [&](int i) { return top / "goes " + std::to_string(i); };
+    MakeFile(goes(0));
+    for (int i = 1; i < kEach; i++) {
+      MakeDir(top / "a directory that stays " + std::to_string(i));
+      REQUIRE(link(goes(0).c_str(), goes(i).c_str()) == 0);
+    }
+    // The newest entry is read first.
+    MakeChain(MakeDir(top / "deep"), 150, "deeper", [](int dir, int depth) {
+      REQUIRE(mkdirat(dir, depth == 149 ? "bottom" : "beside", 0755) == 0);
+    });
+    const auto decide = Once(Reading("/bottom"), [&] {
+      for (int i = 0; i < kEach; i++) Remove(goes(i));
+    });
+    const Usage most = Model::Of(top.path);
+    CHECK_EQ(Counted(MeasureUnder(decide, top.path, 1)), most);
+    CHECK_EQ(Model::Of(top.path).inodes, most.inodes - 1);
+    umount2(top.path.c_str(), MNT_DETACH);
+  });
 }
 
 // A directory that was removed with all it held: the rest of it is gone, not lost.

@@ -98,11 +98,13 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
 export async function diskUsage(path: string, options: DiskUsageOptions = {}): Promise<DiskUsage> {
   const walk = checkedWalk(options);
   const binding = osBinding(checkedBinding(options.binding));
+  let target: string | undefined;
   try {
-    const target = volumePath(path);
+    target = volumePath(path);
     if (walk.signal?.aborted) throw walk.signal.reason;
     return await binding.diskUsage(target, walk);
   } catch (error) {
-    throw toMetricsError(error, 'METRICS_USAGE_FAILED', (text) => `failed to measure disk usage: ${text}`);
+    const say = (text: string): string => `failed to measure disk usage: ${text}`;
+    throw toMetricsError(error, 'METRICS_USAGE_FAILED', say, target);
   }
 }

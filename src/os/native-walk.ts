@@ -13,6 +13,7 @@ export type WalkDelivery = (
   errors: number,
   firstErrno: number,
   firstPath: string,
+  stuckSinceMs: number,
 ) => void;
 
 /** How often walks are looked at: for progress, and for whether they still move. */
@@ -74,8 +75,12 @@ export class NativeWalks {
         giveUp: (since) => {
           reject(stuck(path, since));
         },
-        settle: (_number, errno, failed, used, inodesUsed, errors, firstErrno, firstPath) => {
+        settle: (_number, errno, failed, used, inodesUsed, errors, firstErrno, firstPath, stuckSinceMs) => {
           walk.signal?.removeEventListener('abort', onAbort);
+          if (stuckSinceMs !== 0) {
+            reject(stuck(path, new Date(stuckSinceMs)));
+            return;
+          }
           if (errno !== 0) {
             reject(systemError(errno, 'walk', failed));
             return;

@@ -70,14 +70,19 @@ export function isSystemError(error: unknown): error is SystemError {
 /**
  * What a caller sees of a failed system call: METRICS_NOT_FOUND where it says that the path is not there, otherwise `code`.
  * Errors that are no system error pass through.
+ *
+ * @param asked - the path that the caller asked about, where the call may have been about another one: that one is not there
+ * then, which says nothing of the caller's
  */
 export function toMetricsError(
   error: unknown,
   code: MetricsErrorCode,
   say: (text: string) => string,
+  asked?: string,
 ): unknown {
   if (!isSystemError(error)) return error;
-  const missing = error.code === 'ENOENT' || error.code === 'ENOTDIR';
+  const isAsked = asked === undefined || asked === error.path;
+  const missing = isAsked && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
   return new MetricsError(missing ? 'METRICS_NOT_FOUND' : code, say(error.message), {
     cause: error,
     path: error.path,

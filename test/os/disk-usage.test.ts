@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MetricsError } from '../../src/errors.js';
 import { activeBinding } from '../../src/os/binding.js';
 import { diskUsage, type DiskUsage, type DiskUsageOptions } from '../../src/os/disk-usage.js';
 import { fsInfo } from '../../src/os/fs-info.js';
@@ -158,6 +159,12 @@ describe.skipIf(NONE)('options', () => {
     );
   });
 
+  test.each(['no', 0, null])('refuses %j for allowPartial', async (allowPartial) => {
+    await expect(diskUsage(folder, { allowPartial: allowPartial as never })).rejects.toThrow(
+      'Expected allowPartial to be a boolean',
+    );
+  });
+
   test('refuses an onProgress that is no function', async () => {
     await expect(diskUsage(folder, { onProgress: 'log' as never })).rejects.toThrow('onProgress');
   });
@@ -166,6 +173,66 @@ describe.skipIf(NONE)('options', () => {
     expect(await diskUsage(join(folder, 'tree'), { threads })).toEqual(modelUsage(join(folder, 'tree')));
   });
 });
+
+describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
+  '%s binding, a filesystem that answers with errors or nonsense',
+  (binding) => {
+    let server: FuseServer;
+    beforeAll(() => {
+      server = new FuseServer();
+    });
+    afterAll(async () => {
+      await server.close();
+    });
+
+    test.each([
+      ['lookup', 'EIO'],
+      ['lookup', 'ESTALE'],
+      ['lookup', 'ELOOP'],
+      ['opendir', 'EIO'],
+      ['opendir', 'ELOOP'],
+      ['opendir', 'EMFILE'],
+      ['readdir', 'ESTALE'],
+    ])('no answer to %s but %s: nothing is left out in silence', async (request, errno) => {
+      const entries = { bad: { entries: {}, errors: { [request]: errno } }, good: { blocks: 8 } };
+      const mount = await server.mount({ entries });
+      await expect(diskUsage(mount.path, { binding })).rejects.toMatchObject({
+        code: 'METRICS_USAGE_FAILED',
+        path: join(mount.path, 'bad'),
+        cause: { code: errno },
+      });
+      await expect(diskUsage(mount.path, { binding, allowPartial: true })).resolves.toMatchObject({
+        used: 4096n,
+        incomplete: { errors: 1, first: { path: join(mount.path, 'bad'), code: errno } },
+      });
+      await mount.unmount();
+    });
+
+    test('files whose sizes come to 2^64 bytes are an error, not zero', async () => {
+      const mount = await server.mount({ entries: { one: { blocks: 2 ** 54 }, other: { blocks: 2 ** 54 } } });
+      await expect(diskUsage(mount.path, { binding, threads: 1 })).rejects.toMatchObject({
+        code: 'METRICS_USAGE_FAILED',
+        cause: { code: 'EOVERFLOW' },
+      });
+      await mount.unmount();
+    });
+
+    test('what is no directory after all is no verdict on the root', async () => {
+      const mount = await server.mount({ entries: { bad: { entries: {}, errors: { readdir: 'ENOTDIR' } } } });
+      const measured = diskUsage(mount.path, { binding });
+      // By commands it looks as if it had been replaced.
+      if (binding === 'command') await expect(measured).resolves.toMatchObject({ inodesUsed: 2n });
+      else {
+        await expect(measured).rejects.toMatchObject({
+          code: 'METRICS_USAGE_FAILED',
+          path: join(mount.path, 'bad'),
+          cause: { code: 'ENOTDIR' },
+        });
+      }
+      await mount.unmount();
+    });
+  },
+);
 
 describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
   '%s binding, a filesystem that stops answering',
@@ -220,3 +287,23 @@ describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
     });
   },
 );
+
+describe.skipIf(needs({ fuse: true, native: true }))('walks that wait for a path', () => {
+  test('are told that it is stuck when their turn comes', async () => {
+    await using server = new FuseServer();
+    const mount = await server.mount();
+    await mount.hold();
+    const stalled = Array.from({ length: 6 }, () => diskUsage(mount.path, { stallTimeoutMs: 300 }));
+    const healthy = diskUsage(folder);
+    const reasons = (await Promise.allSettled(stalled)).map(
+      (result) => (result as PromiseRejectedResult).reason as MetricsError,
+    );
+    for (const reason of reasons)
+      expect(reason).toMatchObject({ code: 'METRICS_TIMED_OUT', path: mount.path });
+    // Those that were not among the first two made no call of their own: they name the moment of one that did.
+    const sinces = reasons.map(({ stuckSince }) => stuckSince?.getTime());
+    expect(sinces.slice(0, 2)).toEqual(expect.arrayContaining(sinces.slice(2)));
+    await expect(healthy).resolves.toEqual(modelUsage(folder));
+    await mount.release();
+  });
+});

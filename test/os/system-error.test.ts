@@ -43,6 +43,17 @@ describe('toMetricsError', () => {
     });
   });
 
+  test.each(['ENOENT', 'ENOTDIR'])('%s of another path than the one asked about is not', (code) => {
+    const cause = systemError(code, 'walk', '/v/below');
+    expect(toMetricsError(cause, 'METRICS_USAGE_FAILED', say, '/v')).toMatchObject({
+      code: 'METRICS_USAGE_FAILED',
+      path: '/v/below',
+    });
+    expect(toMetricsError(cause, 'METRICS_USAGE_FAILED', say, '/v/below')).toMatchObject({
+      code: 'METRICS_NOT_FOUND',
+    });
+  });
+
   test('anything else is the code it is for, with the errno in the cause', () => {
     const error = toMetricsError(systemError('ESTALE', 'stat', '/v'), 'METRICS_USAGE_FAILED', say);
     expect(error).toMatchObject({ code: 'METRICS_USAGE_FAILED', cause: { code: 'ESTALE' } });

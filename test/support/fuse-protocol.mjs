@@ -224,7 +224,7 @@ function attributes(node) {
   const out = Buffer.alloc(88);
   const blocks = node.entry.blocks ?? 0;
   out.writeBigUInt64LE(node.id, 0);
-  out.writeBigUInt64LE(BigInt(blocks) * 512n, 8); // size
+  out.writeBigUInt64LE(BigInt.asUintN(62, BigInt(blocks) * 512n), 8); // size
   out.writeBigUInt64LE(BigInt(blocks), 16);
   out.writeUInt32LE(isDirectory(node) ? 0o40755 : 0o100644, 60); // mode
   out.writeUInt32LE(isDirectory(node) ? 2 : 1, 64); // nlink

@@ -4,8 +4,11 @@ import { systemError } from '../system-error.js';
 import { fromBytes } from './bytes.js';
 import type { Message } from './messages.js';
 
-/** Errnos of an entry that was removed, or replaced by another kind of file, while the walk came to it. */
-const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
+/**
+ * Errnos of an entry that was removed, or replaced by another kind of file, while the walk came to it. Not ELOOP: GNU's
+ * commands open directories in such a way that a symlink in the place of one is ENOTDIR.
+ */
+const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
 
 /** What the messages of a walking command mean for the walk. */
 export class Failures {

@@ -23,3 +23,13 @@ test('names may hold tabs and newlines', () => {
   reader.read('5\t/v\n\t1/9\t/v\n\t1\x008\t/v\n\t1\x00');
   expect(reader).toMatchObject({ sofar: 5n, total: 8n });
 });
+
+test('a sum of 2^64 bytes is an error, not a number', () => {
+  const read = (text: string) => () => {
+    new DuReader('/v').read(text);
+  };
+  expect(read('Infinity\t/v/caf\xc3\xa9\x00')).toThrow(
+    expect.objectContaining({ code: 'EOVERFLOW', path: '/v/caf\u00e9', syscall: 'du' }),
+  );
+  expect(read('Infinity\t/v\x00')).toThrow(expect.objectContaining({ code: 'EOVERFLOW', path: '/v' }));
+});

@@ -23,7 +23,7 @@ function failures({
 }
 
 describe.each([true, false])('allowPartial: %s', (allowPartial) => {
-  test.each(['ENOENT', 'ENOTDIR', 'ELOOP'])('%s of an entry: it has vanished', (code) => {
+  test.each(['ENOENT', 'ENOTDIR'])('%s of an entry: it has vanished', (code) => {
     const met = failures({ allowPartial });
     met.add(message('/v/a', code));
     expect(met.incomplete).toBeUndefined();
@@ -66,6 +66,12 @@ test('an error of an entry fails the walk, naming it', () => {
   expect(() => {
     failures({ root: '/' }).add(message('/a', 'EIO'));
   }).toThrow(expect.objectContaining({ code: 'EIO', path: '/a' }));
+});
+
+test('ELOOP is an error as any other: no command meets it because an entry was replaced', () => {
+  expect(() => {
+    failures().add(message('/v/a', 'ELOOP'));
+  }).toThrow(expect.objectContaining({ code: 'ELOOP', path: '/v/a' }));
 });
 
 test('or is counted, where that is allowed', () => {
