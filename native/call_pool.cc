@@ -20,6 +20,17 @@ constexpr std::chrono::milliseconds kStuckSlack{100};
 // How often the watchdog looks while a call waits for a worker.
 constexpr std::chrono::milliseconds kTick{2};
 
+// How long a worker looks for more work before it sleeps.
+constexpr std::chrono::microseconds kLinger{10};
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 std::int64_t EpochMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
@@ -103,8 +114,7 @@ bool CallPool::Start(CallKind kind, const std::string& given, std::uint64_t tick
     auto call = std::make_unique<Call>();
     call->path = path;
     call->waiters[slot].push_back({ticket, std::move(receiver)});
-    call->queued = Clock::now();
-    queue_.push_back(call.get());
+    Enqueue(call.get());
     calls_.emplace(path, std::move(call));
     Dispatch(&after);
   }
@@ -167,13 +177,19 @@ CallPool::Counts CallPool::Count() {
   return {Workers() + slow_ + (watchdog_ ? 1U : 0U), stuck_, queue_.size(), asked_};
 }
 
+void CallPool::Enqueue(Call* call) {
+  call->queued = Clock::now();
+  queue_.push_back(call);
+  queued_.store(true, std::memory_order_relaxed);
+}
+
 // Gives every queued call a worker that is idle or may be created; the watchdog sees to the rest.
 void CallPool::Dispatch(Afterwards* after) {
-  while (woken_ + starting_ < queue_.size() && woken_ < idle_ && busy_ + woken_ + starting_ < allowance_) {
+  while (Unserved() && woken_ < idle_ && busy_ + woken_ + starting_ < allowance_) {
     ++woken_;
     ++after->workers_to_wake;
   }
-  while (woken_ + starting_ < queue_.size() && busy_ + woken_ + starting_ < allowance_ &&
+  while (Unserved() && busy_ + woken_ + starting_ < allowance_ &&
          Workers() + slow_ < limits_.most_stuck + limits_.workers) {
     const int error = SpawnWorker();
     if (error == 0) continue;
@@ -181,7 +197,7 @@ void CallPool::Dispatch(Afterwards* after) {
     if (Workers() == 0) RefuseQueue(Refused(Answer::Status::kNoThread, error), after);
     break;
   }
-  if (woken_ + starting_ < queue_.size() && !ticking_) {
+  if (Unserved() && !ticking_) {
     ticking_ = true;
     after->wake_watchdog = true;
   }
@@ -218,11 +234,13 @@ void CallPool::Work() {
     while (!queue_.empty()) {
       Call* const call = queue_.front();
       queue_.pop_front();
+      queued_.store(!queue_.empty(), std::memory_order_relaxed);
       Run(call, lock);
     }
     allowance_ = limits_.eager;
     // Slow calls that returned may have left more workers than are needed as long as calls return.
     if (Workers() >= limits_.workers) return;
+    if (Linger(lock)) continue;
     ++idle_;
     const auto until = Clock::now() + limits_.idle;
     bool rested = false;
@@ -233,6 +251,20 @@ void CallPool::Work() {
     if (woken_ > 0) --woken_;
     if (queue_.empty() && rested) return;
   }
+}
+
+// Waits a moment without sleeping. True: there is work. A caller that has its answer often asks again at once, and to wake a
+// thread costs both sides more than a call does.
+bool CallPool::Linger(std::unique_lock<std::mutex>& lock) {
+  ++busy_;
+  ++lingering_;
+  lock.unlock();
+  const auto until = Clock::now() + kLinger;
+  while (!queued_.load(std::memory_order_relaxed) && Clock::now() < until) Pause();
+  lock.lock();
+  --lingering_;
+  --busy_;
+  return !queue_.empty();
 }
 
 // Runs one kind of the call without the lock, then tells those who waited for it.
@@ -268,8 +300,7 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   Deliver(call, call->slot, answer, &after);
   const bool more = std::any_of(std::begin(call->waiters), std::end(call->waiters), [](auto& each) { return !each.empty(); });
   if (more) {
-    call->queued = Clock::now();
-    queue_.push_back(call);
+    Enqueue(call);
   } else {
     Forget(call);
   }
@@ -291,7 +322,7 @@ void CallPool::Watch() {
         allowance_ = std::max(allowance_, limits_.workers);
       }
       Dispatch(&after);
-      ticking_ = woken_ + starting_ < queue_.size();
+      ticking_ = Unserved();
     }
     lock.unlock();
     Settle(&after);

@@ -140,8 +140,12 @@ class CallPool {
   // The functions below run under lock_, but for Settle.
   std::int64_t StuckSince(const std::string& path) const;
   bool TooManyStuck() const { return stuck_ + stuck_walks_.size() >= limits_.most_stuck; }
+  bool Linger(std::unique_lock<std::mutex>& lock);
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   bool EnsureWatchdog(int* error);
+  void Enqueue(Call* call);
+  // Whether there are more calls in the queue than workers on their way to it.
+  bool Unserved() const { return woken_ + starting_ + lingering_ < queue_.size(); }
   void Dispatch(Afterwards* after);
   int SpawnWorker();
   Clock::time_point MarkStuck(Afterwards* after);
@@ -161,10 +165,12 @@ class CallPool {
   std::unordered_map<std::string, std::unique_ptr<Call>> calls_;
   std::unordered_multimap<std::string, std::int64_t> stuck_walks_;  // since when, in milliseconds since the epoch
   std::deque<Call*> queue_;
+  std::atomic<bool> queued_{false};  // whether the queue may have something, for those who look without the lock
   std::list<Call*> running_;  // in the order of their start
   unsigned idle_ = 0;         // workers waiting for work
   unsigned woken_ = 0;        // of those, how many have been notified and have not yet taken the lock
   unsigned starting_ = 0;     // created and not yet running
+  unsigned lingering_ = 0;    // about to look at the queue again; they count as busy too
   unsigned busy_ = 0;         // running a call that is not slow, or telling those who waited for it
   unsigned slow_ = 0;         // running a call that is slow
   unsigned stuck_ = 0;        // of those, how many are stuck
