@@ -4,7 +4,8 @@ export function median(values) {
 }
 
 /**
- * Times several candidates in turn, round after round, so that whatever else the machine does meets all of them.
+ * Times several candidates in turn, round after round, so that whatever else the machine does meets all of them. Each round begins
+ * with another one: what a candidate leaves behind (garbage, pages shared with a child) meets a different one each time.
  *
  * @param {Record<string, () => unknown>} candidates each does its work once and may return a promise
  * @param {number} rounds after one that is not counted
@@ -12,8 +13,10 @@ export function median(values) {
  */
 export async function interleaved(candidates, rounds) {
   const times = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]));
+  const turns = Object.entries(candidates);
   for (let round = 0; round <= rounds; round++) {
-    for (const [name, work] of Object.entries(candidates)) {
+    turns.push(turns.shift());
+    for (const [name, work] of turns) {
       globalThis.gc?.();
       const start = performance.now();
       await work();
