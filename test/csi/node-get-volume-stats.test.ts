@@ -293,6 +293,20 @@ describe('failures', () => {
     },
   );
 
+  // grpc-js throws over the one and keeps the caller waiting over the other.
+  test.each([
+    ['half of a surrogate pair', 'cut in the middle of \ud83d', 'cut in the middle of \ufffd'],
+    ['a megabyte of it', 'x'.repeat(1024 * 1024), `${'x'.repeat(4096)}…`],
+  ])('are answered also where their text has %s', async (_, text, details) => {
+    for (const error of [
+      new MetricsError('METRICS_USAGE_FAILED', text),
+      { code: status.FAILED_PRECONDITION, details: text },
+    ]) {
+      const { server } = await serveScript([{ error }]);
+      expect(await server.ask('v', '/p')).toMatchObject({ details });
+    }
+  });
+
   test('of the log cost nobody an answer', async () => {
     const server = await serve({
       onError: () => {
