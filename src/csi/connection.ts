@@ -58,15 +58,22 @@ export class Connection {
   readonly #socket = new OneConnection();
   readonly #client: Client;
   readonly #onCall: (call: CsiCall) => void;
+  readonly #onClose: () => void;
   readonly #inFlight = new Set<(error: Error) => void>();
   #capabilities: SharedCall<NodeCapabilities> | undefined;
   #established = false;
   #retired = false;
 
-  constructor(path: string, onCall: (call: CsiCall) => void) {
+  /**
+   * @param path - the driver's socket
+   * @param onCall - told of each call that has ended
+   * @param onClose - told when it takes no more calls and the last one has ended
+   */
+  constructor(path: string, onCall: (call: CsiCall) => void, onClose: () => void) {
     this.#path = path;
     this.#client = new Client(`unix:${path}`, this.#socket, CHANNEL_OPTIONS);
     this.#onCall = onCall;
+    this.#onClose = onClose;
   }
 
   /** Whether a call may still be made over it: it is connected, or has not been tried to the end. */
@@ -88,6 +95,7 @@ export class Connection {
     if (!this.#retired || this.#inFlight.size > 0) return;
     this.#client.close();
     this.#socket.end();
+    this.#onClose();
   }
 
   /** Ends the calls in flight with an error, and itself. */

@@ -7,6 +7,8 @@ export class DriverConnection {
   readonly #path: string;
   readonly #onCall: (call: CsiCall) => void;
   #current: Connection | undefined;
+  /** The current one, and lost ones with calls that have not ended. */
+  readonly #open = new Set<Connection>();
   /** How many connections there have been, so that a call can tell those that are older than itself. */
   #count = 0;
   #isClosed = false;
@@ -27,8 +29,8 @@ export class DriverConnection {
   /** Ends what is in flight, and makes everything later fail. */
   close(): void {
     this.#isClosed = true;
-    this.#current?.end(this.#closed());
     this.#current = undefined;
+    for (const each of [...this.#open]) each.end(this.#closed());
   }
 
   /**
@@ -67,11 +69,12 @@ export class DriverConnection {
   #usable(): Connection {
     if (this.#isClosed) throw this.#closed();
     if (this.#current?.isUsable === false) this.#drop(this.#current);
-    if (this.#current === undefined) {
-      this.#count += 1;
-      this.#current = new Connection(this.#path, this.#onCall);
-    }
-    return this.#current;
+    if (this.#current !== undefined) return this.#current;
+    this.#count += 1;
+    const made = new Connection(this.#path, this.#onCall, () => this.#open.delete(made));
+    this.#open.add(made);
+    this.#current = made;
+    return made;
   }
 
   async #dropIfLost(connection: Connection, error: unknown): Promise<boolean> {

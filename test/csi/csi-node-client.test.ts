@@ -445,6 +445,18 @@ describe('close', () => {
   });
 });
 
+test('close ends calls over a connection that was given up, too', async () => {
+  driver.mode = 'mute';
+  const patient = failureOf(client.getPluginInfo());
+  // It never came about, so the next call gets another one.
+  await failureOf(client.getPluginInfo({ timeoutMs: LATE_MS }));
+  driver.mode = 'serve';
+  await client.getPluginInfo();
+  expect(driver.connections).toBe(2);
+  client.close();
+  expect(await patient).toMatchObject({ message: `the client of ${client.endpoint} is closed` });
+});
+
 test('a connection that is given up closes when the last call over it has ended', async () => {
   driver.mode = 'mute';
   const outcomes = [LATE_MS, LATE_MS * 2].map((timeoutMs) => failureOf(client.getPluginInfo({ timeoutMs })));
