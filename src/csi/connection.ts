@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { setImmediate } from 'node:timers/promises';
 import { NodeService, type NodeServiceCapability_RPC_Type } from './gen/csi/v1/csi.js';
-import { serviceError } from './grpc-status.js';
+import { knownStatus, serviceError } from './grpc-status.js';
 import { OneConnection } from './one-connection.js';
 import { SharedCall } from './shared-call.js';
 
@@ -185,8 +185,9 @@ export class Connection {
         request,
         new Metadata(),
         deadlineMs === Infinity ? {} : { deadline: deadlineMs },
-        (error, response) => {
+        (failure, response) => {
           if (!this.#inFlight.has(giveUp)) return;
+          const error = failure && knownStatus(failure);
           settle(error?.code ?? status.OK);
           if (error !== null) {
             reject(error);

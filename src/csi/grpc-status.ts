@@ -31,6 +31,20 @@ export function isServiceError(error: unknown): error is ServiceError {
 }
 
 /**
+ * A failed call's error with a status that gRPC knows. A driver may send any number, and grpc-js has none for an answer in a
+ * compression that it does not know: both are UNKNOWN.
+ */
+export function knownStatus(error: ServiceError): ServiceError {
+  if (isServiceError(error)) return error;
+  const { code, details } = error as Partial<ServiceError>;
+  const why =
+    code === undefined
+      ? 'the answer cannot be read'
+      : `the answer has the status ${String(code)}: ${details ?? ''}`;
+  return Object.assign(serviceError(status.UNKNOWN, why), { cause: error });
+}
+
+/**
  * What a caller sees of a failed call: DEADLINE_EXCEEDED is METRICS_TIMED_OUT, NOT_FOUND is METRICS_NOT_FOUND, and the rest
  * METRICS_CSI_FAILED, UNIMPLEMENTED among it: a driver that advertises a call and does not have it is broken. Other errors pass through.
  *
