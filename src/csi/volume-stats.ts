@@ -18,7 +18,7 @@ import { NORMAL, verdictOn } from './volume-verdict.js';
  */
 export interface VolumeStatsOptions {
   /**
-   * Whether the driver has such a volume; false is answered with NOT_FOUND. Without it the path alone decides, so that volumes that the driver
+   * Whether the driver has such a volume; false, or nothing, is answered with NOT_FOUND. Without it the path alone decides, so that volumes that the driver
    * did not provision itself have numbers too.
    */
   readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
@@ -126,14 +126,18 @@ export class VolumeStats {
   }
 
   async #answerWithin(limit: TimeLimit, volume: CsiVolume): Promise<VolumeStatsAnswer> {
+    const undecided = (): never => {
+      // No word on the volume, so it is no MetricsError, which could become a verdict on it.
+      throw serviceError(status.DEADLINE_EXCEEDED, `not known in time whether there is ${volume.volumeId}`);
+    };
+    if (!(await limit.wait(this.#isKnown(volume), undecided))) {
+      throw serviceError(status.NOT_FOUND, `no volume ${volume.volumeId}`);
+    }
     const late = (): never => {
       throw new MetricsError('METRICS_TIMED_OUT', `${volume.volumePath} has not answered in time`, {
         path: volume.volumePath,
       });
     };
-    if (!(await limit.wait(this.#isKnown(volume), late))) {
-      throw serviceError(status.NOT_FOUND, `no volume ${volume.volumeId}`);
-    }
     const reading = this.#readings.get(volume);
     const usage = await limit.wait(reading.usage, late);
     const condition = await limit.wait(reading.condition, () => undefined);
@@ -144,7 +148,8 @@ export class VolumeStats {
   }
 
   async #isKnown(volume: CsiVolume): Promise<boolean> {
-    return (await this.#options.knownVolume?.(volume)) ?? true;
+    const { knownVolume } = this.#options;
+    return knownVolume === undefined || (await knownVolume(volume));
   }
 
   #measure(volume: CsiVolume): VolumeReading {

@@ -126,6 +126,9 @@ describe('a request', () => {
       details: 'no volume other',
     });
     expect(await server.ask('known', directory)).toMatchObject({ code: OK });
+    // A look-up that finds nothing, in JavaScript.
+    const forgetful = await serve({ knownVolume: (() => undefined) as unknown as () => boolean });
+    expect(await forgetful.ask('other', directory)).toMatchObject({ code: NOT_FOUND });
   });
 });
 
@@ -485,6 +488,18 @@ describe('the condition', () => {
         usage: [ENTRY],
         volumeCondition: { abnormal: true, message: '/p has not answered in time' },
       },
+    });
+  });
+
+  test('is none on a volume of which it is not known whether it is there', async () => {
+    const server = await serve({
+      condition: true,
+      knownVolume: () => new Promise(() => undefined),
+      timeoutMs: 100,
+    });
+    expect(await server.ask('v', '/p')).toMatchObject({
+      code: DEADLINE_EXCEEDED,
+      details: 'not known in time whether there is v',
     });
   });
 
