@@ -10,7 +10,7 @@ import { TimeLimit } from './time-limit.js';
 import { VolumeReadings, type VolumeReading } from './volume-readings.js';
 import { checkVolumeRequest } from './volume-request.js';
 import { metricsToUsage } from './volume-usage.js';
-import { NORMAL, verdictOn } from './volume-verdict.js';
+import { checkedVerdict, NORMAL, verdictOf, verdictOn } from './volume-verdict.js';
 
 /**
  * What decides how the handler answers, and how long it takes. What a hook throws is answered with INTERNAL and no word of it, unless it is a
@@ -172,21 +172,13 @@ export class VolumeStats {
   async #conditionOf(volume: CsiVolume, metrics: Metrics): Promise<VolumeCondition | undefined> {
     const { condition } = this.#options;
     if (condition === undefined || condition === false) return undefined;
-    if (condition === true) return metrics.condition ?? NORMAL;
-    const controller = new AbortController();
-    const limit = new TimeLimit(this.#timeoutMs / 2);
-    const late = (): never => {
-      throw new MetricsError('METRICS_TIMED_OUT', `no verdict on ${volume.volumeId} in time`);
-    };
     try {
-      const verdict = (async () => await condition(volume, metrics, { signal: controller.signal }))();
-      return (await limit.wait(verdict, late)) ?? metrics.condition ?? NORMAL;
+      const verdict =
+        condition === true ? undefined : await verdictOf(condition, volume, metrics, this.#timeoutMs / 2);
+      return checkedVerdict(verdict ?? metrics.condition ?? NORMAL);
     } catch (error) {
-      controller.abort(error);
       this.#tell(error, volume);
       return undefined;
-    } finally {
-      limit.end();
     }
   }
 

@@ -15,7 +15,7 @@ import {
   type NodeGetVolumeStatsOptions,
 } from '../../src/csi/index.js';
 import { MetricsError } from '../../src/errors.js';
-import type { Metrics, MetricsProvider } from '../../src/metrics.js';
+import type { Metrics, MetricsProvider, VolumeCondition } from '../../src/metrics.js';
 import { MetricsBlock } from '../../src/index.js';
 import { FakeMetrics, type FakeStep } from '../../src/testing/index.js';
 import { TestMounts } from '../support/mounts.js';
@@ -544,6 +544,27 @@ describe('the condition', () => {
       abnormal: false,
       message: 'the volume answers',
     });
+  });
+
+  test.each<[string, unknown]>([
+    ['a text', 'bad'],
+    ['an empty object', {}],
+    ['one without a message', { abnormal: true }],
+    ['one whose message is no text', { abnormal: true, message: 5 }],
+  ])('that is none (%s) is left out, whoever it is from', async (_, verdict) => {
+    const condition = verdict as VolumeCondition;
+    const told: unknown[] = [];
+    const onError = (error: unknown): unknown => told.push(error);
+    for (const { server } of [
+      await serveScript([READING], { condition: () => condition, onError }),
+      await serveScript([{ ...READING, condition }], { condition: true, onError }),
+    ]) {
+      const outcome = await server.ask('v', '/p');
+      expect(usageOf(outcome)).toEqual([ENTRY]);
+      expect(conditionOf(outcome)).toBeUndefined();
+    }
+    const expected = expect.objectContaining({ code: 'METRICS_PROVIDER_FAILED' }) as unknown;
+    expect(told).toEqual([expected, expected]);
   });
 
   // dell/csm#840.
