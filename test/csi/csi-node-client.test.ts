@@ -11,6 +11,7 @@ import {
   PluginCapability_VolumeExpansion_Type,
   VolumeUsage_Unit,
   type CsiCall,
+  type CsiVolume,
 } from '../../src/csi/index.js';
 import { isTransient } from '../../src/errors.js';
 import type { Metrics } from '../../src/metrics.js';
@@ -163,6 +164,29 @@ describe('identity', () => {
       }
     }
   });
+});
+
+test('what is no string or no signal is refused, and nothing is sent', async () => {
+  for (const [volume, message] of [
+    [{}, 'Expected volumeId to be a string, got undefined'],
+    [{ ...VOLUME, volumeId: 5 }, 'Expected volumeId to be a string, got number'],
+    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got object'],
+    [{ ...VOLUME, stagingTargetPath: true }, 'Expected stagingTargetPath to be a string, got boolean'],
+  ] as const) {
+    const given = volume as unknown as CsiVolume;
+    for (const call of ['nodeGetVolumeStats', 'nodeGetVolumeHealth', 'readVolume'] as const) {
+      await expect(client[call](given)).rejects.toThrow(new TypeError(message));
+    }
+  }
+  const signal = {} as AbortSignal;
+  for (const call of [
+    client.probe({ signal }),
+    client.readVolume(VOLUME, { signal }),
+    read(client, signal),
+  ]) {
+    await expect(call).rejects.toThrow(new TypeError('Expected signal to be an AbortSignal, got object'));
+  }
+  expect(driver.connections).toBe(0);
 });
 
 describe('the time limit', () => {
