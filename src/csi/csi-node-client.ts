@@ -65,10 +65,10 @@ const DEFAULT_TIMEOUT_MS = 120_000;
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
- * Talks to the node service of one CSI driver, over one connection, which is made at the first call. Meant to live as long as the
- * driver is of interest; an idle one does not keep the process alive.
+ * Talks to the node service of one CSI driver, over one connection, which is made at the first call; a thousand readings at once have
+ * a second one. Meant to live as long as the driver is of interest; an idle one does not keep the process alive.
  *
- * A driver that was restarted is connected anew by the next call. A call whose connection proves to be lost is made once more, on a
+ * A driver that was restarted is connected anew by the next call, and so is one that answered nothing while a call ran out of time. A call whose connection proves to be lost is made once more, on a
  * new one: all of these calls only read.
  */
 export class CsiNodeClient {

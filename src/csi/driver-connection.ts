@@ -2,12 +2,15 @@ import { MetricsError } from '../errors.js';
 import { Connection, type CallLimits, type CsiCall } from './connection.js';
 import { statusToMetricsError, type FailedCall } from './grpc-status.js';
 
-/** Keeps one connection to a driver, and makes a new one when it is lost. */
+/** What came of calls: an answer, or why not, and whether that was for a connection that was there before and is lost. */
+type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly isOutdated: boolean };
+
+/** Keeps one connection to a driver, and makes a new one when it is lost or full. */
 export class DriverConnection {
   readonly #path: string;
   readonly #onCall: (call: CsiCall) => void;
   #current: Connection | undefined;
-  /** The current one, and lost ones with calls that have not ended. */
+  /** The current one, and lost or full ones with calls that have not ended. */
   readonly #open = new Set<Connection>();
   /** How many connections there have been, so that a call can tell those that are older than itself. */
   #count = 0;
@@ -46,24 +49,29 @@ export class DriverConnection {
     make: (connection: Connection) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
+    const first = await this.#attempt(make);
+    if ('answer' in first) return first.answer;
+    signal?.throwIfAborted();
+    const last = first.isOutdated && Date.now() < deadlineMs ? await this.#attempt(make) : first;
+    if ('answer' in last) return last.answer;
+    signal?.throwIfAborted();
+    throw this.#explain(last.error, call);
+  }
+
+  async #attempt<T>(make: (connection: Connection) => Promise<T>): Promise<Attempt<T>> {
     const countBefore = this.#count;
-    const first = this.#usable();
+    const connection = this.#usable();
     const isOlder = this.#count === countBefore;
-    try {
-      return await make(first);
-    } catch (error) {
-      const isLost = await this.#dropIfLost(first, error);
-      signal?.throwIfAborted();
-      if (!isLost || !isOlder || Date.now() >= deadlineMs) throw this.#explain(error, call);
-    }
-    const second = this.#usable();
-    try {
-      return await make(second);
-    } catch (error) {
-      await this.#dropIfLost(second, error);
-      signal?.throwIfAborted();
-      throw this.#explain(error, call);
-    }
+    const sinceMs = performance.now();
+    return await connection.use(async () => {
+      try {
+        return { answer: await make(connection) };
+      } catch (error) {
+        const isLost = await connection.isLostBy(error, sinceMs);
+        if (isLost) this.#drop(connection);
+        return { error, isOutdated: isLost && isOlder };
+      }
+    });
   }
 
   #usable(): Connection {
@@ -77,14 +85,8 @@ export class DriverConnection {
     return made;
   }
 
-  async #dropIfLost(connection: Connection, error: unknown): Promise<boolean> {
-    const isLost = await connection.isLostBy(error);
-    if (isLost) this.#drop(connection);
-    return isLost;
-  }
-
   #drop(connection: Connection): void {
-    connection.retire();
+    connection.leave();
     if (this.#current === connection) this.#current = undefined;
   }
 
