@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { setImmediate } from 'node:timers/promises';
 import { NodeService, type NodeServiceCapability_RPC_Type } from './gen/csi/v1/csi.js';
-import { serviceError } from './grpc-status.js';
+import { knownStatus, serviceError } from './grpc-status.js';
 import { OneConnection } from './one-connection.js';
 import { SharedCall } from './shared-call.js';
 
@@ -41,6 +41,9 @@ const CHANNEL_OPTIONS = {
   'grpc.enable_http_proxy': 0,
 };
 
+/** As many uses as one connection has at a time. Over thousands of calls at once one of Node's may stop for good, with both ends alive. */
+const MOST_USES = 1_000;
+
 /** Statuses that a connection's end shows as, whatever the driver meant: a write to it fails as INTERNAL, its reset as CANCELLED. */
 const OF_A_LOST_CONNECTION: ReadonlySet<status> = new Set([
   status.CANCELLED,
@@ -58,55 +61,94 @@ export class Connection {
   readonly #socket = new OneConnection();
   readonly #client: Client;
   readonly #onCall: (call: CsiCall) => void;
+  readonly #onClose: () => void;
   readonly #inFlight = new Set<(error: Error) => void>();
   #capabilities: SharedCall<NodeCapabilities> | undefined;
   #established = false;
-  #retired = false;
+  #uses = 0;
+  #isLeft = false;
+  #isClosed = false;
+  /** When the driver last answered a call, whatever it said; by `performance.now()`. */
+  #answeredMs = -Infinity;
 
-  constructor(path: string, onCall: (call: CsiCall) => void) {
+  /**
+   * @param path - the driver's socket
+   * @param onCall - told of each call that has ended
+   * @param onClose - told when it is closed
+   */
+  constructor(path: string, onCall: (call: CsiCall) => void, onClose: () => void) {
     this.#path = path;
     this.#client = new Client(`unix:${path}`, this.#socket, CHANNEL_OPTIONS);
     this.#onCall = onCall;
+    this.#onClose = onClose;
   }
 
-  /** Whether a call may still be made over it: it is connected, or has not been tried to the end. */
+  /** Whether whoever comes next may use it. */
   get isUsable(): boolean {
-    if (this.#retired) return false;
+    return !this.#isLeft && this.#isAlive;
+  }
+
+  /** Whether it is connected, or has not been tried to the end. */
+  get #isAlive(): boolean {
+    if (this.#isClosed) return false;
     const state = this.#client.getChannel().getConnectivityState(false);
     if (state === connectivityState.READY) this.#established = true;
     else if (this.#established || state === connectivityState.TRANSIENT_FAILURE) return false;
     return true;
   }
 
-  /** Takes no more calls; the ones in flight go on, and the last of them closes the channel. */
-  retire(): void {
-    this.#retired = true;
-    this.#closeIfIdle();
+  /** Stays open while calls are made over it. When it is used by as many as may, it is left. */
+  async use<T>(make: () => Promise<T>): Promise<T> {
+    this.#uses += 1;
+    if (this.#uses === MOST_USES) this.#isLeft = true;
+    try {
+      return await make();
+    } finally {
+      this.#uses -= 1;
+      this.#closeIfDone();
+    }
   }
 
-  #closeIfIdle(): void {
-    if (!this.#retired || this.#inFlight.size > 0) return;
+  /** Is for nobody new; those who use it go on, and the last of them closes it. */
+  leave(): void {
+    this.#isLeft = true;
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#isLeft && this.#uses === 0) this.#close();
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#client.close();
     this.#socket.end();
+    this.#onClose();
   }
 
   /** Ends the calls in flight with an error, and itself. */
   end(error: Error): void {
     for (const reject of [...this.#inFlight]) reject(error);
-    this.retire();
+    this.#close();
   }
 
   /**
    * Whether a call failed because the connection is gone, and not because the driver said so. One that is still not made when the call's
-   * time is up counts as gone too: the next call may find a driver that takes it.
+   * time is up counts as gone too, and so does one over which nothing was answered in that time: the next call may find a driver that
+   * takes it.
+   *
+   * @param sinceMs - when the call began, by `performance.now()`
    */
-  async isLostBy(error: unknown): Promise<boolean> {
+  async isLostBy(error: unknown, sinceMs: number): Promise<boolean> {
     const { code } = error as Partial<ServiceError>;
-    if (code === status.DEADLINE_EXCEEDED) return !this.isUsable || !this.#established;
+    if (code === status.DEADLINE_EXCEEDED) {
+      return !this.#isAlive || !this.#established || this.#answeredMs < sinceMs;
+    }
     if (code === undefined || !OF_A_LOST_CONNECTION.has(code)) return false;
     // The streams of a connection close before it does.
     await setImmediate();
-    return !this.isUsable;
+    return !this.#isAlive;
   }
 
   /** What the driver says it can do: asked once, and again when asking failed. */
@@ -148,15 +190,14 @@ export class Connection {
         reject(signal.reason);
         return;
       }
-      if (this.#retired) {
-        reject(serviceError(status.UNAVAILABLE, `The connection to ${this.#path} is lost`));
+      if (this.#isClosed) {
+        reject(serviceError(status.UNAVAILABLE, `The connection to ${this.#path} is closed`));
         return;
       }
       const startMs = performance.now();
       const settle = (code: status): void => {
         this.#inFlight.delete(giveUp);
         signal?.removeEventListener('abort', onAbort);
-        this.#closeIfIdle();
         this.#onCall({ method: method.path, code, durationMs: performance.now() - startMs });
       };
       const giveUp = (error: unknown): void => {
@@ -177,8 +218,12 @@ export class Connection {
         request,
         new Metadata(),
         deadlineMs === Infinity ? {} : { deadline: deadlineMs },
-        (error, response) => {
+        (failure, response) => {
           if (!this.#inFlight.has(giveUp)) return;
+          const error = failure && knownStatus(failure);
+          // Not the driver's word, but the end of this call's time, at which a timer may be early by a moment.
+          const isLate = error?.code === status.DEADLINE_EXCEEDED && Date.now() + 10 >= deadlineMs;
+          if (!isLate) this.#answeredMs = performance.now();
           settle(error?.code ?? status.OK);
           if (error !== null) {
             reject(error);

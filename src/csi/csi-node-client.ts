@@ -1,6 +1,6 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { MetricsError } from '../errors.js';
-import { checkedMs } from '../os/limits.js';
+import { checkedMs, checkedSignal } from '../os/limits.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
 import { DriverConnection } from './driver-connection.js';
 import {
@@ -65,10 +65,10 @@ const DEFAULT_TIMEOUT_MS = 120_000;
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
- * Talks to the node service of one CSI driver, over one connection, which is made at the first call. Meant to live as long as the
- * driver is of interest; an idle one does not keep the process alive.
+ * Talks to the node service of one CSI driver, over one connection, which is made at the first call; a thousand readings at once have
+ * a second one. Meant to live as long as the driver is of interest; an idle one does not keep the process alive.
  *
- * A driver that was restarted is connected anew by the next call. A call whose connection proves to be lost is made once more, on a
+ * A driver that was restarted is connected anew by the next call, and so is one that answered nothing while a call ran out of time. A call whose connection proves to be lost is made once more, on a
  * new one: all of these calls only read.
  */
 export class CsiNodeClient {
@@ -162,7 +162,7 @@ export class CsiNodeClient {
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeStatsResponse> {
-    const { volumeId, volumePath, stagingTargetPath = '' } = checkedVolume(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
     const request = { volumeId, volumePath, stagingTargetPath };
     return await this.#call(NodeService.nodeGetVolumeStats, request, options, volumePath);
   }
@@ -176,7 +176,7 @@ export class CsiNodeClient {
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeHealthResponse> {
-    const { volumeId, volumePath, stagingTargetPath = '' } = checkedVolume(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
     const request = { volumeId, volumePublishPath: volumePath, stagingTargetPath };
     return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath);
   }
@@ -188,7 +188,7 @@ export class CsiNodeClient {
    * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND, METRICS_CSI_FAILED, METRICS_TIMED_OUT
    */
   async readVolume(volume: CsiVolume, options: CsiCallOptions = {}): Promise<CsiVolumeAnswer> {
-    const { volumeId, volumePath, stagingTargetPath = '' } = checkedVolume(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
     const limits = this.#limits(options);
     const call = { rpc: 'NodeGetCapabilities', path: volumePath };
     return await this.#driver.use(call, limits, async (connection) => {
@@ -229,13 +229,26 @@ export class CsiNodeClient {
   }
 
   #limits({ signal, timeoutMs }: CsiCallOptions): CallLimits {
-    return { deadlineMs: Date.now() + checkedMs('timeoutMs', timeoutMs, this.#timeoutMs), signal };
+    const ms = checkedMs('timeoutMs', timeoutMs, this.#timeoutMs);
+    return { deadlineMs: Date.now() + ms, signal: checkedSignal(signal) };
   }
 }
 
-/** @throws MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
-function checkedVolume(volume: CsiVolume): CsiVolume {
-  if (volume.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  if (volume.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
-  return volume;
+/**
+ * The volume, as it is sent.
+ *
+ * @throws TypeError for what is no string; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go
+ */
+function checkedVolume({
+  volumeId,
+  volumePath,
+  stagingTargetPath = '',
+}: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+  for (const [name, value] of Object.entries<unknown>({ volumeId, volumePath, stagingTargetPath })) {
+    if (typeof value !== 'string')
+      throw new TypeError(`Expected ${name} to be a string, got ${typeof value}`);
+  }
+  if (volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
+  if (volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
+  return { volumeId, volumePath, stagingTargetPath };
 }

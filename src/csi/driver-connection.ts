@@ -2,11 +2,16 @@ import { MetricsError } from '../errors.js';
 import { Connection, type CallLimits, type CsiCall } from './connection.js';
 import { statusToMetricsError, type FailedCall } from './grpc-status.js';
 
-/** Keeps one connection to a driver, and makes a new one when it is lost. */
+/** What came of calls: an answer, or why not, and whether that was for a connection that was there before and is lost. */
+type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly isOutdated: boolean };
+
+/** Keeps one connection to a driver, and makes a new one when it is lost or full. */
 export class DriverConnection {
   readonly #path: string;
   readonly #onCall: (call: CsiCall) => void;
   #current: Connection | undefined;
+  /** The current one, and lost or full ones with calls that have not ended. */
+  readonly #open = new Set<Connection>();
   /** How many connections there have been, so that a call can tell those that are older than itself. */
   #count = 0;
   #isClosed = false;
@@ -27,8 +32,8 @@ export class DriverConnection {
   /** Ends what is in flight, and makes everything later fail. */
   close(): void {
     this.#isClosed = true;
-    this.#current?.end(this.#closed());
     this.#current = undefined;
+    for (const each of [...this.#open]) each.end(this.#closed());
   }
 
   /**
@@ -44,44 +49,44 @@ export class DriverConnection {
     make: (connection: Connection) => Promise<T>,
   ): Promise<T> {
     signal?.throwIfAborted();
+    const first = await this.#attempt(make);
+    if ('answer' in first) return first.answer;
+    signal?.throwIfAborted();
+    const last = first.isOutdated && Date.now() < deadlineMs ? await this.#attempt(make) : first;
+    if ('answer' in last) return last.answer;
+    signal?.throwIfAborted();
+    throw this.#explain(last.error, call);
+  }
+
+  async #attempt<T>(make: (connection: Connection) => Promise<T>): Promise<Attempt<T>> {
     const countBefore = this.#count;
-    const first = this.#usable();
+    const connection = this.#usable();
     const isOlder = this.#count === countBefore;
-    try {
-      return await make(first);
-    } catch (error) {
-      const isLost = await this.#dropIfLost(first, error);
-      signal?.throwIfAborted();
-      if (!isLost || !isOlder || Date.now() >= deadlineMs) throw this.#explain(error, call);
-    }
-    const second = this.#usable();
-    try {
-      return await make(second);
-    } catch (error) {
-      await this.#dropIfLost(second, error);
-      signal?.throwIfAborted();
-      throw this.#explain(error, call);
-    }
+    const sinceMs = performance.now();
+    return await connection.use(async () => {
+      try {
+        return { answer: await make(connection) };
+      } catch (error) {
+        const isLost = await connection.isLostBy(error, sinceMs);
+        if (isLost) this.#drop(connection);
+        return { error, isOutdated: isLost && isOlder };
+      }
+    });
   }
 
   #usable(): Connection {
     if (this.#isClosed) throw this.#closed();
     if (this.#current?.isUsable === false) this.#drop(this.#current);
-    if (this.#current === undefined) {
-      this.#count += 1;
-      this.#current = new Connection(this.#path, this.#onCall);
-    }
-    return this.#current;
-  }
-
-  async #dropIfLost(connection: Connection, error: unknown): Promise<boolean> {
-    const isLost = await connection.isLostBy(error);
-    if (isLost) this.#drop(connection);
-    return isLost;
+    if (this.#current !== undefined) return this.#current;
+    this.#count += 1;
+    const made = new Connection(this.#path, this.#onCall, () => this.#open.delete(made));
+    this.#open.add(made);
+    this.#current = made;
+    return made;
   }
 
   #drop(connection: Connection): void {
-    connection.retire();
+    connection.leave();
     if (this.#current === connection) this.#current = undefined;
   }
 

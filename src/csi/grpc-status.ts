@@ -31,6 +31,20 @@ export function isServiceError(error: unknown): error is ServiceError {
 }
 
 /**
+ * A failed call's error with a status that gRPC knows. A driver may send any number, and grpc-js has none for an answer in a
+ * compression that it does not know: both are UNKNOWN.
+ */
+export function knownStatus(error: ServiceError): ServiceError {
+  if (isServiceError(error)) return error;
+  const { code, details } = error as Partial<ServiceError>;
+  const why =
+    code === undefined
+      ? 'the answer cannot be read'
+      : `the answer has the status ${String(code)}: ${details ?? ''}`;
+  return Object.assign(serviceError(status.UNKNOWN, why), { cause: error });
+}
+
+/**
  * What a caller sees of a failed call: DEADLINE_EXCEEDED is METRICS_TIMED_OUT, NOT_FOUND is METRICS_NOT_FOUND, and the rest
  * METRICS_CSI_FAILED, UNIMPLEMENTED among it: a driver that advertises a call and does not have it is broken. Other errors pass through.
  *
@@ -66,9 +80,13 @@ const STATUS_OF: Readonly<Record<MetricsErrorCode, status>> = {
   METRICS_PROVIDER_FAILED: status.INTERNAL,
 };
 
+/** As many bytes of a text as are sent: percent-encoded in a header it may become three times as many, and some clients take 16 KiB. */
+const LONGEST_DETAILS_BYTES = 4096;
+
 /**
  * The status for an error: that of a MetricsError by its code, or of the gRPC error it stands for; an object with a `code` of gRPC
- * and `details` is taken at its word. Of anything else only that it happened is told: its text was not written for a client.
+ * and `details` is taken at its word, up to 4096 bytes. Of anything else only that it happened is told: its text was not written
+ * for a client.
  *
  * @param error - what went wrong
  * @returns a status that can be sent
@@ -78,10 +96,17 @@ export function errorToStatus(error: unknown): FailureStatus {
     const cause: unknown = error.cause;
     const code =
       error.code === 'METRICS_CSI_FAILED' && isFailureStatus(cause) ? cause.code : STATUS_OF[error.code];
-    return { code, details: error.message };
+    return { code, details: sendable(error.message) };
   }
-  if (isFailureStatus(error)) return { code: error.code, details: error.details };
+  if (isFailureStatus(error)) return { code: error.code, details: sendable(error.details) };
   return { code: status.INTERNAL, details: 'the driver failed to measure the volume' };
+}
+
+/** grpc-js throws over half of a surrogate pair, and never ends a call whose text is too long: here the one is replaced, the other cut. */
+function sendable(details: string): string {
+  const bytes = Buffer.from(details);
+  if (bytes.length <= LONGEST_DETAILS_BYTES) return bytes.toString();
+  return `${bytes.toString('utf8', 0, LONGEST_DETAILS_BYTES).replace(/\uFFFD+$/, '')}…`;
 }
 
 function isFailureStatus(value: unknown): value is FailureStatus {

@@ -1,5 +1,6 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
+import { checkedSignal } from '../os/limits.js';
 import type { CsiNodeClient, CsiVolume, CsiVolumeAnswer } from './csi-node-client.js';
 import { NodeServiceCapability_RPC_Type as Capability } from './gen/csi/v1/csi.js';
 import { healthToCondition } from './volume-health.js';
@@ -52,7 +53,7 @@ export class MetricsCsi implements MetricsProvider {
    * empty id or path, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_CSI_FAILED with the gRPC error in `cause`
    */
   async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    signal?.throwIfAborted();
+    checkedSignal(signal)?.throwIfAborted();
     const time = new Date();
     const answer = await this.#client.readVolume(this.#volume, { signal });
     return { time, source: this.name, ...toReading(answer, this.#volume, this.name) };

@@ -8,7 +8,7 @@ const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;
  * @param endpoint - the endpoint
  * @returns the path
  * @throws TypeError for anything else: another scheme or a network address, a relative path, `unix://name/...` (where the name would
- * be a host), a path over 107 bytes (103 on macOS)
+ * be a host), a line break, a path over 107 bytes (103 on macOS)
  */
 export function socketPath(endpoint: string): string {
   if (typeof endpoint !== 'string')
@@ -28,9 +28,12 @@ export function socketPath(endpoint: string): string {
     return refuse(path === rest ? 'the path is relative' : 'what follows unix:// is a host, not a path');
   }
   if (path.includes('\0')) return refuse('it has a NUL');
+  // A gRPC target with one is no target.
+  if (/[\n\r\u2028\u2029]/.test(path)) return refuse('it has a line break');
   const bytes = Buffer.byteLength(path);
   if (bytes > LONGEST_BYTES) {
     return refuse(`the path has ${String(bytes)} bytes, and a socket's has at most ${String(LONGEST_BYTES)}`);
   }
-  return path;
+  // In `unix://a/b`, which it would become, `a` is a host.
+  return path.replace(/^\/+/, '/');
 }

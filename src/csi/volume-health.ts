@@ -29,7 +29,9 @@ export function conditionToHealth(
   { abnormal, message, problems }: VolumeCondition,
 ): VolumeHealth {
   if (!abnormal) return { volumeId, healthStatuses: [] };
-  const listed = problems ?? [{ status: 'UNKNOWN_VOLUME_HEALTH_TYPE', reason: 'Abnormal', message }];
+  const listed = problems?.length
+    ? problems
+    : [{ status: 'UNKNOWN_VOLUME_HEALTH_TYPE', reason: 'Abnormal', message }];
   return {
     volumeId,
     healthStatuses: listed.map((each) => ({

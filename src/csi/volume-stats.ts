@@ -10,7 +10,7 @@ import { TimeLimit } from './time-limit.js';
 import { VolumeReadings, type VolumeReading } from './volume-readings.js';
 import { checkVolumeRequest } from './volume-request.js';
 import { metricsToUsage } from './volume-usage.js';
-import { NORMAL, verdictOn } from './volume-verdict.js';
+import { checkedVerdict, NORMAL, verdictOf, verdictOn } from './volume-verdict.js';
 
 /**
  * What decides how the handler answers, and how long it takes. What a hook throws is answered with INTERNAL and no word of it, unless it is a
@@ -18,7 +18,7 @@ import { NORMAL, verdictOn } from './volume-verdict.js';
  */
 export interface VolumeStatsOptions {
   /**
-   * Whether the driver has such a volume; false is answered with NOT_FOUND. Without it the path alone decides, so that volumes that the driver
+   * Whether the driver has such a volume; false, or nothing, is answered with NOT_FOUND. Without it the path alone decides, so that volumes that the driver
    * did not provision itself have numbers too.
    */
   readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
@@ -126,14 +126,18 @@ export class VolumeStats {
   }
 
   async #answerWithin(limit: TimeLimit, volume: CsiVolume): Promise<VolumeStatsAnswer> {
+    const undecided = (): never => {
+      // No word on the volume, so it is no MetricsError, which could become a verdict on it.
+      throw serviceError(status.DEADLINE_EXCEEDED, `not known in time whether there is ${volume.volumeId}`);
+    };
+    if (!(await limit.wait(this.#isKnown(volume), undecided))) {
+      throw serviceError(status.NOT_FOUND, `no volume ${volume.volumeId}`);
+    }
     const late = (): never => {
       throw new MetricsError('METRICS_TIMED_OUT', `${volume.volumePath} has not answered in time`, {
         path: volume.volumePath,
       });
     };
-    if (!(await limit.wait(this.#isKnown(volume), late))) {
-      throw serviceError(status.NOT_FOUND, `no volume ${volume.volumeId}`);
-    }
     const reading = this.#readings.get(volume);
     const usage = await limit.wait(reading.usage, late);
     const condition = await limit.wait(reading.condition, () => undefined);
@@ -144,7 +148,8 @@ export class VolumeStats {
   }
 
   async #isKnown(volume: CsiVolume): Promise<boolean> {
-    return (await this.#options.knownVolume?.(volume)) ?? true;
+    const { knownVolume } = this.#options;
+    return knownVolume === undefined || (await knownVolume(volume));
   }
 
   #measure(volume: CsiVolume): VolumeReading {
@@ -167,21 +172,13 @@ export class VolumeStats {
   async #conditionOf(volume: CsiVolume, metrics: Metrics): Promise<VolumeCondition | undefined> {
     const { condition } = this.#options;
     if (condition === undefined || condition === false) return undefined;
-    if (condition === true) return metrics.condition ?? NORMAL;
-    const controller = new AbortController();
-    const limit = new TimeLimit(this.#timeoutMs / 2);
-    const late = (): never => {
-      throw new MetricsError('METRICS_TIMED_OUT', `no verdict on ${volume.volumeId} in time`);
-    };
     try {
-      const verdict = (async () => await condition(volume, metrics, { signal: controller.signal }))();
-      return (await limit.wait(verdict, late)) ?? metrics.condition ?? NORMAL;
+      const verdict =
+        condition === true ? undefined : await verdictOf(condition, volume, metrics, this.#timeoutMs / 2);
+      return checkedVerdict(verdict ?? metrics.condition ?? NORMAL);
     } catch (error) {
-      controller.abort(error);
       this.#tell(error, volume);
       return undefined;
-    } finally {
-      limit.end();
     }
   }
 

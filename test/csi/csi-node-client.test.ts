@@ -11,6 +11,7 @@ import {
   PluginCapability_VolumeExpansion_Type,
   VolumeUsage_Unit,
   type CsiCall,
+  type CsiVolume,
 } from '../../src/csi/index.js';
 import { isTransient } from '../../src/errors.js';
 import type { Metrics } from '../../src/metrics.js';
@@ -105,6 +106,34 @@ describe('one connection', () => {
   });
 });
 
+// Node's HTTP/2 may stop for good over thousands of calls at once.
+test('a thousand calls at once fill a connection; the next ones get another, and all are answered', async () => {
+  let isOver = false;
+  const waiting: (() => void)[] = [];
+  driver.answer('nodeGetVolumeStats', () => {
+    const usage = [{ unit: VolumeUsage_Unit.BYTES, total: 7n, used: 1n, available: 6n }];
+    return new Promise((resolve) => {
+      waiting.push(() => {
+        resolve({ usage });
+      });
+      if (isOver) resolve({ usage });
+    });
+  });
+  const round = (): Promise<Metrics[]> => Promise.all(Array.from({ length: 2_500 }, () => read()));
+  const readings = round();
+  await arrived('nodeGetVolumeStats', 2_500);
+  expect(driver.openConnections).toBe(3);
+  isOver = true;
+  for (const answer of waiting) answer();
+  expect((await readings).every(({ capacity }) => capacity === 7n)).toBe(true);
+  // The full ones have closed behind their last call.
+  await vi.waitFor(() => {
+    expect(driver.openConnections).toBe(1);
+  });
+  await read();
+  expect(driver.connections).toBe(3);
+});
+
 describe('identity', () => {
   // Golden case 36.
   test('a driver is ready unless it says that it is not', async () => {
@@ -163,6 +192,29 @@ describe('identity', () => {
       }
     }
   });
+});
+
+test('what is no string or no signal is refused, and nothing is sent', async () => {
+  for (const [volume, message] of [
+    [{}, 'Expected volumeId to be a string, got undefined'],
+    [{ ...VOLUME, volumeId: 5 }, 'Expected volumeId to be a string, got number'],
+    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got object'],
+    [{ ...VOLUME, stagingTargetPath: true }, 'Expected stagingTargetPath to be a string, got boolean'],
+  ] as const) {
+    const given = volume as unknown as CsiVolume;
+    for (const call of ['nodeGetVolumeStats', 'nodeGetVolumeHealth', 'readVolume'] as const) {
+      await expect(client[call](given)).rejects.toThrow(new TypeError(message));
+    }
+  }
+  const signal = {} as AbortSignal;
+  for (const call of [
+    client.probe({ signal }),
+    client.readVolume(VOLUME, { signal }),
+    read(client, signal),
+  ]) {
+    await expect(call).rejects.toThrow(new TypeError('Expected signal to be an AbortSignal, got object'));
+  }
+  expect(driver.connections).toBe(0);
 });
 
 describe('the time limit', () => {
@@ -341,6 +393,29 @@ describe('a driver that comes and goes', () => {
     expect(String(error)).toContain(`ECONNREFUSED ${file}`);
   });
 
+  test('is looked for on a new connection when it is silent, though connected', async () => {
+    const hasty = newClient({ timeoutMs: LATE_MS });
+    await hasty.getPluginInfo({ timeoutMs: 20_000 });
+    driver.answer('nodeGetVolumeStats', never);
+    expect(await failureOf(hasty.nodeGetVolumeStats(VOLUME))).toMatchObject({ code: 'METRICS_TIMED_OUT' });
+    await hasty.getPluginInfo({ timeoutMs: 20_000 });
+    expect(driver.connections).toBe(2);
+  });
+
+  test('keeps its connection where one call takes too long and others are answered', async () => {
+    await client.getPluginInfo();
+    driver.answer('nodeGetVolumeStats', never);
+    const late = failureOf(client.nodeGetVolumeStats(VOLUME, { timeoutMs: LATE_MS * 5 }));
+    await arrived('nodeGetVolumeStats');
+    await client.getPluginInfo();
+    expect(await late).toMatchObject({ code: 'METRICS_TIMED_OUT' });
+    // In time, the driver's own word for late.
+    driver.answer('nodeGetVolumeStats', { code: status.DEADLINE_EXCEEDED, details: 'hung' });
+    expect(await failureOf(client.nodeGetVolumeStats(VOLUME))).toMatchObject({ code: 'METRICS_TIMED_OUT' });
+    await client.getPluginInfo();
+    expect(driver.connections).toBe(1);
+  });
+
   test('is asked anew what it can do after it was away', async () => {
     await read();
     driver.script.capabilities = [Capability.GET_VOLUME_STATS, Capability.VOLUME_CONDITION];
@@ -443,6 +518,18 @@ describe('close', () => {
     other.close();
     expect(String(await waiting)).toContain('is closed');
   });
+});
+
+test('close ends calls over a connection that was given up, too', async () => {
+  driver.mode = 'mute';
+  const patient = failureOf(client.getPluginInfo());
+  // It never came about, so the next call gets another one.
+  await failureOf(client.getPluginInfo({ timeoutMs: LATE_MS }));
+  driver.mode = 'serve';
+  await client.getPluginInfo();
+  expect(driver.connections).toBe(2);
+  client.close();
+  expect(await patient).toMatchObject({ message: `the client of ${client.endpoint} is closed` });
 });
 
 test('a connection that is given up closes when the last call over it has ended', async () => {

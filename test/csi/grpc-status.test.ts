@@ -72,6 +72,16 @@ describe('the status for an error', () => {
     expect(errorToStatus(grpcError(status.ABORTED))).toEqual({ code: 10, details: 'why' });
   });
 
+  test('has a text that a header can carry', () => {
+    const detailsOf = (details: string): string => errorToStatus({ code: 9, details }).details;
+    expect(detailsOf('half of \ud83d')).toBe('half of \ufffd');
+    expect(errorToStatus(new MetricsError('METRICS_CSI_FAILED', '\ude00')).details).toBe('\ufffd');
+    expect(detailsOf('x'.repeat(4096))).toBe('x'.repeat(4096));
+    expect(detailsOf('x'.repeat(4097))).toBe(`${'x'.repeat(4096)}…`);
+    // The last one that fits has but one of its three bytes within.
+    expect(detailsOf('€'.repeat(1366))).toBe(`${'€'.repeat(1365)}…`);
+  });
+
   // Golden case 35.
   test.each([
     new Error('password=hunter2'),

@@ -79,6 +79,23 @@ describe('a reading', () => {
     });
   });
 
+  // Golden case 11.
+  test('has what it can of an answer with a unit that has no name', async () => {
+    expect(await readingOf('0a04100520070a080863106418012001')).toMatchObject({
+      capacity: 100n,
+      available: 99n,
+      used: 1n,
+      warnings: ['usage of unknown unit 7 left out: total 5, available 0, used 0'],
+    });
+  });
+
+  // Golden case 12.
+  test('has the last one of two entries of a unit, as a whole', async () => {
+    const { used, available, ...rest } = await readingOf('0a0808631064180120010a0510c8012001');
+    expect(rest).toMatchObject({ capacity: 200n, warnings: ['2 entries of BYTES: the last one counts'] });
+    expect([used, available]).toEqual([undefined, undefined]);
+  });
+
   // Golden case 13.
   test('has no number that makes no sense', async () => {
     expect(await readingOf('0a0d10ffffffffffffffffff012001')).toEqual({

@@ -15,7 +15,7 @@ import {
   type NodeGetVolumeStatsOptions,
 } from '../../src/csi/index.js';
 import { MetricsError } from '../../src/errors.js';
-import type { Metrics, MetricsProvider } from '../../src/metrics.js';
+import type { Metrics, MetricsProvider, VolumeCondition } from '../../src/metrics.js';
 import { MetricsBlock } from '../../src/index.js';
 import { FakeMetrics, type FakeStep } from '../../src/testing/index.js';
 import { TestMounts } from '../support/mounts.js';
@@ -126,6 +126,9 @@ describe('a request', () => {
       details: 'no volume other',
     });
     expect(await server.ask('known', directory)).toMatchObject({ code: OK });
+    // A look-up that finds nothing, in JavaScript.
+    const forgetful = await serve({ knownVolume: (() => undefined) as unknown as () => boolean });
+    expect(await forgetful.ask('other', directory)).toMatchObject({ code: NOT_FOUND });
   });
 });
 
@@ -292,6 +295,20 @@ describe('failures', () => {
       expect(told).toEqual([[secret, 'v']]);
     },
   );
+
+  // grpc-js throws over the one and keeps the caller waiting over the other.
+  test.each([
+    ['half of a surrogate pair', 'cut in the middle of \ud83d', 'cut in the middle of \ufffd'],
+    ['a megabyte of it', 'x'.repeat(1024 * 1024), `${'x'.repeat(4096)}…`],
+  ])('are answered also where their text has %s', async (_, text, details) => {
+    for (const error of [
+      new MetricsError('METRICS_USAGE_FAILED', text),
+      { code: status.FAILED_PRECONDITION, details: text },
+    ]) {
+      const { server } = await serveScript([{ error }]);
+      expect(await server.ask('v', '/p')).toMatchObject({ details });
+    }
+  });
 
   test('of the log cost nobody an answer', async () => {
     const server = await serve({
@@ -474,6 +491,18 @@ describe('the condition', () => {
     });
   });
 
+  test('is none on a volume of which it is not known whether it is there', async () => {
+    const server = await serve({
+      condition: true,
+      knownVolume: () => new Promise(() => undefined),
+      timeoutMs: 100,
+    });
+    expect(await server.ask('v', '/p')).toMatchObject({
+      code: DEADLINE_EXCEEDED,
+      details: 'not known in time whether there is v',
+    });
+  });
+
   test('is none where something else went wrong', async () => {
     const { server } = await serveScript([broken('EMFILE'), broken('EAGAIN'), { error: new Error('bug') }], {
       condition: true,
@@ -515,6 +544,27 @@ describe('the condition', () => {
       abnormal: false,
       message: 'the volume answers',
     });
+  });
+
+  test.each<[string, unknown]>([
+    ['a text', 'bad'],
+    ['an empty object', {}],
+    ['one without a message', { abnormal: true }],
+    ['one whose message is no text', { abnormal: true, message: 5 }],
+  ])('that is none (%s) is left out, whoever it is from', async (_, verdict) => {
+    const condition = verdict as VolumeCondition;
+    const told: unknown[] = [];
+    const onError = (error: unknown): unknown => told.push(error);
+    for (const { server } of [
+      await serveScript([READING], { condition: () => condition, onError }),
+      await serveScript([{ ...READING, condition }], { condition: true, onError }),
+    ]) {
+      const outcome = await server.ask('v', '/p');
+      expect(usageOf(outcome)).toEqual([ENTRY]);
+      expect(conditionOf(outcome)).toBeUndefined();
+    }
+    const expected = expect.objectContaining({ code: 'METRICS_PROVIDER_FAILED' }) as unknown;
+    expect(told).toEqual([expected, expected]);
   });
 
   // dell/csm#840.

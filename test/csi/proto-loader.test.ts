@@ -134,6 +134,8 @@ test.each([
   [{ abnormal: true, message: 'x' }, '12050801120178'],
   [{ abnormal: false, message: 'ok' }, '120412026f6b'],
   [{ abnormal: false, message: '' }, '1200'],
+  // Half of a surrogate pair, of which no client of Go's would take the bytes.
+  [{ abnormal: true, message: '\ud83d' }, '120708011203efbfbd'],
 ])('they send the same bytes for the condition %j', async (condition, expected) => {
   const [ours, theirs] = await answers({ ...ALL, condition }, { condition: true }, KEEP_CASE);
   expect(ours).toEqual({ bytes: `0a0808631064180120010a080807100a18032002${expected}` });

@@ -12,6 +12,8 @@ describe('the path of an endpoint', () => {
     'unix:///csi/csi.sock',
     'UNIX:///csi/csi.sock',
     'Unix:/csi/csi.sock',
+    '//csi/csi.sock',
+    'unix:////csi/csi.sock',
   ])('is the same for %s', (endpoint) => {
     expect(socketPath(endpoint)).toBe('/csi/csi.sock');
     const client = new CsiNodeClient(endpoint);
@@ -38,6 +40,8 @@ describe('the path of an endpoint', () => {
     ['tcp://127.0.0.1:50051', 'CSI is spoken over unix sockets only'],
     ['unix-abstract:csi', 'CSI is spoken over unix sockets only'],
     ['/csi/\0.sock', 'it has a NUL'],
+    ['/csi/\n.sock', 'it has a line break'],
+    ['unix:///csi/\u2028.sock', 'it has a line break'],
     [pathOf(longest + 1), `the path has ${String(longest + 1)} bytes`],
     [`/${'é'.repeat(longest / 2)}x`, `the path has ${String(longest + 1)} bytes`],
   ])('refuses %j', (endpoint, why) => {

@@ -39,10 +39,12 @@ describe('a verdict as health', () => {
   });
 
   test('lists a problem of unknown kind where there is no more than a verdict, and none where it is normal', () => {
-    expect(conditionToHealth('v', { abnormal: true, message: 'gone' })).toEqual({
-      volumeId: 'v',
-      healthStatuses: [{ status: 0, reason: 'Abnormal', message: 'gone' }],
-    });
+    for (const condition of [{}, { problems: [] }]) {
+      expect(conditionToHealth('v', { abnormal: true, message: 'gone', ...condition })).toEqual({
+        volumeId: 'v',
+        healthStatuses: [{ status: 0, reason: 'Abnormal', message: 'gone' }],
+      });
+    }
     expect(conditionToHealth('v', { abnormal: false, message: 'ok' })).toEqual({
       volumeId: 'v',
       healthStatuses: [],
