@@ -1,4 +1,5 @@
-// Measures one walk in this process and sends what it cost: `candidate.mjs NAME PATH`, forked by bench/walk.mjs.
+// Measures one walk in this process and sends what it cost: `candidate.mjs NAME PATH [watched]`, forked by bench/walk.mjs. A walk that
+// is watched tells of descriptors and of the event loop too, at the cost of some processor time for looking.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
@@ -20,38 +21,44 @@ const CANDIDATES = {
   },
 };
 
-const [name, path] = process.argv.slice(2);
+const [name, path, watched] = process.argv.slice(2);
 const walk = await CANDIDATES[name]();
 // What is paid once (code that is compiled, threads, the allocator's pools) is no part of a walk.
 await walk(new URL('.', import.meta.url).pathname);
 globalThis.gc?.();
 
-const openBefore = readdirSync('/proc/self/fd').length;
-let most = 0;
-const sampler = setInterval(() => {
-  most = Math.max(most, readdirSync('/proc/self/fd').length - openBefore);
-}, 5);
-const RESOLUTION_MS = 1;
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+const watch = watched === 'watched' ? startWatch() : undefined;
 // The kernel's high-water mark of memory, set to what is used now.
 writeFileSync('/proc/self/clear_refs', '5');
 const memoryBefore = memoryKib('VmRSS');
-delay.enable();
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
 await walk(path);
 const wallMs = performance.now() - start;
 const { user, system } = process.cpuUsage(cpuBefore);
-delay.disable();
-clearInterval(sampler);
-
 process.send({
   wallMs,
   cpuMs: (user + system) / 1000,
   peakMib: Math.max(0, memoryKib('VmHWM') - memoryBefore) / 1024,
-  descriptors: most,
-  loopLateMs: Math.max(0, delay.max / 1e6 - RESOLUTION_MS),
+  ...watch?.(),
 });
+
+/** Looks until it is asked: the most descriptors that were open, and by how much the event loop was late at worst. */
+function startWatch() {
+  const openBefore = readdirSync('/proc/self/fd').length;
+  let descriptors = 0;
+  const sampler = setInterval(() => {
+    descriptors = Math.max(descriptors, readdirSync('/proc/self/fd').length - openBefore);
+  }, 5);
+  const resolution = 1;
+  const delay = monitorEventLoopDelay({ resolution });
+  delay.enable();
+  return () => {
+    delay.disable();
+    clearInterval(sampler);
+    return { descriptors, loopLateMs: Math.max(0, delay.max / 1e6 - resolution) };
+  };
+}
 
 function memoryKib(field) {
   return Number(

@@ -33,7 +33,7 @@ export interface DiskUsageOptions {
   /**
    * Threads that share one walk, 1 to 64; the commands use one whatever is said here.
    *
-   * @defaultValue the processors this process may use, at most 4
+   * @defaultValue `4`
    */
   readonly threads?: number | undefined;
   /**

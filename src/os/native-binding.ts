@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { addon, type Addon, type Channel } from './addon.js';
 import type { OsBinding } from './binding.js';
 import { stuck, type Share } from './limits.js';
@@ -20,8 +19,11 @@ const TOO_MANY_STUCK = 2;
 const WORDS = 13;
 const VALUES = 5;
 
-/** A walk is a guest: more threads than this only where the caller says so. */
-const MOST_DEFAULT_THREADS = 4;
+/**
+ * However many processors there are: with what is in memory, threads beyond them cost nothing, and with what is not, one asks
+ * the disk while others wait for it. No more, because a walk is a guest.
+ */
+const DEFAULT_THREADS = 4;
 
 /** Who waits for a ticket. */
 interface Waiter {
@@ -55,7 +57,7 @@ function overAddon(native: Addon): OsBinding {
         channel,
         path,
         walk,
-        walk.threads ?? Math.min(availableParallelism(), MOST_DEFAULT_THREADS),
+        walk.threads ?? DEFAULT_THREADS,
         ([status, errno, stuckSinceMs]) => failure('walk', path, status, errno, stuckSinceMs),
       ),
   };
