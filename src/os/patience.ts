@@ -10,17 +10,22 @@ const PARTS = 10;
 export class Patience {
   readonly #timer: NodeJS.Timeout;
   #lastLook: NodeJS.Immediate | undefined;
+  #left = PARTS;
 
   /** Does not keep this process alive. */
   constructor(ms: number, onEnd: () => void) {
-    let left = PARTS;
     this.#timer = setInterval(() => {
-      left -= 1;
-      if (left > 0) return;
+      this.#left -= 1;
+      if (this.#left > 0) return;
       clearInterval(this.#timer);
       this.#lastLook = setImmediate(onEnd);
     }, ms / PARTS);
     this.#timer.unref();
+  }
+
+  /** Whether no more than one part of the time is left. */
+  get isNearlyOver(): boolean {
+    return this.#left <= 1;
   }
 
   stop(): void {

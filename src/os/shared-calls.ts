@@ -40,8 +40,14 @@ interface Flight {
  */
 interface Known {
   readonly flights: Set<Flight>;
-  busy: boolean;
+  /** The call that runs. */
+  running?: Running | undefined;
   stuckSince?: Date;
+}
+
+interface Running {
+  readonly late: Patience;
+  becomeStuck(): void;
 }
 
 /**
@@ -78,7 +84,7 @@ export class SharedCalls {
    * @param start - begins the call, when its turn comes and somebody still waits
    */
   share<T>(kind: string, path: string, start: () => StartedCall<T>): Share<T> {
-    const known = this.#paths.get(path) ?? { flights: new Set<Flight>(), busy: false };
+    const known = this.#paths.get(path) ?? { flights: new Set<Flight>() };
     if (known.stuckSince !== undefined) return refused(stuck(path, known.stuckSince), known.stuckSince);
     let flight = [...known.flights].find((each) => each.kind === kind);
     if (flight === undefined) {
@@ -102,6 +108,8 @@ export class SharedCalls {
           left = true;
           flight.waiting -= 1;
           if (flight.waiting === 0 && this.#queue.delete(flight)) this.#forget(flight, known);
+          // Whose own limit is the same began to count before the call did, and is to learn that it is stuck.
+          if (known.running?.late.isNearlyOver) known.running.becomeStuck();
         }
         return known.stuckSince;
       },
@@ -112,7 +120,7 @@ export class SharedCalls {
     for (const flight of this.#queue) {
       if (this.#placed >= this.#atOnce) return;
       const known = this.#paths.get(flight.path);
-      if (known === undefined || known.busy) continue;
+      if (known === undefined || known.running !== undefined) continue;
       this.#queue.delete(flight);
       if (this.#stuck >= this.#mostStuck) {
         this.#forget(flight, known);
@@ -126,7 +134,6 @@ export class SharedCalls {
   #run(flight: Flight, known: Known): void {
     const since = new Date();
     this.#placed += 1;
-    known.busy = true;
     let placed = true;
     const setApart = (): void => {
       if (!placed) return;
@@ -139,10 +146,13 @@ export class SharedCalls {
     const slow = setTimeout(() => {
       if (this.#apart < this.#mostStuck) setApart();
     }, this.#slowAfterMs);
-    const late = new Patience(this.#stuckAfterMs, () => {
+    const becomeStuck = (): void => {
+      late.stop();
       this.#becomeStuck(known, flight.path, since, call);
       setApart();
-    });
+    };
+    const late = new Patience(this.#stuckAfterMs, becomeStuck);
+    known.running = { late, becomeStuck };
     slow.unref();
     const over = (settle: () => void): void => {
       if (known.stuckSince !== undefined) return;
@@ -150,7 +160,7 @@ export class SharedCalls {
       late.stop();
       if (placed) this.#placed -= 1;
       else this.#apart -= 1;
-      known.busy = false;
+      known.running = undefined;
       this.#forget(flight, known);
       settle();
       this.#startNext();
@@ -171,6 +181,7 @@ export class SharedCalls {
 
   #becomeStuck(known: Known, path: string, since: Date, call: StartedCall<unknown>): void {
     known.stuckSince = since;
+    known.running = undefined;
     this.#stuck += 1;
     for (const flight of known.flights) {
       this.#queue.delete(flight);

@@ -214,6 +214,18 @@ describe('a stuck path', () => {
     expect(count()).toBe(1);
   });
 
+  test('is one for whoever leaves a moment before, and not earlier', async () => {
+    const calls = new SharedCalls({ stuckAfterMs: STUCK_AFTER_MS });
+    const since = new Date();
+    const shares = [share(calls, '/a'), share(calls, '/a'), share(calls, '/a')];
+    elapse(STUCK_AFTER_MS / 2);
+    expect(shares[0]!.leave()).toBeUndefined();
+    elapse(STUCK_AFTER_MS / 2 - 1);
+    expect(shares[1]!.leave()).toEqual(since);
+    await expect(shares[2]!.answer).rejects.toMatchObject({ code: 'METRICS_TIMED_OUT', stuckSince: since });
+    expect(count()).toBe(1);
+  });
+
   test('rejects later callers at once and starts nothing', async () => {
     const calls = new SharedCalls({ stuckAfterMs: STUCK_AFTER_MS });
     await becomeStuck(calls, '/a');
