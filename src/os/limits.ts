@@ -160,6 +160,21 @@ export function withinLimits<T>(
   });
 }
 
+/**
+ * For several calls that share one limit: what is left of it for the next one.
+ *
+ * @returns throws METRICS_TIMED_OUT once nothing is left
+ */
+export function sharedLimits(path: string, limits: Limits): () => Limits {
+  const { timeoutMs: allMs = DEFAULT_TIMEOUT_MS } = limits;
+  const startMs = performance.now();
+  return () => {
+    const timeoutMs = Math.ceil(allMs - (performance.now() - startMs));
+    if (timeoutMs <= 0) throw timedOut(path, allMs);
+    return { ...limits, timeoutMs };
+  };
+}
+
 /** The rejection of a caller whose own limit passed before there was an answer. */
 export function timedOut(path: string, timeoutMs: number): MetricsError {
   return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${String(timeoutMs)} ms`, {

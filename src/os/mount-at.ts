@@ -1,6 +1,6 @@
 import { osBinding } from './binding.js';
 import { majorMinor } from './block-device.js';
-import type { Limits } from './limits.js';
+import { sharedLimits, type Limits } from './limits.js';
 import { mounts, type Mount } from './mounts.js';
 import { pathInfo } from './path-info.js';
 import { volumePath, withoutSlash } from './volume-path.js';
@@ -16,17 +16,18 @@ import { volumePath, withoutSlash } from './volume-path.js';
  * @throws MetricsError as {@link pathInfo} does
  */
 export async function mountAt(path: string, limits: Limits): Promise<number | undefined> {
+  const rest = sharedLimits(path, limits);
   // Through the commands each question about the path is a process, so the list of mounts is looked at first.
-  let here = osBinding(limits.binding ?? 'auto').name === 'native' ? await pathInfo(path, limits) : undefined;
+  let here = osBinding(limits.binding ?? 'auto').name === 'native' ? await pathInfo(path, rest()) : undefined;
   if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
   const visible = (await mountsFromNow()).filter((mount) => !mount.hidden);
   const plain = withoutSlash(volumePath(path));
   const named = visible.find((mount) => mount.mountPoint === plain);
   if (named !== undefined) return named.id;
-  here ??= await pathInfo(path, limits);
+  here ??= await pathInfo(path, rest());
   if (here.kind !== 'directory') return undefined;
   const { device, inode } = here;
-  const above = await pathInfo(`${path}/..`, limits);
+  const above = await pathInfo(`${path}/..`, rest());
   if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device))?.id;
   return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
 }

@@ -53,12 +53,8 @@ function overAddon(native: Addon): OsBinding {
     statFs: (path) => share<StatFs>(channel, waiters, STATFS, path),
     pathInfo: (path) => share<PathInfo>(channel, waiters, STAT, path),
     diskUsage: (path, walk) =>
-      walks.run(
-        channel,
-        path,
-        walk,
-        walk.threads ?? DEFAULT_THREADS,
-        ([status, errno, stuckSinceMs]) => failure('walk', path, status, errno, stuckSinceMs),
+      walks.run(channel, path, walk, walk.threads ?? DEFAULT_THREADS, ([status, errno, stuckSinceMs]) =>
+        failure('walk', path, status, errno, stuckSinceMs),
       ),
   };
 }

@@ -1,7 +1,14 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { fsInfo } from '../os/fs-info.js';
-import { checkedFlag, checkedLimits, openSignal, timedOut, type Binding, type Limits } from '../os/limits.js';
+import {
+  checkedFlag,
+  checkedLimits,
+  openSignal,
+  sharedLimits,
+  type Binding,
+  type Limits,
+} from '../os/limits.js';
 import { mountAt } from '../os/mount-at.js';
 import type { FsInfo } from '../os/statfs.js';
 import { checkedText } from './checked-text.js';
@@ -58,16 +65,8 @@ export class MetricsStatFs implements MetricsProvider {
  * there: it may come or go at any moment, and the host's numbers must never be taken for the volume's. (A mount
  * that the kernel makes on access, autofs, is found by the second look.) One time limit covers it all.
  */
-async function fsInfoOfMount(
-  path: string,
-  limits: { readonly timeoutMs: number } & Pick<Limits, 'binding' | 'signal'>,
-): Promise<FsInfo> {
-  const start = performance.now();
-  const rest = (): Limits => {
-    const timeoutMs = Math.ceil(limits.timeoutMs - (performance.now() - start));
-    if (timeoutMs <= 0) throw timedOut(path, limits.timeoutMs);
-    return { ...limits, timeoutMs };
-  };
+async function fsInfoOfMount(path: string, limits: Limits): Promise<FsInfo> {
+  const rest = sharedLimits(path, limits);
   let before = await mountAt(path, rest());
   for (;;) {
     if (before === undefined) {
