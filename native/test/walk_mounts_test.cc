@@ -240,7 +240,7 @@ TEST(LeavesOutASubvolume) {
     CHECK_EQ(UsageOf(root + "/dir/subvolume").inodes, 2u);
     // Not even whether it can be read matters.
     REQUIRE(chmod((root + "/dir/subvolume").c_str(), 0) == 0);
-    InChild([&] {
+    check::InChild([&] {
       REQUIRE(setgroups(0, nullptr) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
       CHECK_EQ(UsageOf(root).inodes, expected.inodes);
     });

@@ -333,7 +333,7 @@ TEST(DoesNotTakeAnotherDirectoryForAMovedOne) {
 // A wide directory, not yet read to its end, above a deep one: on a filesystem whose positions shift when entries vanish.
 TEST(ReadsOnWhereItWasWhenEntriesVanish) {
   SKIP_UNLESS(geteuid() == 0, "needs root");
-  InChild([] {
+  check::InChild([] {
     REQUIRE(unshare(CLONE_NEWNS) == 0);
     REQUIRE(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     const TempDir top;
