@@ -1,3 +1,5 @@
+import { Queue } from './queue.js';
+
 /** Where calls wait for their turn. */
 export interface Lane {
   /**
@@ -25,8 +27,8 @@ export interface Place {
  */
 export class SharedLane implements Lane {
   readonly #doubtfulPlaces: number;
-  readonly #queue = new Set<() => void>();
-  readonly #doubtful = new Set<() => void>();
+  readonly #queue = new Queue<() => void>();
+  readonly #doubtful = new Queue<() => void>();
   #free: number;
   #doubtfulOut = 0;
 
@@ -37,14 +39,11 @@ export class SharedLane implements Lane {
 
   enter(go: (place: Place) => void, doubtful: boolean): () => void {
     const queue = doubtful ? this.#doubtful : this.#queue;
-    const start = (): void => {
+    const leave = queue.push(() => {
       go(this.#take(doubtful));
-    };
-    queue.add(start);
+    });
     this.#next();
-    return () => {
-      queue.delete(start);
-    };
+    return leave;
   }
 
   #take(doubtful: boolean): Place {
@@ -66,9 +65,8 @@ export class SharedLane implements Lane {
     while (this.#free > 0) {
       const queue =
         this.#queue.size > 0 || this.#doubtfulOut >= this.#doubtfulPlaces ? this.#queue : this.#doubtful;
-      const [start] = queue;
+      const start = queue.shift();
       if (start === undefined) return;
-      queue.delete(start);
       start();
     }
   }

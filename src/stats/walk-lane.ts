@@ -1,4 +1,5 @@
 import type { Lane, Place } from './lane.js';
+import { Queue } from './queue.js';
 
 /** The longest that one walk keeps the others waiting after it; what it took beyond that, it pays by itself: see WalkPace. */
 const LONGEST_PAUSE_MS = 10_000;
@@ -16,7 +17,7 @@ const MOST_OUT = 2;
  */
 export class WalkLane implements Lane {
   readonly #pauseFactor: number;
-  readonly #queue = new Set<() => void>();
+  readonly #queue = new Queue<() => void>();
   /** Ends the time in which the newest walk is alone. */
   #alone: NodeJS.Timeout | undefined;
   #out = 0;
@@ -29,14 +30,11 @@ export class WalkLane implements Lane {
   }
 
   enter(go: (place: Place) => void): () => void {
-    const start = (): void => {
+    const leave = this.#queue.push(() => {
       go(this.#take());
-    };
-    this.#queue.add(start);
+    });
     this.#next();
-    return () => {
-      this.#queue.delete(start);
-    };
+    return leave;
   }
 
   #take(): Place {
@@ -67,9 +65,8 @@ export class WalkLane implements Lane {
   }
 
   #next(): void {
-    const [start] = this.#queue;
+    if (this.#queue.size === 0 || this.#pause !== undefined) return;
     if (this.#alone !== undefined || this.#out >= MOST_OUT) return;
-    if (this.#pause !== undefined || start === undefined) return;
     const waitMs = this.#opensAtMs - performance.now();
     if (waitMs > 0) {
       this.#pause = setTimeout(() => {
@@ -78,7 +75,6 @@ export class WalkLane implements Lane {
       }, Math.ceil(waitMs)).unref();
       return;
     }
-    this.#queue.delete(start);
-    start();
+    this.#queue.shift()?.();
   }
 }
