@@ -84,6 +84,21 @@ describe('csi stats', () => {
     });
   });
 
+  test('waits for a driver no longer than it was told, and for its name half of that', async () => {
+    driver.mode = 'mute';
+    const { calls } = JSON.parse((await stats('--json', '--timeout', '2s')).stdout) as {
+      calls: { durationMs: number }[];
+    };
+    expect(calls.length).toBe(2);
+    expect(calls.reduce((sum, { durationMs }) => sum + durationMs, 0)).toBeLessThan(2_900);
+    driver.mode = 'serve';
+    driver.answer('getPluginInfo', () => new Promise(() => undefined));
+    expect(fields((await stats('--timeout', '2s')).stdout)).toMatchObject({
+      driver: expect.stringContaining('METRICS_TIMED_OUT') as string,
+      state: 'ok',
+    });
+  });
+
   test('says why there is nothing', async () => {
     driver.script.capabilities = [];
     const unsupported = await stats();
