@@ -199,6 +199,7 @@ describe('csi', () => {
     [['stats', '--endpoint', '/x', '--volume-id', 'v'], 'csi stats expects --path'],
     [['probe', '--endpoint', '/x', '--timeout', 'soon'], '--timeout expects a duration'],
     [['probe', '--endpoint', '/x', '--frequency', '1'], "Unknown option '--frequency'"],
+    [['stats', '--path', '--json'], 'is ambiguous. Did you forget to specify'],
   ])('%j is a usage error', async (args, message) => {
     const refused = runCsi(args);
     await expect(refused).rejects.toThrow(UsageError);
