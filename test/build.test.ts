@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from 'tsup';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { needs } from './support/needs.js';
 
@@ -55,4 +56,37 @@ describe.skipIf(process.platform !== 'linux')('a clone without what builds the a
       /: the native addon was not built: such-c\+\+ was not found; /,
     );
   });
+});
+
+describe.skipIf(process.platform !== 'linux')('a bundle', () => {
+  test.each(['esm', 'cjs'] as const)(
+    'in one file (%s) says why it measures through the commands',
+    async (format) => {
+      const app = join(clone, 'app');
+      // An addon of the program's own, where ours would be.
+      mkdirSync(join(app, 'native/build/Release'), { recursive: true });
+      writeFileSync(join(app, 'native/build/Release/theirs.node'), '');
+      writeFileSync(join(app, 'package.json'), '{ "name": "app" }');
+      writeFileSync(
+        join(app, 'main.js'),
+        `import { activeBinding, fsInfo } from ${JSON.stringify(join(ROOT, 'dist/index.js'))};
+      fsInfo('/').then(({ capacity }) => console.log(JSON.stringify([activeBinding(), typeof capacity])));`,
+      );
+      await build({
+        ...{ entry: [join(app, 'main.js')], outDir: join(app, 'out'), format, platform: 'node' },
+        ...{ noExternal: [/./], splitting: false, config: false, silent: true },
+        outExtension: () => ({ js: format === 'esm' ? '.mjs' : '.cjs' }),
+      });
+      const output = run([join(app, 'out', format === 'esm' ? 'main.mjs' : 'main.cjs')]);
+      expect(JSON.parse(output)).toEqual([
+        {
+          binding: 'command',
+          reason: expect.stringMatching(
+            /^this code is not in the folder of kube-volume-metrics: a bundler/,
+          ) as string,
+        },
+        'bigint',
+      ]);
+    },
+  );
 });

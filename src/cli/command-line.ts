@@ -89,6 +89,7 @@ function parse(
   try {
     return parseArgs({ args, options, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    // Node's texts may have several lines.
+    throw new UsageError((error as Error).message.replaceAll('\n', ' '));
   }
 }

@@ -8,9 +8,24 @@ import { measure, type Row } from './measure.js';
 export async function csiStats(request: CsiRequest, volume: CsiVolume, exact: boolean): Promise<boolean> {
   const session = new CsiSession(request);
   const { client } = session;
-  const identity = await session.ask((options) => client.getPluginInfo(options));
+  const { timeoutMs } = request;
+  const began = performance.now();
+  // A driver that does not say its name may still have numbers: those have the other half of the time.
+  const identity = await session.ask((options) =>
+    client.getPluginInfo({ ...options, timeoutMs: timeoutMs / 2 }),
+  );
   const { name, vendorVersion: version } = identity.answer ?? { name: '', vendorVersion: '' };
-  const provider = new MetricsCsi({ client, ...volume, ...(name !== '' && { driverName: name }) });
+  const provider = new MetricsCsi({
+    client: {
+      readVolume: (volume, options) =>
+        client.readVolume(volume, {
+          ...options,
+          timeoutMs: Math.max(1, timeoutMs - (performance.now() - began)),
+        }),
+    },
+    ...volume,
+    ...(name !== '' && { driverName: name }),
+  });
   const rows = await measure([{ path: volume.volumePath, provider }], request.signal);
   client.close();
   await session.print(

@@ -80,7 +80,8 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    // Node's texts may have several lines.
+    throw new UsageError((error as Error).message.replaceAll('\n', ' '));
   }
 }
 

@@ -28,6 +28,8 @@ export interface Channel {
   walkGiveUp(number: number, stuckSinceMs: number): number;
 }
 
+const PACKAGE = 'kube-volume-metrics';
+
 let loaded: Addon | string | undefined;
 
 /** The addon, or why it cannot be loaded. Tried once, unless this process was only short of something then. */
@@ -46,7 +48,8 @@ function load(): Addon | string {
   if (process.platform !== 'linux')
     return `volumes are measured on Linux only, and this is ${process.platform}`;
   const native = nativeFolder();
-  if (native === undefined) return 'the native folder of the package is missing';
+  if (native === undefined)
+    return `this code is not in the folder of ${PACKAGE}: a bundler has to leave the package out, as an external one`;
   const require = createRequire(import.meta.url);
   const nodeGypBuild = require('node-gyp-build') as (folder: string) => Addon;
   // To it, a folder that cannot be opened is one without an addon.
@@ -75,13 +78,20 @@ function isShortage(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM' || SHORTAGE.test(error.message);
 }
 
-/** `native/` beside the package.json above this file: the depth differs between src/ and dist/. */
+/**
+ * `native/` beside the package.json above this file: the depth differs between src/ and dist/. Undefined where that is not this
+ * package's own, as in a bundle: the addon beside it would be somebody else's.
+ */
 function nativeFolder(): string | undefined {
-  let folder = dirname(fileURLToPath(import.meta.url));
+  // Absent in a CommonJS bundle.
+  const url = import.meta.url as string | undefined;
+  if (url === undefined) return undefined;
+  let folder = dirname(fileURLToPath(url));
   while (!existsSync(join(folder, 'package.json'))) {
     const parent = dirname(folder);
     if (parent === folder) return undefined;
     folder = parent;
   }
-  return join(folder, 'native');
+  const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: unknown };
+  return name === PACKAGE ? join(folder, 'native') : undefined;
 }

@@ -248,7 +248,8 @@ function turn(): Promise<void> {
 
 function readingOf(outcome: PromiseSettledResult<Metrics>): Metrics {
   if (outcome.status === 'rejected') {
-    throw new assert.AssertionError({ message: `the call resolves, but: ${String(outcome.reason)}` });
+    const message = `the call should resolve, but it rejects with ${String(outcome.reason)}`;
+    throw Object.assign(new assert.AssertionError({ message }), { cause: outcome.reason as unknown });
   }
   assert.ok(typeof outcome.value === 'object' && outcome.value !== null, 'the reading is an object');
   return outcome.value;

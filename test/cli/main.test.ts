@@ -297,6 +297,7 @@ describe('a wrong command line', () => {
     [['statfs', '--fast', '/'], /Unknown option '--fast'/, 'statfs --help'],
     [['du', '--require-mount', '/'], /Unknown option '--require-mount'/, 'du --help'],
     [['statfs', '/', '--timeout'], /--timeout <value>' argument missing/, 'statfs --help'],
+    [['statfs', '--timeout', '--json', '/'], /is ambiguous\. Did you forget to specify/, 'statfs --help'],
     [
       ['statfs', '--timeout', '5x', '/'],
       /--timeout expects a duration such as 5s or 200ms, got '5x'$/,

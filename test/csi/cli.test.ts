@@ -84,6 +84,21 @@ describe('csi stats', () => {
     });
   });
 
+  test('waits for a driver no longer than it was told, and for its name half of that', async () => {
+    driver.mode = 'mute';
+    const { calls } = JSON.parse((await stats('--json', '--timeout', '2s')).stdout) as {
+      calls: { durationMs: number }[];
+    };
+    expect(calls.length).toBe(2);
+    expect(calls.reduce((sum, { durationMs }) => sum + durationMs, 0)).toBeLessThan(2_900);
+    driver.mode = 'serve';
+    driver.answer('getPluginInfo', () => new Promise(() => undefined));
+    expect(fields((await stats('--timeout', '2s')).stdout)).toMatchObject({
+      driver: expect.stringContaining('METRICS_TIMED_OUT') as string,
+      state: 'ok',
+    });
+  });
+
   test('says why there is nothing', async () => {
     driver.script.capabilities = [];
     const unsupported = await stats();
@@ -184,6 +199,7 @@ describe('csi', () => {
     [['stats', '--endpoint', '/x', '--volume-id', 'v'], 'csi stats expects --path'],
     [['probe', '--endpoint', '/x', '--timeout', 'soon'], '--timeout expects a duration'],
     [['probe', '--endpoint', '/x', '--frequency', '1'], "Unknown option '--frequency'"],
+    [['stats', '--path', '--json'], 'is ambiguous. Did you forget to specify'],
   ])('%j is a usage error', async (args, message) => {
     const refused = runCsi(args);
     await expect(refused).rejects.toThrow(UsageError);

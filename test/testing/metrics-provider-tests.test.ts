@@ -343,6 +343,21 @@ describe('createFailing', () => {
   });
 });
 
+test('what a provider rejects with is the cause of the failure, with its stack', async () => {
+  const gone = new Error('gone');
+  const bodies: (() => Promise<void>)[] = [];
+  metricsProviderTests({
+    test: (name, body) => name.endsWith(SOURCE) && bodies.push(body),
+    name: 'it',
+    create: () => provider(() => Promise.reject(gone)),
+    reports: REPORTS,
+  });
+  await expect(bodies[0]?.()).rejects.toMatchObject({
+    message: 'the call should resolve, but it rejects with Error: gone',
+    cause: gone,
+  });
+});
+
 test('each test has a provider of its own, and disposes of it also when it fails', async () => {
   let made = 0;
   let disposed = 0;
