@@ -1,6 +1,9 @@
 import type { MetricsProvider } from '../metrics.js';
 
-/** What is needed of a pod: a structural subset of the API's V1Pod, so that the objects of any client fit. */
+/**
+ * What is needed of a pod: a structural subset of the API's V1Pod, so that the objects of any client fit. Where its types have every
+ * field as optional, as those of `@kubernetes/client-node` do, say `pods as Pod[]`.
+ */
 export interface Pod {
   readonly metadata: { readonly uid: string; readonly name: string; readonly namespace: string };
   readonly spec: { readonly volumes?: readonly PodVolume[] | null | undefined };
