@@ -65,7 +65,7 @@ export const COMMANDS: readonly Command[] = [
       'Asks the filesystem that holds each PATH for its size, use and inodes, with one system call.\n' +
       'USE% is as in df(1): the used part of what an unprivileged user could have.',
     options: ['require-mount', ...COMMON],
-    example: 'statfs --require-mount /var/lib/kubelet/pods/*/volumes/*/*/mount',
+    example: 'statfs --require-mount /mnt/data',
     volumes: (paths, { timeoutMs, binding, requireMount }) =>
       paths.map((path) => ({
         path,
