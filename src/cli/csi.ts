@@ -26,7 +26,7 @@ Options:
 
 Exit codes:
   0  the driver answered
-  1  it did not, or it has no numbers
+  1  it did not, is not ready (probe), or has no numbers (stats)
   2  the command line is wrong
 
 Example:
