@@ -1,5 +1,5 @@
 import { osBinding } from './binding.js';
-import { majorMinor } from './block-device.js';
+import { majorMinor } from './device-number.js';
 import { sharedLimits, type Limits } from './limits.js';
 import { mounts, type Mount } from './mounts.js';
 import { pathInfo } from './path-info.js';

@@ -1,5 +1,6 @@
 import { addon, type Addon, type Channel } from './addon.js';
 import type { OsBinding } from './binding.js';
+import { kindOf } from './file-kind.js';
 import { stuck, type Share } from './limits.js';
 import { NativeWalks } from './native-walk.js';
 import type { PathInfo } from './path-info.js';
@@ -122,18 +123,10 @@ function statFs(words: BigUint64Array, at: number): StatFs {
   };
 }
 
-/** st_mode's bits for the kind of file, and the kinds that matter here. */
-const S_IFMT = 0o170000n;
-const KINDS = new Map<bigint, PathInfo['kind']>([
-  [0o040000n, 'directory'],
-  [0o100000n, 'file'],
-  [0o060000n, 'block'],
-]);
-
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
   const [mode, size, device, inode, rdev, mountId, mountRoot] = words.subarray(at, at + 7);
   return {
-    kind: KINDS.get((mode ?? 0n) & S_IFMT) ?? 'other',
+    kind: kindOf(mode ?? 0n),
     size: size ?? 0n,
     device: device ?? 0n,
     inode: inode ?? 0n,
