@@ -1,9 +1,9 @@
 import { addon, type Addon, type Channel } from './addon.js';
 import type { OsBinding } from './binding.js';
 import { kindOf } from './file-kind.js';
-import { stuck, type Share } from './limits.js';
 import { NativeWalks } from './native-walk.js';
 import type { PathInfo } from './path-info.js';
+import { stuck, tooManyStuck, type Share } from './share.js';
 import type { StatFs } from './statfs.js';
 import { systemError } from './system-error.js';
 
@@ -100,12 +100,9 @@ function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>
 
 function failure(syscall: string, path: string, status: number, errno: number, stuckSinceMs: number): Error {
   if (status === STUCK) return stuck(path, new Date(stuckSinceMs));
+  if (status === TOO_MANY_STUCK) return tooManyStuck(syscall, path);
   const error = systemError(errno, syscall, path);
-  if (status === TOO_MANY_STUCK) {
-    error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
-  } else if (status !== DONE) {
-    error.message = `no thread could be created for the call on '${path}' (${error.code})`;
-  }
+  if (status !== DONE) error.message = `no thread could be created for the call on '${path}' (${error.code})`;
   return error;
 }
 

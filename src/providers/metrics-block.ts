@@ -1,9 +1,8 @@
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { blockDeviceSize } from '../os/block-device.js';
-import { checkedLimits, openSignal, type Limits } from '../os/limits.js';
+import { checkedLimits, checkedText, openSignal, type Limits } from '../os/limits.js';
 import { pathInfo, type PathInfo } from '../os/path-info.js';
-import { checkedText } from './checked-text.js';
 
 /** Options of {@link MetricsBlock}: limits of each call. */
 export type MetricsBlockOptions = Omit<Limits, 'signal'>;

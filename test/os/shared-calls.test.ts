@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Share } from '../../src/os/limits.js';
+import type { Share } from '../../src/os/share.js';
 import { SharedCalls, type StartedCall } from '../../src/os/shared-calls.js';
 
 /** A call that the test ends by hand. */
