@@ -198,7 +198,7 @@ test('what is no string or no signal is refused, and nothing is sent', async () 
   for (const [volume, message] of [
     [{}, 'Expected volumeId to be a string, got undefined'],
     [{ ...VOLUME, volumeId: 5 }, 'Expected volumeId to be a string, got number'],
-    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got object'],
+    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got null'],
     [{ ...VOLUME, stagingTargetPath: true }, 'Expected stagingTargetPath to be a string, got boolean'],
   ] as const) {
     const given = volume as unknown as CsiVolume;
@@ -214,6 +214,9 @@ test('what is no string or no signal is refused, and nothing is sent', async () 
   ]) {
     await expect(call).rejects.toThrow(new TypeError('Expected signal to be an AbortSignal, got object'));
   }
+  const none = new TypeError('Expected options to be an object, got null');
+  await expect(client.probe(null as never)).rejects.toThrow(none);
+  expect(() => new CsiNodeClient('/csi.sock', null as never)).toThrow(none);
   expect(driver.connections).toBe(0);
 });
 

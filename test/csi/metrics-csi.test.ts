@@ -350,10 +350,16 @@ describe('misuse', () => {
     [{ client: {} }, 'Expected client to be a CsiNodeClient'],
     [{ volumeId: 7 }, 'Expected volumeId to be a string, got number'],
     [{ volumePath: undefined }, 'Expected volumePath to be a string, got undefined'],
-    [{ stagingTargetPath: null }, 'Expected stagingTargetPath to be a string, got object'],
+    [{ stagingTargetPath: null }, 'Expected stagingTargetPath to be a string, got null'],
     [{ driverName: 7 }, 'Expected driverName to be a string, got number'],
   ])('of %j is refused by the constructor', (options, message) => {
     expect(() => provider(options as object)).toThrow(new TypeError(message));
+  });
+
+  test('of null is refused, by name', async () => {
+    const none = new TypeError('Expected options to be an object, got null');
+    expect(() => new MetricsCsi(null as never)).toThrow(none);
+    await expect(provider().getMetrics(null as never)).rejects.toThrow(none);
   });
 
   test('is no name that is left out', () => {

@@ -29,10 +29,11 @@ function share(stuckSince?: Date): Share<string> & { resolve(value: string): voi
 
 test('an abort gives the share up, rejects with the reason, and takes the listener off', async () => {
   const one = share();
-  const { signal, abort } = abortable();
+  const controller = new AbortController();
+  const { signal } = controller;
   const waiting = withinLimits(() => one, '/v', 1000, signal);
   const reason = new Error('enough');
-  abort(reason);
+  controller.abort(reason);
   await expect(waiting).rejects.toBe(reason);
   expect(one.left).toBe(1);
   expect(getEventListeners(signal, 'abort')).toEqual([]);
@@ -88,13 +89,3 @@ test('calls that share a limit get what is left of it, and none begins when noth
   vi.advanceTimersByTime(1);
   expect(rest).toThrow('no answer from /v within 1000 ms');
 });
-
-function abortable(): { signal: AbortSignal; abort(reason: unknown): void } {
-  const controller = new AbortController();
-  return {
-    signal: controller.signal,
-    abort: (reason) => {
-      controller.abort(reason);
-    },
-  };
-}
