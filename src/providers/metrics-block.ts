@@ -36,7 +36,6 @@ export class MetricsBlock implements MetricsProvider {
     const signal = openSignal(options);
     const time = new Date();
     const capacity = this.#size(await this.#lookUp(signal));
-    signal?.throwIfAborted();
     return { time, source: this.name, capacity };
   }
 

@@ -309,6 +309,12 @@ describe('the health of CSI 1.13', () => {
     expect(reading.condition).toBeUndefined();
   });
 
+  test('of a driver that names no volume is that of the one asked about', async () => {
+    const problem = { status: VolumeHealthErrorType.DEGRADED, reason: 'R', message: 'slow' };
+    driver.answer('nodeGetVolumeHealth', { volumeHealth: { volumeId: '', healthStatuses: [problem] } });
+    expect((await provider().getMetrics()).condition).toMatchObject({ abnormal: true, message: 'slow' });
+  });
+
   test('gives way to the older condition when it fails', async () => {
     driver.script.capabilities = [GET_VOLUME_STATS, VOLUME_CONDITION, GET_VOLUME_HEALTH];
     driver.script.condition = { abnormal: true, message: 'older' };
