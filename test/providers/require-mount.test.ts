@@ -1,9 +1,14 @@
-import { expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { MetricsStatFs } from '../../src/providers/metrics-stat-fs.js';
 
 const { fsInfo, mountAt } = vi.hoisted(() => ({ fsInfo: vi.fn(), mountAt: vi.fn() }));
 vi.mock(import('../../src/os/fs-info.js'), () => ({ fsInfo }));
 vi.mock(import('../../src/os/mount-at.js'), () => ({ mountAt }));
+
+beforeEach(() => {
+  fsInfo.mockReset();
+  mountAt.mockReset();
+});
 
 const reading = (): Promise<unknown> => new MetricsStatFs('/v', { requireMount: true }).getMetrics();
 
