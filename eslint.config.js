@@ -1,53 +1,19 @@
 import tseslint from 'typescript-eslint';
+import { CONTRACT, LAYERS } from './test/layers.mjs';
 
 /**
- * The layers of src/, lowest first: each imports only from those below it. test/architecture.test.ts reads every import in
- * any form and checks the same table, the externals of each layer and the absence of cycles; this one speaks in the editor.
+ * Each layer imports only from those below it. test/architecture.test.ts reads every import in any form and checks the same
+ * table, the packages of each layer and the absence of cycles; this one speaks in the editor.
  */
-const LAYERS = [
-  { files: ['src/metrics.ts', 'src/errors.ts', 'src/stringify.ts'], forbidden: ['./*', '../*'] },
-  {
-    files: ['src/os/**'],
-    forbidden: [
-      '**/providers/**',
-      '**/stats/**',
-      '**/csi/**',
-      '**/kubelet/**',
-      '**/prometheus/**',
-      '**/testing/**',
-      '**/cli/**',
-    ],
-  },
-  {
-    files: ['src/providers/**'],
-    forbidden: [
-      '**/stats/**',
-      '**/csi/**',
-      '**/kubelet/**',
-      '**/prometheus/**',
-      '**/testing/**',
-      '**/cli/**',
-    ],
-  },
-  {
-    files: ['src/stats/**'],
-    forbidden: [
-      '**/os/**',
-      '**/providers/**',
-      '**/csi/**',
-      '**/kubelet/**',
-      '**/prometheus/**',
-      '**/testing/**',
-      '**/cli/**',
-    ],
-  },
-  {
-    files: ['src/csi/**'],
-    forbidden: ['**/stats/**', '**/kubelet/**', '**/prometheus/**', '**/testing/**', '**/cli/**'],
-  },
-  { files: ['src/kubelet/**'], forbidden: ['**/csi/**', '**/prometheus/**', '**/testing/**', '**/cli/**'] },
-  { files: ['src/prometheus/**'], forbidden: ['**/testing/**', '**/cli/**'] },
-  { files: ['src/testing/**'], forbidden: ['**/prometheus/**', '**/cli/**'] },
+const FOLDERS = Object.keys(LAYERS).filter((name) => !['contract', 'index'].includes(name));
+const LAYER_RULES = [
+  { files: CONTRACT.map((name) => `src/${name}`), forbidden: ['./*', '../*', 'node:*'] },
+  ...FOLDERS.map((name) => ({
+    files: [`src/${name}/**`],
+    forbidden: FOLDERS.filter((other) => other !== name && !LAYERS[name].below.includes(other)).map(
+      (other) => `**/${other}/**`,
+    ),
+  })),
 ];
 
 export default tseslint.config(
@@ -96,7 +62,7 @@ export default tseslint.config(
     files: ['test/**', 'bench/**'],
     rules: { 'no-console': 'off', '@typescript-eslint/no-non-null-assertion': 'off' },
   },
-  ...LAYERS.map(({ files, forbidden }) => ({
+  ...LAYER_RULES.map(({ files, forbidden }) => ({
     files,
     rules: {
       'no-restricted-imports': [

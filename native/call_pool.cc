@@ -1,13 +1,10 @@
 #include "call_pool.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 
 #include "detached_thread.h"
 
@@ -16,9 +13,6 @@ namespace {
 
 // A caller's own timer starts before the call does, and timers are only so exact.
 constexpr std::chrono::milliseconds kStuckSlack{100};
-
-// How often the watchdog looks while a call waits for a worker.
-constexpr std::chrono::milliseconds kTick{2};
 
 // How long a worker looks for more work before it sleeps.
 constexpr std::chrono::microseconds kLinger{10};
@@ -36,22 +30,6 @@ std::int64_t EpochMs() {
       .count();
 }
 
-// Whether the thread sleeps in the kernel, rather than waits for a processor: a loaded machine must not look like a slow
-// volume. /proc/self/task/N/stat reads "N (name) S ...", and the name may hold anything.
-bool Sleeps(std::int32_t thread) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return true;
-  char text[256];
-  const ssize_t length = ::read(file, text, sizeof text - 1);
-  ::close(file);
-  if (length <= 0) return true;
-  text[length] = '\0';
-  const char* end_of_name = std::strrchr(text, ')');
-  return end_of_name == nullptr || end_of_name[1] == '\0' || end_of_name[2] != 'R';
-}
-
 bool MustBeDirectory(const std::string& path) { return path.size() > 1 && path.back() == '/'; }
 
 std::string WithoutSlash(const std::string& path) {
@@ -63,20 +41,6 @@ std::size_t SlotOf(CallKind kind, const std::string& path) {
 }
 
 CallKind KindOf(std::size_t slot) { return static_cast<CallKind>(slot % kCallKinds); }
-
-Answer Stuck(std::int64_t since_ms) {
-  Answer answer;
-  answer.status = Answer::Status::kStuck;
-  answer.stuck_since_ms = since_ms;
-  return answer;
-}
-
-Answer Refused(Answer::Status status, int error) {
-  Answer answer;
-  answer.status = status;
-  answer.result.error = error;
-  return answer;
-}
 
 }  // namespace
 
@@ -94,7 +58,7 @@ bool CallPool::Start(CallKind kind, const std::string& given, std::uint64_t tick
   {
     std::unique_lock<std::mutex> lock(lock_);
     if (const auto since_ms = StuckSince(path); since_ms != 0) {
-      *refusal = Stuck(since_ms);
+      *refusal = Answer::Stuck(since_ms);
       return false;
     }
     if (auto found = calls_.find(path); found != calls_.end()) {
@@ -103,12 +67,12 @@ bool CallPool::Start(CallKind kind, const std::string& given, std::uint64_t tick
       return true;
     }
     if (TooManyStuck()) {
-      *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
+      *refusal = Answer::Refused(Answer::Status::kTooManyStuck, EAGAIN);
       return false;
     }
     int error = 0;
     if (!EnsureWatchdog(&error)) {
-      *refusal = Refused(Answer::Status::kNoThread, error);
+      *refusal = Answer::Refused(Answer::Status::kNoThread, error);
       return false;
     }
     auto call = std::make_unique<Call>();
@@ -149,8 +113,8 @@ std::int64_t CallPool::Leave(CallKind kind, const std::string& given, std::uint6
 bool CallPool::Refuses(const std::string& path, Answer* refusal) {
   std::lock_guard<std::mutex> lock(lock_);
   const auto since_ms = StuckSince(WithoutSlash(path));
-  if (since_ms != 0) *refusal = Stuck(since_ms);
-  else if (TooManyStuck()) *refusal = Refused(Answer::Status::kTooManyStuck, EAGAIN);
+  if (since_ms != 0) *refusal = Answer::Stuck(since_ms);
+  else if (TooManyStuck()) *refusal = Answer::Refused(Answer::Status::kTooManyStuck, EAGAIN);
   else return false;
   return true;
 }
@@ -194,7 +158,7 @@ void CallPool::Dispatch(Afterwards* after) {
     const int error = SpawnWorker();
     if (error == 0) continue;
     // Workers that are busy will take the queue. If there are none, nobody ever would.
-    if (Workers() == 0) RefuseQueue(Refused(Answer::Status::kNoThread, error), after);
+    if (Workers() == 0) RefuseQueue(Answer::Refused(Answer::Status::kNoThread, error), after);
     break;
   }
   if (Unserved() && !ticking_) {
@@ -210,20 +174,8 @@ int CallPool::SpawnWorker() {
   return error;
 }
 
-bool CallPool::EnsureWatchdog(int* error) {
-  if (watchdog_) return true;
-  *error = StartDetached(WatchdogMain, this);
-  watchdog_ = *error == 0;
-  return watchdog_;
-}
-
 void* CallPool::WorkerMain(void* pool) {
   static_cast<CallPool*>(pool)->Work();
-  return nullptr;
-}
-
-void* CallPool::WatchdogMain(void* pool) {
-  static_cast<CallPool*>(pool)->Watch();
   return nullptr;
 }
 
@@ -309,95 +261,6 @@ void CallPool::Run(Call* call, std::unique_lock<std::mutex>& lock) {
   lock.lock();
   // Not before: whoever looks meanwhile must count this thread, or too many are created.
   --busy_;
-}
-
-void CallPool::Watch() {
-  std::unique_lock<std::mutex> lock(lock_);
-  for (;;) {
-    Afterwards after;
-    auto wake = MarkStuck(&after);
-    if (ticking_) {
-      FindSlow(lock);
-      if (!queue_.empty() && Clock::now() - queue_.front()->queued >= limits_.late_after) {
-        allowance_ = std::max(allowance_, limits_.workers);
-      }
-      Dispatch(&after);
-      ticking_ = Unserved();
-    }
-    lock.unlock();
-    Settle(&after);
-    lock.lock();
-    if (ticking_) wake = std::min(wake, Clock::now() + kTick);
-    // A call that starts later is due later, so it need not wake this thread. With nothing running there is nothing due
-    // before a whole stuck_after from now; then, if still nothing runs, the thread ends.
-    const std::uint64_t asked = asked_;
-    const bool timed_out = watch_.wait_until(lock, wake) == std::cv_status::timeout;
-    if (timed_out && running_.empty() && queue_.empty() && asked == asked_) {
-      watchdog_ = false;
-      return;
-    }
-  }
-}
-
-// Marks every call that has been out for too long. Returns when the next one is due.
-CallPool::Clock::time_point CallPool::MarkStuck(Afterwards* after) {
-  const auto now = Clock::now();
-  for (Call* const call : running_) {
-    if (call->stuck) continue;
-    const auto due = call->started + limits_.stuck_after;
-    if (due > now) return due;
-    MarkOneStuck(call, after);
-  }
-  return now + limits_.stuck_after;
-}
-
-void CallPool::MarkOneStuck(Call* call, Afterwards* after) {
-  if (!call->slow) {
-    call->slow = true;
-    --busy_;
-    ++slow_;
-  }
-  call->stuck = true;
-  ++stuck_;
-  const Answer answer = Stuck(call->started_ms);
-  for (std::size_t slot = 0; slot < kSlots; ++slot) Deliver(call, slot, answer, after);
-  if (TooManyStuck()) RefuseQueue(Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
-}
-
-// A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that finds some
-// doubles how many workers may run, so that hundreds of dead volumes asked about at once cost a few looks, not hundreds.
-void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
-  struct Suspect {
-    Call* call;
-    std::uint64_t turn;
-    std::int32_t thread;
-    std::string path;
-    bool sleeps;
-  };
-  std::vector<Suspect> suspects;
-  const auto now = Clock::now();
-  for (Call* const call : running_) {
-    if (call->slow) continue;
-    if (now - call->started < limits_.slow_after) break;
-    suspects.push_back({call, call->turn, call->thread, call->path, false});
-  }
-  if (suspects.empty()) return;
-  lock.unlock();
-  for (auto& suspect : suspects) suspect.sleeps = Sleeps(suspect.thread);
-  lock.lock();
-  bool found = false;
-  for (const auto& suspect : suspects) {
-    auto entry = calls_.find(suspect.path);
-    if (!suspect.sleeps || entry == calls_.end() || entry->second.get() != suspect.call) continue;
-    Call* const call = suspect.call;
-    // One that has its answer and slept only for the lock is not slow.
-    if (!call->running || !call->asking || call->slow || call->turn != suspect.turn) continue;
-    call->slow = true;
-    --busy_;
-    ++slow_;
-    found = true;
-  }
-  if (found) allowance_ = std::min(std::max(allowance_, limits_.workers) * 2, limits_.most_stuck + limits_.workers);
 }
 
 void CallPool::RefuseQueue(const Answer& answer, Afterwards* after) {

@@ -33,6 +33,19 @@ struct Answer {
   Status status = Status::kDone;
   CallResult result;
   std::int64_t stuck_since_ms = 0;  // since the epoch
+
+  static Answer Stuck(std::int64_t since_ms) {
+    Answer answer;
+    answer.status = Status::kStuck;
+    answer.stuck_since_ms = since_ms;
+    return answer;
+  }
+  static Answer Refused(Status status, int error) {
+    Answer answer;
+    answer.status = status;
+    answer.result.error = error;
+    return answer;
+  }
 };
 
 // Where answers go. Called from any thread, at most once a ticket, never while the pool's lock is held.
@@ -134,28 +147,30 @@ class CallPool {
   };
 
   static void* WorkerMain(void* pool);
-  static void* WatchdogMain(void* pool);
   void Work();
-  void Watch();
   // The functions below run under lock_, but for Settle.
   std::int64_t StuckSince(const std::string& path) const;
   bool TooManyStuck() const { return stuck_ + stuck_walks_.size() >= limits_.most_stuck; }
   bool Linger(std::unique_lock<std::mutex>& lock);
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
-  bool EnsureWatchdog(int* error);
   void Enqueue(Call* call);
   // Whether there are more calls in the queue than workers on their way to it.
   bool Unserved() const { return woken_ + starting_ + lingering_ < queue_.size(); }
   void Dispatch(Afterwards* after);
   int SpawnWorker();
-  Clock::time_point MarkStuck(Afterwards* after);
-  void MarkOneStuck(Call* call, Afterwards* after);
-  void FindSlow(std::unique_lock<std::mutex>& lock);
   void RefuseQueue(const Answer& answer, Afterwards* after);
   static void Deliver(Call* call, std::size_t slot, const Answer& answer, Afterwards* after);
   void Forget(Call* call);
   unsigned Workers() const { return idle_ + busy_ + starting_; }
   void Settle(Afterwards* after);
+
+  // The watchdog (call_watch.cc). The last four run under lock_.
+  static void* WatchdogMain(void* pool);
+  void Watch();
+  bool EnsureWatchdog(int* error);
+  Clock::time_point MarkStuck(Afterwards* after);
+  void MarkOneStuck(Call* call, Afterwards* after);
+  void FindSlow(std::unique_lock<std::mutex>& lock);
 
   const Ask ask_;
   const Limits limits_;

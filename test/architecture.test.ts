@@ -1,41 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
+import { CONTRACT, LAYERS, LAZY, READS_FILES, STARTS_PROCESSES } from './layers.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
-
-/**
- * docs/architecture.md as a table: what each folder of src/ may import besides itself, and which packages. Node's own
- * modules are open to all but the contract.
- */
-const LAYERS: Record<string, { readonly below: readonly string[]; readonly packages: readonly string[] }> = {
-  contract: { below: [], packages: [] },
-  os: { below: ['contract'], packages: ['execa', 'node-gyp-build'] },
-  providers: { below: ['contract', 'os'], packages: [] },
-  stats: { below: ['contract'], packages: [] },
-  csi: {
-    below: ['contract', 'os', 'providers'],
-    packages: ['@grpc/grpc-js', '@bufbuild/protobuf'],
-  },
-  kubelet: { below: ['contract', 'os', 'providers', 'stats'], packages: ['fs-extra'] },
-  prometheus: { below: ['contract', 'os', 'providers', 'stats'], packages: [] },
-  testing: { below: ['contract', 'os', 'providers', 'stats'], packages: ['fs-extra'] },
-  'testing/csi': {
-    below: ['contract', 'os', 'providers', 'csi', 'testing'],
-    packages: ['fs-extra', '@grpc/grpc-js', '@bufbuild/protobuf'],
-  },
-  cli: {
-    below: ['index', 'csi', 'kubelet', 'prometheus'],
-    packages: ['fs-extra', 'prom-client'],
-  },
-  index: { below: ['contract', 'os', 'providers', 'stats'], packages: [] },
-};
-
-/** Only loaded when first needed: what `import 'kube-volume-metrics'` must not pay for. */
-const LAZY = new Set(['execa', 'fs-extra']);
 
 interface Import {
   readonly from: string;
@@ -51,45 +22,125 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 function layerOf(file: string): string {
   const name = relative(SRC, file);
   if (name === 'index.ts') return 'index';
-  if (['metrics.ts', 'errors.ts', 'stringify.ts'].includes(name)) return 'contract';
+  if (CONTRACT.includes(name)) return 'contract';
   if (name.startsWith('testing/csi/')) return 'testing/csi';
   return name.split('/')[0] ?? '';
 }
 
-/** Every import of a file, in any form: static, dynamic, re-export, type, require. */
-function importsOf(file: string): Import[] {
+/** What an import names when that is no text. */
+const COMPUTED = '(computed)';
+
+/** Every import in a file, in any form: static, dynamic, re-export, type, require. */
+function importsIn(file: string, text: string): Import[] {
   const found: Import[] = [];
-  const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true);
+  const requires = new Set(['require']);
   const add = (node: ts.Node | undefined, kind: Import['kind']): void => {
-    if (node && ts.isStringLiteralLike(node)) found.push({ from: file, specifier: node.text, kind });
+    const specifier = node !== undefined && ts.isStringLiteralLike(node) ? node.text : COMPUTED;
+    found.push({ from: file, specifier, kind });
   };
+  const isCallOf = (node: ts.Node | undefined, name: string): boolean =>
+    node !== undefined &&
+    ts.isCallExpression(node) &&
+    (ts.isIdentifier(node.expression)
+      ? node.expression.text === name
+      : ts.isPropertyAccessExpression(node.expression) && node.expression.name.text === name);
+  const isRequire = (node: ts.Expression): boolean =>
+    (ts.isIdentifier(node) && requires.has(node.text)) || isCallOf(node, 'createRequire');
   const visit = (node: ts.Node): void => {
+    if (ts.isVariableDeclaration(node) && isCallOf(node.initializer, 'createRequire')) {
+      requires.add(node.name.getText());
+    }
     if (ts.isImportDeclaration(node)) {
       add(
         node.moduleSpecifier,
         node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ? 'type' : 'static',
       );
     } else if (ts.isExportDeclaration(node)) {
-      add(node.moduleSpecifier, node.isTypeOnly ? 'type' : 'static');
+      if (node.moduleSpecifier) add(node.moduleSpecifier, node.isTypeOnly ? 'type' : 'static');
     } else if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference)) {
       add(node.moduleReference.expression, 'static');
-    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
-      add(node.argument.literal, 'type');
+    } else if (ts.isImportTypeNode(node)) {
+      add(ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined, 'type');
     } else if (ts.isCallExpression(node)) {
       const { expression } = node;
-      const isRequire = ts.isIdentifier(expression) && expression.text === 'require';
-      if (expression.kind === ts.SyntaxKind.ImportKeyword || isRequire) add(node.arguments[0], 'lazy');
+      if (
+        expression.kind === ts.SyntaxKind.ImportKeyword ||
+        isRequire(expression) ||
+        isCallOf(node, 'getBuiltinModule')
+      ) {
+        add(node.arguments[0], 'lazy');
+      }
     }
     ts.forEachChild(node, visit);
   };
-  visit(source);
+  visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true));
   return found;
 }
 
+const importsOf = (file: string): Import[] => importsIn(file, readFileSync(file, 'utf8'));
 const imports = files.flatMap(importsOf);
 const isLocal = (each: Import): boolean => each.specifier.startsWith('.');
 const target = (each: Import): string => resolve(dirname(each.from), each.specifier.replace(/\.js$/, '.ts'));
 const show = (each: Import): string => `${relative(ROOT, each.from)} imports ${each.specifier}`;
+
+function isUpward(each: Import): boolean {
+  if (!isLocal(each)) return false;
+  const from = layerOf(each.from);
+  const to = layerOf(target(each));
+  return from !== to && !LAYERS[from]?.below.includes(to);
+}
+
+/** Whether the command line reaches past what the package exports. */
+function isPastTheEntries(each: Import): boolean {
+  if (!isLocal(each) || layerOf(each.from) !== 'cli' || layerOf(target(each)) === 'cli') return false;
+  return basename(target(each)) !== 'index.ts';
+}
+
+const builtin = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
+
+function packageOf({ specifier }: Import): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+function isForeign(each: Import): boolean {
+  if (isLocal(each)) return false;
+  const layer = layerOf(each.from);
+  if (builtin.has(each.specifier)) return layer === 'contract' || !each.specifier.startsWith('node:');
+  const name = packageOf(each);
+  return (LAZY.has(name) && each.kind === 'static') || !LAYERS[layer]?.packages.includes(name);
+}
+
+/** Whether it reads files or starts processes, and its file is none of those that may. */
+function isUnsafe({ from, specifier }: Import): boolean {
+  const name = relative(SRC, from);
+  if (/^(node:)?fs(\/promises)?$/.test(specifier)) return !READS_FILES.includes(name);
+  return (
+    /^(node:)?(child_process|worker_threads|cluster)$/.test(specifier) && !STARTS_PROCESSES.includes(name)
+  );
+}
+
+/** Modules that lead back to themselves, by what is loaded with them. */
+function cyclesIn(all: readonly Import[]): string[] {
+  const edges = new Map<string, string[]>();
+  for (const each of all.filter((one) => isLocal(one) && one.kind === 'static')) {
+    edges.set(each.from, [...(edges.get(each.from) ?? []), target(each)]);
+  }
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, path: readonly string[]): void => {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].map((one) => relative(SRC, one)).join(' -> '));
+    } else if (!done.has(file)) {
+      for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
+      done.add(file);
+    }
+  };
+  for (const file of edges.keys()) visit(file, []);
+  return cycles;
+}
 
 describe('architecture', () => {
   test('every file is in a layer', () => {
@@ -98,12 +149,11 @@ describe('architecture', () => {
   });
 
   test('a layer imports only from below', () => {
-    const wrong = imports.filter(isLocal).filter((each) => {
-      const from = layerOf(each.from);
-      const to = layerOf(target(each));
-      return from !== to && !LAYERS[from]?.below.includes(to);
-    });
-    expect(wrong.map(show)).toEqual([]);
+    expect(imports.filter(isUpward).map(show)).toEqual([]);
+  });
+
+  test('the command line imports what the package exports', () => {
+    expect(imports.filter(isPastTheEntries).map(show)).toEqual([]);
   });
 
   test('imports name the file they mean', () => {
@@ -115,20 +165,7 @@ describe('architecture', () => {
   });
 
   test('a layer uses only its own packages, and the heavy ones only when needed', () => {
-    const builtin = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
-    const wrong = imports
-      .filter((each) => !isLocal(each))
-      .filter((each) => {
-        const layer = layerOf(each.from);
-        if (builtin.has(each.specifier)) return layer === 'contract' || !each.specifier.startsWith('node:');
-        const name = each.specifier
-          .split('/')
-          .slice(0, each.specifier.startsWith('@') ? 2 : 1)
-          .join('/');
-        if (LAZY.has(name) && each.kind === 'static') return true;
-        return !LAYERS[layer]?.packages.includes(name);
-      });
-    expect(wrong.map(show)).toEqual([]);
+    expect(imports.filter(isForeign).map(show)).toEqual([]);
   });
 
   test('every dependency of the package is imported somewhere', () => {
@@ -144,31 +181,82 @@ describe('architecture', () => {
   });
 
   test('no module that is loaded with another leads back to it', () => {
-    const edges = new Map<string, string[]>();
-    for (const each of imports.filter((one) => isLocal(one) && one.kind === 'static')) {
-      edges.set(each.from, [...(edges.get(each.from) ?? []), target(each)]);
-    }
-    const done = new Set<string>();
-    const cycles: string[] = [];
-    const visit = (file: string, path: readonly string[]): void => {
-      if (path.includes(file)) {
-        cycles.push([...path.slice(path.indexOf(file)), file].map((one) => relative(ROOT, one)).join(' -> '));
-      } else if (!done.has(file)) {
-        for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
-        done.add(file);
-      }
-    };
-    for (const file of files) visit(file, []);
-    expect(cycles).toEqual([]);
+    expect(cyclesIn(imports)).toEqual([]);
   });
 
-  test('only os/ touches the file system of volumes or starts processes', () => {
-    const allowed = new Set(['os', 'cli', 'testing', 'testing/csi', 'kubelet']);
-    const wrong = imports.filter(
-      (each) =>
-        /^node:(fs|fs\/promises|child_process|worker_threads)$/.test(each.specifier) &&
-        !allowed.has(layerOf(each.from)),
-    );
-    expect(wrong.map(show)).toEqual([]);
+  test('only the files that are known to do so read files or start processes, and never of a volume', () => {
+    expect(imports.filter(isUnsafe).map(show)).toEqual([]);
+    const used = (pattern: RegExp): string[] =>
+      imports.filter(({ specifier }) => pattern.test(specifier)).map(({ from }) => relative(SRC, from));
+    expect(READS_FILES.filter((file) => !used(/^node:fs/).includes(file))).toEqual([]);
+    expect(STARTS_PROCESSES.filter((file) => !used(/^node:child_process/).includes(file))).toEqual([]);
+  });
+});
+
+describe('what the architecture forbids is seen', () => {
+  const FORMS = (specifier: string): string[] => [
+    `import { x } from '${specifier}';`,
+    `import '${specifier}';`,
+    `import type { X } from '${specifier}';`,
+    `import { type X } from '${specifier}';`,
+    `import x = require('${specifier}');`,
+    `export * from '${specifier}';`,
+    `export type { X } from '${specifier}';`,
+    `let x: import('${specifier}').X;`,
+    `let x: typeof import('${specifier}');`,
+    `const x = await import('${specifier}');`,
+    `const x = await import(\`${specifier}\`);`,
+    `const x = require('${specifier}');`,
+    `const load = createRequire(import.meta.url); const x = load('${specifier}');`,
+    `const x = module.createRequire(import.meta.url)('${specifier}');`,
+  ];
+  const importsAt = (file: string, text: string): Import[] => importsIn(join(SRC, file), text);
+
+  test.each(FORMS('../cli/run.js'))('upwards: %s', (text) => {
+    expect(importsAt('stats/x.ts', text).filter(isUpward)).toHaveLength(1);
+    expect(importsAt('cli/x.ts', text).filter(isUpward)).toEqual([]);
+  });
+
+  test.each(FORMS('prom-client'))('a package of another layer: %s', (text) => {
+    expect(importsAt('os/x.ts', text).filter(isForeign)).toHaveLength(1);
+    expect(importsAt('csi/x.ts', text.replace('prom-client', '@grpc/grpc-js')).filter(isForeign)).toEqual([]);
+  });
+
+  test.each([...FORMS('node:fs/promises'), "const x = process.getBuiltinModule('node:fs');"])(
+    'files: %s',
+    (text) => {
+      expect(importsAt('os/fs-info.ts', text).filter(isUnsafe)).toHaveLength(1);
+      expect(importsAt('providers/x.ts', text).filter(isUnsafe)).toHaveLength(1);
+    },
+  );
+
+  test.each(['const x = await import(name);', "const x = require('exe' + 'ca');", 'await import(`${a}/b`);'])(
+    'what only a run can know: %s',
+    (text) => {
+      expect(importsAt('os/x.ts', text).filter(isForeign)).toHaveLength(1);
+    },
+  );
+
+  test("the contract's import of Node, a module of Node without its prefix, and a heavy package at once", () => {
+    expect(importsAt('errors.ts', "import 'node:os';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('os/x.ts', "import 'os';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('os/x.ts', "import 'execa';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('os/x.ts', "await import('execa');").filter(isForeign)).toEqual([]);
+  });
+
+  test("the command line's import past an entry", () => {
+    expect(importsAt('cli/x.ts', "import '../csi/connection.js';").filter(isPastTheEntries)).toHaveLength(1);
+    expect(importsAt('cli/x.ts', "import '../csi/index.js';").filter(isPastTheEntries)).toEqual([]);
+  });
+
+  test('a cycle, also one of re-exports and one that a file closes with itself', () => {
+    const cycle = [
+      ...importsAt('os/a.ts', "import './b.js';"),
+      ...importsAt('os/b.ts', "export * from './c.js';"),
+      ...importsAt('os/c.ts', "import { type A } from './a.js';"),
+    ];
+    expect(cyclesIn(cycle)).toEqual(['os/a.ts -> os/b.ts -> os/c.ts -> os/a.ts']);
+    expect(cyclesIn(importsAt('os/a.ts', "import './a.js';"))).toEqual(['os/a.ts -> os/a.ts']);
+    expect(cyclesIn(importsAt('os/a.ts', "import type { B } from './a.js';"))).toEqual([]);
   });
 });

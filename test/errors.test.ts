@@ -57,10 +57,15 @@ describe('isMetricsError', () => {
 });
 
 describe('isTransient', () => {
-  test.each([
+  test.each<[unknown, boolean]>([
     [new MetricsError('METRICS_TIMED_OUT', 'm'), true],
     [notSupported, false],
-    [new MetricsError('METRICS_FS_INFO_FAILED', 'm', { cause: { code: 'EMFILE' } }), true],
+    ...['EAGAIN', 'EINTR', 'EBUSY', 'EMFILE', 'ENFILE', 'ENOMEM', 'ESTALE'].map(
+      (code): [unknown, boolean] => [
+        new MetricsError('METRICS_FS_INFO_FAILED', 'm', { cause: { code } }),
+        true,
+      ],
+    ),
     [new MetricsError('METRICS_FS_INFO_FAILED', 'm', { cause: { code: 'EACCES' } }), false],
     [new Error('m', { cause: new MetricsError('METRICS_TIMED_OUT', 'm') }), true],
     [undefined, false],

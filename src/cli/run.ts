@@ -68,7 +68,9 @@ async function volumesOf(
 }
 
 function version(): string {
-  const { version } = createRequire(import.meta.url)(`${PROGRAM}/package.json`) as { version: string };
+  const { version } = createRequire(import.meta.url)('kube-volume-metrics/package.json') as {
+    version: string;
+  };
   return version;
 }
 

@@ -1,7 +1,7 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { MetricsError } from '../errors.js';
-import { checkedMs, checkedSignal } from '../os/limits.js';
+import { checkedMs, checkedOptions, checkedSignal } from '../os/limits.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
+import { checkedVolume, type CsiVolume } from './csi-volume.js';
 import { DriverConnection } from './driver-connection.js';
 import {
   IdentityService,
@@ -34,16 +34,6 @@ export interface CsiCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for this call, instead of the client's. */
   readonly timeoutMs?: number | undefined;
-}
-
-/** A volume as CSI names it. */
-export interface CsiVolume {
-  /** The volume's id in the driver: a PersistentVolume's `volumeHandle`. */
-  readonly volumeId: string;
-  /** Where it is staged or published: absolute, as the driver's process sees it. */
-  readonly volumePath: string;
-  /** Where it is staged, if it is. Some drivers cannot find the device without it. */
-  readonly stagingTargetPath?: string | undefined;
 }
 
 /** What a driver says of a volume. */
@@ -83,12 +73,12 @@ export class CsiNodeClient {
    * @throws TypeError for an endpoint or option that is none
    */
   constructor(endpoint: string, options: CsiNodeClientOptions = {}) {
-    const { onCall } = options;
+    const { onCall, timeoutMs } = checkedOptions(options);
     if (onCall !== undefined && typeof onCall !== 'function') {
       throw new TypeError(`Expected onCall to be a function, got ${typeof onCall}`);
     }
     this.endpoint = socketPath(endpoint);
-    this.#timeoutMs = checkedMs('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
+    this.#timeoutMs = checkedMs('timeoutMs', timeoutMs, DEFAULT_TIMEOUT_MS);
     this.#driver = new DriverConnection(this.endpoint, (call) => {
       try {
         onCall?.(call);
@@ -228,27 +218,9 @@ export class CsiNodeClient {
     );
   }
 
-  #limits({ signal, timeoutMs }: CsiCallOptions): CallLimits {
+  #limits(options: CsiCallOptions): CallLimits {
+    const { signal, timeoutMs } = checkedOptions(options);
     const ms = checkedMs('timeoutMs', timeoutMs, this.#timeoutMs);
     return { deadlineMs: Date.now() + ms, signal: checkedSignal(signal) };
   }
-}
-
-/**
- * The volume, as it is sent.
- *
- * @throws TypeError for what is no string; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go
- */
-function checkedVolume({
-  volumeId,
-  volumePath,
-  stagingTargetPath = '',
-}: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  for (const [name, value] of Object.entries<unknown>({ volumeId, volumePath, stagingTargetPath })) {
-    if (typeof value !== 'string')
-      throw new TypeError(`Expected ${name} to be a string, got ${typeof value}`);
-  }
-  if (volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  if (volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
-  return { volumeId, volumePath, stagingTargetPath };
 }

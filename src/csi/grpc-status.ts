@@ -25,7 +25,7 @@ export function serviceError(code: status, details: string): ServiceError {
 }
 
 /** Whether an error carries a gRPC status, as those of grpc-js do. */
-export function isServiceError(error: unknown): error is ServiceError {
+function isServiceError(error: unknown): error is ServiceError {
   if (!(error instanceof Error) || !('code' in error) || !('details' in error)) return false;
   return isFailureCode(error.code) && typeof error.details === 'string';
 }

@@ -1,6 +1,7 @@
 // For whoever asks a driver.
 export { CsiNodeClient } from './csi-node-client.js';
-export type { CsiCallOptions, CsiNodeClientOptions, CsiVolume, CsiVolumeAnswer } from './csi-node-client.js';
+export type { CsiCallOptions, CsiNodeClientOptions, CsiVolumeAnswer } from './csi-node-client.js';
+export type { CsiVolume } from './csi-volume.js';
 export type { CsiCall, NodeCapabilities } from './connection.js';
 export { MetricsCsi } from './metrics-csi.js';
 export type { MetricsCsiOptions } from './metrics-csi.js';

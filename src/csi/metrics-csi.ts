@@ -1,7 +1,8 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
-import { checkedSignal } from '../os/limits.js';
-import type { CsiNodeClient, CsiVolume, CsiVolumeAnswer } from './csi-node-client.js';
+import { checkedOptions, checkedText, openSignal } from '../os/limits.js';
+import type { CsiNodeClient, CsiVolumeAnswer } from './csi-node-client.js';
+import { volumeTexts, type CsiVolume } from './csi-volume.js';
 import { NodeServiceCapability_RPC_Type as Capability } from './gen/csi/v1/csi.js';
 import { healthToCondition } from './volume-health.js';
 import { isKnownUnit, usageToMetrics } from './volume-usage.js';
@@ -32,17 +33,14 @@ export class MetricsCsi implements MetricsProvider {
    * @param options - the client and the volume
    * @throws TypeError for an option of another type
    */
-  constructor({ client, driverName = 'csi', volumeId, volumePath, stagingTargetPath }: MetricsCsiOptions) {
+  constructor(options: MetricsCsiOptions) {
+    const { client, driverName = 'csi' } = checkedOptions(options);
     if (typeof (client as Partial<CsiNodeClient> | undefined)?.readVolume !== 'function') {
       throw new TypeError('Expected client to be a CsiNodeClient');
     }
-    for (const [name, value] of Object.entries({ volumeId, volumePath, driverName, stagingTargetPath })) {
-      if (typeof value === 'string' || (name === 'stagingTargetPath' && value === undefined)) continue;
-      throw new TypeError(`Expected ${name} to be a string, got ${typeof value}`);
-    }
-    this.name = driverName;
+    this.name = checkedText('driverName', driverName);
     this.#client = client;
-    this.#volume = { volumeId, volumePath, stagingTargetPath };
+    this.#volume = volumeTexts(options);
   }
 
   /**
@@ -52,8 +50,8 @@ export class MetricsCsi implements MetricsProvider {
    * @throws MetricsError METRICS_NOT_SUPPORTED when the driver does not advertise GET_VOLUME_STATS, METRICS_NO_PATH_DEFINED for an
    * empty id or path, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_CSI_FAILED with the gRPC error in `cause`
    */
-  async getMetrics({ signal }: GetMetricsOptions = {}): Promise<Metrics> {
-    checkedSignal(signal)?.throwIfAborted();
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    const signal = openSignal(options);
     const time = new Date();
     const answer = await this.#client.readVolume(this.#volume, { signal });
     return { time, source: this.name, ...toReading(answer, this.#volume, this.name) };

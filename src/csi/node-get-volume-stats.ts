@@ -1,4 +1,5 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
+import { checkedOptions } from '../os/limits.js';
 import {
   NodeServiceCapability_RPC_Type,
   type NodeGetVolumeStatsRequest,
@@ -72,7 +73,7 @@ export function nodeGetVolumeStats(
 export function nodeGetVolumeStats(
   options: NodeGetVolumeStatsOptions = {},
 ): NodeGetVolumeStatsHandler | NodeGetVolumeStatsHandler<ProtoLoaderStatsRequest, ProtoLoaderStatsResponse> {
-  const { codec = 'ts-proto' } = options;
+  const { codec = 'ts-proto' } = checkedOptions(options);
   const stats = new VolumeStats(options);
   if (codec === 'ts-proto') return handlerOf(stats, tsProto);
   if (codec === 'proto-loader') return handlerOf(stats, protoLoader);

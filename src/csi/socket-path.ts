@@ -1,3 +1,5 @@
+import { checkedText } from '../os/limits.js';
+
 /** The longest path that fits the kernel's sockaddr_un with its closing NUL. Node cuts a longer one without a word. */
 const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;
 
@@ -11,8 +13,7 @@ const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;
  * be a host), a line break, a path over 107 bytes (103 on macOS)
  */
 export function socketPath(endpoint: string): string {
-  if (typeof endpoint !== 'string')
-    throw new TypeError(`Expected endpoint to be a string, got ${typeof endpoint}`);
+  checkedText('endpoint', endpoint);
   const refuse = (why: string): never => {
     throw new TypeError(
       `Expected endpoint to be the absolute path of a unix socket, such as unix:///csi/csi.sock, got ${JSON.stringify(endpoint)}: ${why}`,

@@ -1,5 +1,5 @@
 import type { VolumeCondition } from '../metrics.js';
-import type { CsiVolume } from './csi-node-client.js';
+import type { CsiVolume } from './csi-volume.js';
 import type { NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse, VolumeUsage } from './gen/csi/v1/csi.js';
 
 /** What a handler answers, before it has a codec's form. */

@@ -1,6 +1,6 @@
 import { isMetricsError } from '../errors.js';
 import type { VolumeCondition } from '../metrics.js';
-import type { CsiVolume } from './csi-node-client.js';
+import type { CsiVolume } from './csi-volume.js';
 import type { VolumeUsage } from './gen/csi/v1/csi.js';
 
 /** One measurement of a volume, shared by all who ask for it meanwhile. */

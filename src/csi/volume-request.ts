@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { CsiVolume } from './csi-node-client.js';
+import type { CsiVolume } from './csi-volume.js';
 import { serviceError } from './grpc-status.js';
 
 /** CSI asks for 128 bytes; real ids, such as those of Azure, are longer. */

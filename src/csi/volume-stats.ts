@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { MetricsError } from '../errors.js';
 import type { Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
-import { checkedMs } from '../os/limits.js';
-import type { CsiVolume } from './csi-node-client.js';
+import { checkedFlag, checkedMs } from '../os/limits.js';
+import type { CsiVolume } from './csi-volume.js';
 import { serviceError } from './grpc-status.js';
 import { measureAtPath } from './measure-at-path.js';
 import type { VolumeStatsAnswer } from './stats-codec.js';
@@ -78,6 +78,7 @@ const MARGIN_MS = 500;
 export class VolumeStats {
   readonly #options: VolumeStatsOptions;
   readonly #timeoutMs: number;
+  readonly #requireMount: boolean;
   readonly #readings: VolumeReadings;
 
   /** @throws TypeError for an option that is none */
@@ -98,6 +99,7 @@ export class VolumeStats {
     }
     this.#options = options;
     this.#timeoutMs = checkedMs('timeoutMs', options.timeoutMs, DEFAULT_TIMEOUT_MS);
+    this.#requireMount = checkedFlag('requireMount', options.requireMount);
     this.#readings = new VolumeReadings((volume) => this.#measure(volume), maxAgeMs, condition !== false);
   }
 
@@ -164,8 +166,11 @@ export class VolumeStats {
 
   async #metrics(volume: CsiVolume): Promise<Metrics> {
     const provider = await this.#options.providerFor?.(volume);
-    const { requireMount = false } = this.#options;
-    return await measureAtPath(volume.volumePath, { provider, requireMount, timeoutMs: this.#timeoutMs });
+    return await measureAtPath(volume.volumePath, {
+      provider,
+      requireMount: this.#requireMount,
+      timeoutMs: this.#timeoutMs,
+    });
   }
 
   /** What cannot be told is left out, never called healthy. */

@@ -1,6 +1,6 @@
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { Metrics, VolumeCondition } from '../metrics.js';
-import type { CsiVolume } from './csi-node-client.js';
+import type { CsiVolume } from './csi-volume.js';
 import { TimeLimit } from './time-limit.js';
 
 /**

@@ -1,9 +1,10 @@
 import { MetricsError } from '../errors.js';
 import { commandBinding } from './command-binding.js';
 import type { DiskUsage, Walk } from './disk-usage.js';
-import type { Binding, Share } from './limits.js';
+import type { Binding } from './limits.js';
 import { nativeBinding } from './native-binding.js';
 import type { PathInfo } from './path-info.js';
+import type { Share } from './share.js';
 import type { StatFs } from './statfs.js';
 
 /**

@@ -1,14 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { majorMinor } from './device-number.js';
 
 /** The kernel counts a block device in units of 512 bytes, whatever its sectors are. */
 const UNIT = 512n;
-
-/** `major:minor` of a device number of stat(2), by glibc's encoding (sys/sysmacros.h): 32 bits of each, interleaved. */
-export function majorMinor(device: bigint): string {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);
-  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
-  return `${String(major)}:${String(minor)}`;
-}
 
 /**
  * Bytes of a block device, as the kernel keeps them in /sys. The device is not opened, so this needs no right to read it.

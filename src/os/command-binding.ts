@@ -8,8 +8,8 @@ import { statFsCall } from './commands/statfs-call.js';
 import { Tools } from './commands/tools.js';
 import { walkByCommands } from './commands/walk.js';
 import type { DiskUsage, Walk } from './disk-usage.js';
-import type { Share } from './limits.js';
 import type { PathInfo } from './path-info.js';
+import type { Share } from './share.js';
 import type { StatFs } from './statfs.js';
 import { withoutSlash } from './volume-path.js';
 

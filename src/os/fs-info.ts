@@ -1,5 +1,6 @@
-import { checkedLimits, withinLimits, type Limits } from './limits.js';
 import { osBinding } from './binding.js';
+import { checkedLimits, type Limits } from './limits.js';
+import { withinLimits } from './share.js';
 import { toFsInfo, type FsInfo } from './statfs.js';
 import { toMetricsError } from './system-error.js';
 import { volumePath } from './volume-path.js';

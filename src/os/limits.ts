@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { MetricsError } from '../errors.js';
 
 /** Which code answers: `native` is the addon, `command` spawns `stat`, `df`, `readlink`, and `du` and `find` under `nice`; `auto` is native where it loads. */
 export type Binding = 'auto' | 'native' | 'command';
@@ -21,14 +20,6 @@ export interface Limits {
    * @defaultValue `'auto'`
    */
   readonly binding?: Binding | undefined;
-}
-
-/** One caller's share in a call that may be shared with others. */
-export interface Share<T> {
-  /** The call's answer, or METRICS_TIMED_OUT with `stuckSince` once its path is stuck. */
-  readonly answer: Promise<T>;
-  /** Gives the share up. Returns since when the call has been stuck, if it is. */
-  leave(): Date | undefined;
 }
 
 /** The longest time a timer of Node can wait; a longer one would fire at once. */
@@ -103,8 +94,10 @@ export function checkedFlag(name: string, value: boolean | undefined): boolean {
   throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
 }
 
-function typeOf(value: unknown): string {
-  return value === null ? 'null' : typeof value;
+/** @throws TypeError naming the argument when it is no string; an empty one is for the call to refuse */
+export function checkedText(name: string, value: string): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`Expected ${name} to be a string, got ${typeOf(value)}`);
 }
 
 /** @throws TypeError naming the option when it is no {@link Binding} */
@@ -114,79 +107,6 @@ export function checkedBinding(value: Binding | undefined): Binding {
   throw new TypeError(`Expected binding to be 'auto', 'native' or 'command', got ${String(value)}`);
 }
 
-/** Waits for a shared call within one caller's own limits; giving up leaves the call to the others who wait for it. */
-export function withinLimits<T>(
-  start: () => Share<T>,
-  path: string,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    const share = start();
-    let lastLook: NodeJS.Immediate | undefined;
-    const timer = setTimeout(() => {
-      // An event loop that was busy fires its timers before it looks at answers that came in time: let it look first.
-      lastLook = setImmediate(() => {
-        const stuckSince = share.leave();
-        settle();
-        reject(stuckSince === undefined ? timedOut(path, timeoutMs) : stuck(path, stuckSince));
-      });
-    }, timeoutMs);
-    const onAbort = (): void => {
-      share.leave();
-      settle();
-      reject(signal?.reason as Error);
-    };
-    const settle = (): void => {
-      clearTimeout(timer);
-      clearImmediate(lastLook);
-      signal?.removeEventListener('abort', onAbort);
-    };
-    signal?.addEventListener('abort', onAbort);
-    share.answer.then(
-      (value) => {
-        settle();
-        resolve(value);
-      },
-      (error: unknown) => {
-        settle();
-        reject(error);
-      },
-    );
-  });
-}
-
-/**
- * For several calls that share one limit: what is left of it for the next one.
- *
- * @returns throws METRICS_TIMED_OUT once nothing is left
- */
-export function sharedLimits(path: string, limits: Limits): () => Limits {
-  const { timeoutMs: allMs = DEFAULT_TIMEOUT_MS } = limits;
-  const startMs = performance.now();
-  return () => {
-    const timeoutMs = Math.ceil(allMs - (performance.now() - startMs));
-    if (timeoutMs <= 0) throw timedOut(path, allMs);
-    return { ...limits, timeoutMs };
-  };
-}
-
-/** The rejection of a caller whose own limit passed before there was an answer. */
-export function timedOut(path: string, timeoutMs: number): MetricsError {
-  return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${String(timeoutMs)} ms`, {
-    path,
-  });
-}
-
-/** The rejection of everybody who asks about a path whose system call has been out for too long. */
-export function stuck(path: string, since: Date): MetricsError {
-  return new MetricsError(
-    'METRICS_TIMED_OUT',
-    `${path} is stuck: a system call on it has not returned since ${since.toISOString()}`,
-    { path, stuckSince: since },
-  );
+function typeOf(value: unknown): string {
+  return value === null ? 'null' : typeof value;
 }

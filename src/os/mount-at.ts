@@ -1,8 +1,9 @@
 import { osBinding } from './binding.js';
-import { majorMinor } from './block-device.js';
-import { sharedLimits, type Limits } from './limits.js';
+import { majorMinor } from './device-number.js';
+import type { Limits } from './limits.js';
 import { mounts, type Mount } from './mounts.js';
 import { pathInfo } from './path-info.js';
+import { sharedLimits } from './share.js';
 import { volumePath, withoutSlash } from './volume-path.js';
 
 /**

@@ -1,8 +1,9 @@
 import { addon, type Addon, type Channel } from './addon.js';
 import type { OsBinding } from './binding.js';
-import { stuck, type Share } from './limits.js';
+import { kindOf } from './file-kind.js';
 import { NativeWalks } from './native-walk.js';
 import type { PathInfo } from './path-info.js';
+import { stuck, tooManyStuck, type Share } from './share.js';
 import type { StatFs } from './statfs.js';
 import { systemError } from './system-error.js';
 
@@ -99,12 +100,9 @@ function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>
 
 function failure(syscall: string, path: string, status: number, errno: number, stuckSinceMs: number): Error {
   if (status === STUCK) return stuck(path, new Date(stuckSinceMs));
+  if (status === TOO_MANY_STUCK) return tooManyStuck(syscall, path);
   const error = systemError(errno, syscall, path);
-  if (status === TOO_MANY_STUCK) {
-    error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
-  } else if (status !== DONE) {
-    error.message = `no thread could be created for the call on '${path}' (${error.code})`;
-  }
+  if (status !== DONE) error.message = `no thread could be created for the call on '${path}' (${error.code})`;
   return error;
 }
 
@@ -122,18 +120,10 @@ function statFs(words: BigUint64Array, at: number): StatFs {
   };
 }
 
-/** st_mode's bits for the kind of file, and the kinds that matter here. */
-const S_IFMT = 0o170000n;
-const KINDS = new Map<bigint, PathInfo['kind']>([
-  [0o040000n, 'directory'],
-  [0o100000n, 'file'],
-  [0o060000n, 'block'],
-]);
-
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
   const [mode, size, device, inode, rdev, mountId, mountRoot] = words.subarray(at, at + 7);
   return {
-    kind: KINDS.get((mode ?? 0n) & S_IFMT) ?? 'other',
+    kind: kindOf(mode ?? 0n),
     size: size ?? 0n,
     device: device ?? 0n,
     inode: inode ?? 0n,

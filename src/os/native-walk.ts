@@ -1,6 +1,6 @@
 import type { Channel, Refusal } from './addon.js';
 import type { DiskUsage, Walk } from './disk-usage.js';
-import { stuck } from './limits.js';
+import { stuck } from './share.js';
 import { systemError } from './system-error.js';
 
 /** What native/binding.cc says of a walk that ended. */

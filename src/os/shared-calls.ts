@@ -1,6 +1,5 @@
 import { Patience } from './patience.js';
-import { stuck, type Share } from './limits.js';
-import { systemError, type SystemError } from './system-error.js';
+import { stuck, tooManyStuck, type Share } from './share.js';
 
 /** A call that was started: what it will answer, and the way to end what works on it. */
 export interface StartedCall<T> {
@@ -88,7 +87,7 @@ export class SharedCalls {
     if (known.stuckSince !== undefined) return refused(stuck(path, known.stuckSince), known.stuckSince);
     let flight = [...known.flights].find((each) => each.kind === kind);
     if (flight === undefined) {
-      if (this.#stuck >= this.#mostStuck) return refused(tooManyStuck(path));
+      if (this.#stuck >= this.#mostStuck) return refused(tooManyStuck('fork', path));
       flight = newFlight(kind, path, start);
       known.flights.add(flight);
       this.#paths.set(path, known);
@@ -124,7 +123,7 @@ export class SharedCalls {
       this.#queue.delete(flight);
       if (this.#stuck >= this.#mostStuck) {
         this.#forget(flight, known);
-        flight.reject(tooManyStuck(flight.path));
+        flight.reject(tooManyStuck('fork', flight.path));
       } else {
         this.#run(flight, known);
       }
@@ -198,12 +197,6 @@ export class SharedCalls {
     known.flights.delete(flight);
     if (known.flights.size === 0) this.#paths.delete(flight.path);
   }
-}
-
-function tooManyStuck(path: string): SystemError {
-  const error = systemError('EAGAIN', 'fork', path);
-  error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
-  return error;
 }
 
 function newFlight(kind: string, path: string, start: () => StartedCall<unknown>): Flight {

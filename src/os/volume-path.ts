@@ -1,4 +1,5 @@
 import { MetricsError } from '../errors.js';
+import { checkedText } from './limits.js';
 import { systemError } from './system-error.js';
 
 /**
@@ -9,8 +10,10 @@ import { systemError } from './system-error.js';
  * it holds a NUL, which no path can
  */
 export function volumePath(path: string): string {
-  if (typeof path !== 'string') throw new TypeError(`Expected path to be a string, got ${typeof path}`);
-  if (path === '') throw noPathDefined();
+  if (checkedText('path', path) === '') {
+    // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
+    throw new MetricsError('METRICS_NO_PATH_DEFINED', 'no path defined for disk usage metrics.');
+  }
   if (path.includes('\0')) throw systemError('EINVAL', 'statfs', path.replaceAll('\0', '\\0'));
   if (path.startsWith('/') && !UNTIDY.test(path)) return path;
   const absolute = path.startsWith('/') ? path : `${currentDirectory(path)}/${path}`;
@@ -23,11 +26,6 @@ const UNTIDY = /\/(?:\/|\.(?:\/|$))/;
 /** The path itself, by which it is known whether it is stuck: without the slash at its end. */
 export function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-}
-
-/** The kubelet's text for an empty path, kubernetes pkg/volume/metrics_errors.go. */
-export function noPathDefined(): MetricsError {
-  return new MetricsError('METRICS_NO_PATH_DEFINED', 'no path defined for disk usage metrics.');
 }
 
 function currentDirectory(path: string): string {

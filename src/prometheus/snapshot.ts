@@ -13,7 +13,6 @@ export interface SnapshotInput {
   readonly durations: ReadonlyMap<string, CollectionDurations>;
   readonly isListingFailed: boolean;
   readonly sourceErrors: number;
-
   readonly nowMs: number;
 }
 

@@ -96,7 +96,6 @@ export class VolumeStatsCollector {
       state,
       age,
       ...(this.#source.listingError === undefined ? [] : [listingFailed]),
-
       sourceErrors,
     ];
     const taken = all.find(({ name }) => registry.getSingleMetric(name) !== undefined);

@@ -1,9 +1,8 @@
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { blockDeviceSize } from '../os/block-device.js';
-import { checkedLimits, openSignal, type Limits } from '../os/limits.js';
+import { checkedLimits, checkedText, openSignal, type Limits } from '../os/limits.js';
 import { pathInfo, type PathInfo } from '../os/path-info.js';
-import { checkedText } from './checked-text.js';
 
 /** Options of {@link MetricsBlock}: limits of each call. */
 export type MetricsBlockOptions = Omit<Limits, 'signal'>;
@@ -37,7 +36,6 @@ export class MetricsBlock implements MetricsProvider {
     const signal = openSignal(options);
     const time = new Date();
     const capacity = this.#size(await this.#lookUp(signal));
-    signal?.throwIfAborted();
     return { time, source: this.name, capacity };
   }
 

@@ -1,8 +1,7 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { checkedWalk, diskUsage, type DiskUsageOptions } from '../os/disk-usage.js';
 import { fsInfo } from '../os/fs-info.js';
-import { checkedLimits, openSignal, type Limits } from '../os/limits.js';
-import { checkedText } from './checked-text.js';
+import { checkedLimits, checkedText, openSignal, type Limits } from '../os/limits.js';
 import { filesystemReading } from './filesystem-reading.js';
 
 /** Options of {@link MetricsDu}: those of a walk, and the limit of the look at the filesystem that comes before it. */

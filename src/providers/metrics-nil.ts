@@ -1,7 +1,6 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { openSignal } from '../os/limits.js';
-import { checkedText } from './checked-text.js';
+import { checkedText, openSignal } from '../os/limits.js';
 
 /**
  * The provider of a volume that has no metrics, so that such a volume is in the list with its reason, not missing from it. It

@@ -4,14 +4,14 @@ import { fsInfo } from '../os/fs-info.js';
 import {
   checkedFlag,
   checkedLimits,
+  checkedText,
   openSignal,
-  sharedLimits,
   type Binding,
   type Limits,
 } from '../os/limits.js';
 import { mountAt } from '../os/mount-at.js';
+import { sharedLimits } from '../os/share.js';
 import type { FsInfo } from '../os/statfs.js';
-import { checkedText } from './checked-text.js';
 import { filesystemReading } from './filesystem-reading.js';
 
 /** Options of {@link MetricsStatFs}. */

@@ -1,21 +1,15 @@
 import { MetricsError } from '../errors.js';
-import { callError, errorText } from './checked-reading.js';
+import { callError } from './checked-reading.js';
 import { Collection } from './collection.js';
 import type { CollectionDurations } from './collection-durations.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
 import { keepAlive } from './keep-alive.js';
+import { KnownPods } from './known-pods.js';
 import type { Lane } from './lane.js';
 import { Periodic } from './periodic.js';
-import { PodRounds } from './pod-rounds.js';
-import { podProblem, type Pod, type StatsProvider } from './pod.js';
+import { checkStatsProvider, type StatsProvider } from './pod.js';
 import { SoleCall } from './sole-call.js';
-import { checkedStatsProvider } from './stats-provider-check.js';
 import type { PodVolumeStats } from './volume-stats.js';
-
-/** Pods that are met at once begin one after the other, so far apart (kubernetes#103728), */
-const SPREAD_STEP_MS = 10;
-/** but all of them within this part of the period. */
-const SPREAD_PART = 0.1;
 
 /** Asking for the pods waits for no volume. */
 const NO_LANE: Lane = {
@@ -31,9 +25,8 @@ const NO_LANE: Lane = {
  */
 export class FsResourceAnalyzer {
   readonly #collection: Collection;
-  readonly #statsProvider: StatsProvider;
   readonly #periodic: Periodic;
-  readonly #pods = new Map<string, PodRounds>();
+  readonly #pods: KnownPods;
   /** Asks for the pods, and comes to an error when there are none to be had. */
   readonly #listing: SoleCall<MetricsError | undefined>;
   #listingError: MetricsError | undefined;
@@ -45,8 +38,9 @@ export class FsResourceAnalyzer {
    * @throws TypeError for an argument that is none
    */
   constructor(statsProvider: StatsProvider, options: CollectionOptions = {}) {
-    this.#statsProvider = checkedStatsProvider(statsProvider);
+    checkStatsProvider(statsProvider);
     this.#collection = new Collection(checkedOptions(options));
+    this.#pods = new KnownPods(this.#collection, statsProvider);
     const {
       calls,
       options: { periodMs, timeoutMs },
@@ -83,7 +77,7 @@ export class FsResourceAnalyzer {
     if (this.#periodic.isRunning) return;
     this.#periodic.start();
     // Those that are known from before a stop, or from a calculation.
-    if (this.#periodic.isRunning) this.#startPods([...this.#pods.values()]);
+    if (this.#periodic.isRunning) this.#pods.start(this.#pods.all());
   }
 
   /**
@@ -95,7 +89,7 @@ export class FsResourceAnalyzer {
     this.#stops += 1;
     this.#periodic.stop();
     this.#listing.leave();
-    for (const pod of this.#pods.values()) pod.stop();
+    for (const pod of this.#pods.all()) pod.stop();
   }
 
   /**
@@ -115,7 +109,7 @@ export class FsResourceAnalyzer {
 
   /** What is known of the volumes of all pods, at once. */
   podVolumeStats(): readonly PodVolumeStats[] {
-    return [...this.#pods.values()].map((pod) => pod.latest());
+    return this.#pods.all().map((pod) => pod.latest());
   }
 
   /** Why the newest call of `getPods` gave no pods, so that those of before are shown; undefined when it gave them. */
@@ -137,7 +131,7 @@ export class FsResourceAnalyzer {
     const stops = this.#stops;
     const error = await this.#listing.ask();
     if (error !== undefined) throw error;
-    if (stops === this.#stops) await Promise.all([...this.#pods.values()].map((pod) => pod.round('all')));
+    if (stops === this.#stops) await Promise.all(this.#pods.all().map((pod) => pod.round('all')));
     return this.podVolumeStats();
   }
 
@@ -149,7 +143,8 @@ export class FsResourceAnalyzer {
     }
     this.#listingError = undefined;
     this.#collection.isWell('getPods');
-    this.#match(answer.value);
+    const found = this.#pods.match(answer.value);
+    if (this.#periodic.isRunning) this.#pods.start(found);
     return undefined;
   }
 
@@ -157,59 +152,5 @@ export class FsResourceAnalyzer {
     this.#listingError = error;
     this.#collection.complain('getPods', error);
     return error;
-  }
-
-  /** The pods are those that were given now. What is no pod, or is one again, costs the others nothing. */
-  #match(given: readonly unknown[]): void {
-    const problems: string[] = [];
-    const uids = new Set<string>();
-    const found: PodRounds[] = [];
-    for (const each of given) {
-      try {
-        const problem = podProblem(each) ?? this.#meet(each as Pod, uids, found);
-        if (problem !== undefined) problems.push(problem);
-      } catch (error) {
-        // A proxy, or a getter, may throw when it is read.
-        problems.push(`a pod that cannot be read (${errorText(error)})`);
-      }
-    }
-    for (const [uid, pod] of this.#pods) {
-      if (uids.has(uid)) continue;
-      pod.dispose();
-      this.#pods.delete(uid);
-    }
-    this.#judge(problems);
-    if (this.#periodic.isRunning) this.#startPods(found);
-  }
-
-  /** Takes a pod as it is now; what is wrong with it, if anything. */
-  #meet(pod: Pod, uids: Set<string>, found: PodRounds[]): string | undefined {
-    const { uid } = pod.metadata;
-    if (uids.has(uid)) return `two pods with the uid ${uid}`;
-    const known = this.#pods.get(uid);
-    if (known === undefined) {
-      const rounds = new PodRounds(this.#collection, this.#statsProvider, pod);
-      this.#pods.set(uid, rounds);
-      found.push(rounds);
-    } else {
-      known.update(pod);
-    }
-    uids.add(uid);
-    return undefined;
-  }
-
-  #judge(problems: readonly string[]): void {
-    if (problems.length === 0) {
-      this.#collection.isWell('pods');
-      return;
-    }
-    const more = problems.length > 3 ? ` and ${String(problems.length - 3)} more` : '';
-    const text = `getPods gave ${problems.slice(0, 3).join(', ')}${more}; left out`;
-    this.#collection.complain('pods', new MetricsError('METRICS_PROVIDER_FAILED', text));
-  }
-
-  #startPods(pods: readonly PodRounds[]): void {
-    const stepMs = Math.min(SPREAD_STEP_MS, (this.#collection.options.periodMs * SPREAD_PART) / pods.length);
-    for (const [index, pod] of pods.entries()) pod.start(index * stepMs);
   }
 }

@@ -19,7 +19,6 @@ export interface Attempt {
 export interface VolumeListener {
   /** Its stats are others than before. */
   readonly changed: () => void;
-
   /** An attempt has ended, after it was found overdue or not. */
   readonly attempted: () => void;
 }

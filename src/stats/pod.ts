@@ -35,6 +35,13 @@ export interface StatsProvider {
   listVolumesForPod(uid: string): VolumeMap | undefined | Promise<VolumeMap | undefined>;
 }
 
+/** @throws TypeError when it has not both methods */
+export function checkStatsProvider(value: StatsProvider): void {
+  const given: Partial<StatsProvider> | null | undefined = value;
+  if (typeof given?.getPods === 'function' && typeof given.listVolumesForPod === 'function') return;
+  throw new TypeError('Expected statsProvider to have the methods getPods and listVolumesForPod');
+}
+
 /** A claim, as a volume refers to it. */
 export interface PersistentVolumeClaimRef {
   readonly namespace: string;

@@ -2,8 +2,7 @@ import { Collection } from './collection.js';
 import { checkedOptions, type CollectionOptions } from './collection-options.js';
 import { keepAlive } from './keep-alive.js';
 import { PodRounds } from './pod-rounds.js';
-import { podProblem, type Pod, type StatsProvider } from './pod.js';
-import { checkedStatsProvider } from './stats-provider-check.js';
+import { checkStatsProvider, podProblem, type Pod, type StatsProvider } from './pod.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
 /**
@@ -21,7 +20,7 @@ export class VolumeStatCalculator {
    * @throws TypeError for an argument that is none
    */
   constructor(statsProvider: StatsProvider, pod: Pod, options: CollectionOptions = {}) {
-    checkedStatsProvider(statsProvider);
+    checkStatsProvider(statsProvider);
     const problem = podProblem(pod);
     if (problem !== undefined) throw new TypeError(`Expected pod to be one, got ${problem}`);
     this.#rounds = new PodRounds(new Collection(checkedOptions(options)), statsProvider, pod);

@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { Client, status, type CallOptions } from '@grpc/grpc-js';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -198,7 +198,7 @@ test('what is no string or no signal is refused, and nothing is sent', async () 
   for (const [volume, message] of [
     [{}, 'Expected volumeId to be a string, got undefined'],
     [{ ...VOLUME, volumeId: 5 }, 'Expected volumeId to be a string, got number'],
-    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got object'],
+    [{ ...VOLUME, volumePath: null }, 'Expected volumePath to be a string, got null'],
     [{ ...VOLUME, stagingTargetPath: true }, 'Expected stagingTargetPath to be a string, got boolean'],
   ] as const) {
     const given = volume as unknown as CsiVolume;
@@ -214,6 +214,9 @@ test('what is no string or no signal is refused, and nothing is sent', async () 
   ]) {
     await expect(call).rejects.toThrow(new TypeError('Expected signal to be an AbortSignal, got object'));
   }
+  const none = new TypeError('Expected options to be an object, got null');
+  await expect(client.probe(null as never)).rejects.toThrow(none);
+  expect(() => new CsiNodeClient('/csi.sock', null as never)).toThrow(none);
   expect(driver.connections).toBe(0);
 });
 
@@ -540,6 +543,26 @@ test('a connection that is given up closes when the last call over it has ended'
     expect(driver.openConnections).toBe(0);
   });
   expect(driver.connections).toBe(1);
+});
+
+test('a reading has 120 s, as the kubelet gives it, and the health of the volume 5 s of them', async () => {
+  const calls = vi.spyOn(Client.prototype, 'makeUnaryRequest');
+  driver.script.capabilities = [Capability.GET_VOLUME_STATS, Capability.GET_VOLUME_HEALTH];
+  const beforeMs = Date.now();
+  await read();
+  const afterMs = Date.now();
+  const deadlines = new Map(
+    calls.mock.calls.map((args: readonly unknown[]) => [args[0], Number((args[5] as CallOptions).deadline)]),
+  );
+  for (const [rpc, ms] of [
+    ['NodeGetVolumeStats', 120_000],
+    ['NodeGetVolumeHealth', 5_000],
+  ] as const) {
+    const deadline = deadlines.get(`/csi.v1.Node/${rpc}`);
+    expect(deadline).toBeGreaterThanOrEqual(beforeMs + ms);
+    expect(deadline).toBeLessThanOrEqual(afterMs + ms);
+  }
+  calls.mockRestore();
 });
 
 describe('onCall', () => {

@@ -309,6 +309,12 @@ describe('the health of CSI 1.13', () => {
     expect(reading.condition).toBeUndefined();
   });
 
+  test('of a driver that names no volume is that of the one asked about', async () => {
+    const problem = { status: VolumeHealthErrorType.DEGRADED, reason: 'R', message: 'slow' };
+    driver.answer('nodeGetVolumeHealth', { volumeHealth: { volumeId: '', healthStatuses: [problem] } });
+    expect((await provider().getMetrics()).condition).toMatchObject({ abnormal: true, message: 'slow' });
+  });
+
   test('gives way to the older condition when it fails', async () => {
     driver.script.capabilities = [GET_VOLUME_STATS, VOLUME_CONDITION, GET_VOLUME_HEALTH];
     driver.script.condition = { abnormal: true, message: 'older' };
@@ -350,10 +356,16 @@ describe('misuse', () => {
     [{ client: {} }, 'Expected client to be a CsiNodeClient'],
     [{ volumeId: 7 }, 'Expected volumeId to be a string, got number'],
     [{ volumePath: undefined }, 'Expected volumePath to be a string, got undefined'],
-    [{ stagingTargetPath: null }, 'Expected stagingTargetPath to be a string, got object'],
+    [{ stagingTargetPath: null }, 'Expected stagingTargetPath to be a string, got null'],
     [{ driverName: 7 }, 'Expected driverName to be a string, got number'],
   ])('of %j is refused by the constructor', (options, message) => {
     expect(() => provider(options as object)).toThrow(new TypeError(message));
+  });
+
+  test('of null is refused, by name', async () => {
+    const none = new TypeError('Expected options to be an object, got null');
+    expect(() => new MetricsCsi(null as never)).toThrow(none);
+    await expect(provider().getMetrics(null as never)).rejects.toThrow(none);
   });
 
   test('is no name that is left out', () => {

@@ -601,7 +601,9 @@ test('the capabilities are those that clients look for', () => {
   expect(Buffer.from(bytes).toString('hex')).toBe('0a040a0208020a040a020804');
 });
 
-test.each<[object, string]>([
+test.each<[object | null, string]>([
+  [null, 'Expected options to be an object, got null'],
+  [{ requireMount: 'false' }, 'Expected requireMount to be a boolean, got string'],
   [{ codec: 'json' }, "Expected codec to be 'ts-proto' or 'proto-loader', got json"],
   [{ knownVolume: true }, 'Expected knownVolume to be a function, got boolean'],
   [{ providerFor: {} }, 'Expected providerFor to be a function, got object'],
@@ -614,5 +616,5 @@ test.each<[object, string]>([
     'Expected timeoutMs to be a number of milliseconds above 0 and at most 2147483647, got 0',
   ],
 ])('the options %j are refused', (options, message) => {
-  expect(() => nodeGetVolumeStats(options)).toThrow(new TypeError(message));
+  expect(() => nodeGetVolumeStats(options!)).toThrow(new TypeError(message));
 });

@@ -42,6 +42,8 @@ describe('usage entries as a reading', () => {
   test('know a full and an empty volume from one of which only the size is known', () => {
     expect(usageToMetrics([entry(BYTES, 10n, 0n, 10n)])).toEqual({ capacity: 10n, available: 0n, used: 10n });
     expect(usageToMetrics([entry(BYTES, 10n, 10n, 0n)])).toEqual({ capacity: 10n, available: 10n, used: 0n });
+    const inodes = { inodes: 10n, inodesFree: 0n, inodesUsed: 10n };
+    expect(usageToMetrics([entry(INODES, 10n, 0n, 10n)])).toEqual(inodes);
     // Golden cases 5 and E23.
     expect(usageToMetrics([entry(BYTES, 10n, 0n, 0n)])).toEqual({ capacity: 10n });
     expect(usageToMetrics([entry(INODES, 10n, 0n, 0n)])).toEqual({ inodes: 10n });

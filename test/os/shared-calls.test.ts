@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Share } from '../../src/os/limits.js';
+import type { Share } from '../../src/os/share.js';
 import { SharedCalls, type StartedCall } from '../../src/os/shared-calls.js';
 
 /** A call that the test ends by hand. */
@@ -162,6 +162,17 @@ describe('the queue', () => {
     expect(count()).toBe(5);
   });
 
+  test('one that is gone after it was stuck makes room for another that is slow', async () => {
+    const calls = new SharedCalls({ stuckAfterMs: STUCK_AFTER_MS, atOnce: 1, slowAfterMs: 10, mostStuck: 1 });
+    await becomeStuck(calls, '/stuck');
+    work('/stuck').goes();
+    await settle();
+    void share(calls, '/slow');
+    void share(calls, '/next');
+    vi.advanceTimersByTime(10);
+    expect(count('/next')).toBe(1);
+  });
+
   test('one that waits for its path lets the next path pass', () => {
     const calls = new SharedCalls({ atOnce: 2 });
     void share(calls, '/a');
@@ -218,9 +229,9 @@ describe('a stuck path', () => {
     const calls = new SharedCalls({ stuckAfterMs: STUCK_AFTER_MS });
     const since = new Date();
     const shares = [share(calls, '/a'), share(calls, '/a'), share(calls, '/a')];
-    elapse(STUCK_AFTER_MS / 2);
+    vi.advanceTimersByTime(STUCK_AFTER_MS * 0.9 - 1);
     expect(shares[0]!.leave()).toBeUndefined();
-    elapse(STUCK_AFTER_MS / 2 - 1);
+    vi.advanceTimersByTime(1);
     expect(shares[1]!.leave()).toEqual(since);
     await expect(shares[2]!.answer).rejects.toMatchObject({ code: 'METRICS_TIMED_OUT', stuckSince: since });
     expect(count()).toBe(1);
@@ -300,6 +311,24 @@ describe('too many stuck paths', () => {
     });
     expect(refused.leave()).toBeUndefined();
     expect(count('/healthy')).toBe(0);
+  });
+
+  test('are 512 after 5 s when nothing else is said', async () => {
+    const calls = new SharedCalls();
+    const shares = Array.from({ length: 512 }, (_, path) => share(calls, `/${String(path)}`));
+    const results = Promise.allSettled(shares.map(({ answer }) => answer));
+    // Whoever leaves in the last tenth of the 5 s learns that it is stuck.
+    vi.advanceTimersByTime(4_499);
+    expect(share(calls, '/0').leave()).toBeUndefined();
+    vi.advanceTimersByTime(1);
+    expect(share(calls, '/0').leave()).toBeInstanceOf(Date);
+    elapse(60_000);
+    expect((await results).every(({ status }) => status === 'rejected')).toBe(true);
+    await expect(share(calls, '/healthy').answer).rejects.toMatchObject({ code: 'EAGAIN' });
+    work('/0').goes();
+    await settle();
+    void share(calls, '/healthy');
+    expect(count('/healthy')).toBe(1);
   });
 
   test('still say of a stuck path that it is stuck', async () => {

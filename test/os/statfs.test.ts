@@ -66,8 +66,10 @@ describe('toFsInfo', () => {
     expect(info.warnings).toHaveLength(1);
   });
 
-  test('an inode count of zero used is a measured zero', () => {
-    expect(toFsInfo({ ...PLAIN, ffree: 100n }).inodesUsed).toBe(0n);
+  test('an empty filesystem has a measured zero of used bytes and inodes, and nothing odd', () => {
+    const info = toFsInfo({ ...PLAIN, bfree: 1000n, bavail: 1000n, ffree: 100n });
+    expect(info).toMatchObject({ used: 0n, available: 4096000n, inodesUsed: 0n });
+    expect(info).not.toHaveProperty('warnings');
   });
 
   test('names an unknown filesystem by its number, and leaves an unknown read-only state out', () => {

@@ -366,7 +366,11 @@ describe('a scrape', () => {
     const registry = registryOf(source);
     expect(await samples(registry)).toEqual(['kube_volume_metrics_source_errors_total 1']);
     expect(await samples(registry)).toEqual(['kube_volume_metrics_source_errors_total 2']);
+    const listing = registryOf({ ...source, listingError: () => undefined });
+    const failed = (): Promise<string[]> => samples(listing, 'kube_volume_metrics_listing_failed');
+    expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 1']);
     fails = false;
+    expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 0']);
     expect(await samples(registry)).toContain('kube_volume_metrics_source_errors_total 2');
     expect(await samples(registry, 'kubelet_')).toHaveLength(1);
   });

@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MetricsBlock, type Metrics } from '../../src/index.js';
-import { blockDeviceSize, majorMinor } from '../../src/os/block-device.js';
+import { blockDeviceSize } from '../../src/os/block-device.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
 
@@ -85,19 +85,6 @@ for (const binding of ['native', 'command'] as const) {
     },
   );
 }
-
-test.each([
-  [0x0801n, '8:1'],
-  [0xfe00n, '254:0'],
-  // 12 and 20 bits, as the kernel has them: the minor is split around the major.
-  [0xffffffffn, '4095:1048575'],
-  // 32 bits of each, as glibc makes room for.
-  [0xffff_ffff_ffff_ffffn, '4294967295:4294967295'],
-  [0x1000_0000_0000n, '4096:0'],
-  [(0x1_0000_0000n >> 12n) << 12n, '0:1048576'],
-])('device number %s is %s', (device, numbers) => {
-  expect(majorMinor(device)).toBe(numbers);
-});
 
 test('a device that there is not has no size', () => {
   expect(() => blockDeviceSize(0xffffffffn)).toThrow(expect.objectContaining({ code: 'ENOENT' }));

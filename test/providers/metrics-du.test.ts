@@ -1,7 +1,8 @@
 import { linkSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MetricsDu, MetricsStatFs, type Metrics } from '../../src/index.js';
+import { sharedState } from '../../src/os/commands/state.js';
 import { FuseServer } from '../support/fuse.mjs';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
@@ -47,6 +48,13 @@ for (const binding of ['native', 'command'] as const) {
       expect(tree.inodes).toBe(filesystem.inodes);
       expect(tree.readOnly).toBe(filesystem.readOnly);
       expect(tree.used).not.toBe(filesystem.used);
+    });
+
+    test('walks by its binding too', async () => {
+      const walks = vi.spyOn(sharedState().walks, 'inTurn');
+      await read(place.newDirectory());
+      expect(walks).toHaveBeenCalledTimes(binding === 'command' ? 1 : 0);
+      walks.mockRestore();
     });
 
     // Golden case E13.

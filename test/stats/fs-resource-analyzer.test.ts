@@ -53,6 +53,30 @@ class Gate {
 }
 
 describe('pods', () => {
+  test('are asked for every period, without a random part', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.999);
+    const statsProvider = new FakeStatsProvider();
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(statsProvider.calls).toBe(11);
+  });
+
+  test('that come after a stop are not taken, and nobody waits for them any more', async () => {
+    const statsProvider = new FakeStatsProvider([{ name: 'late', volumes: { data: new FakeMetrics() } }]);
+    statsProvider.listPods('hang');
+    const analyzer = new FsResourceAnalyzer(statsProvider);
+    const calculated = vi.fn();
+    void analyzer.calculate().then(calculated);
+    await vi.advanceTimersByTimeAsync(0);
+    await analyzer.stop();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(calculated).toHaveBeenCalledExactlyOnceWith([]);
+    statsProvider.listPods(undefined);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(analyzer.podVolumeStats()).toEqual([]);
+  });
+
   test('a pod is known once it was listed, no other is (D23, D24)', async () => {
     const analyzer = new FsResourceAnalyzer(
       new FakeStatsProvider([

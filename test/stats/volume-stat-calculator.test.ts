@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { MetricsError } from '../../src/errors.js';
 import type { MetricsProvider } from '../../src/metrics.js';
 import { VolumeStatCalculator } from '../../src/stats/volume-stat-calculator.js';
 import type { CollectionOptions } from '../../src/stats/collection-options.js';
@@ -290,6 +291,7 @@ describe('a volume that fails', () => {
 
   test.each([
     ['unsupported', notSupported],
+    ['unsupported', new MetricsError('METRICS_PROVIDER_FAILED', 'wrapped', { cause: notSupported })],
     ['stuck', timedOut],
     ['failed', Object.assign(new Error('io'), { code: 'METRICS_FS_INFO_FAILED' })],
   ] as const)(
@@ -332,7 +334,7 @@ describe('a volume that fails', () => {
       { time: new Date(+time + 60_001), source: 's' },
     ],
     ['its source is undefined, not a name', { time }],
-    ['its used is negative (-5)', { time, source: 's', used: -5n }],
+    ['its used is negative (-1)', { time, source: 's', used: -1n }],
     ['its capacity is the number 10, not a bigint', { time, source: 's', capacity: 10 }],
     ['its inodes is null, not a bigint', { time, source: 's', inodes: null }],
     ['its inodesFree is a string, not a bigint', { time, source: 's', inodes: 1n, inodesFree: '1' }],

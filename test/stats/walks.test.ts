@@ -121,6 +121,22 @@ describe('a long walk', () => {
     expect((total([long, ...short], from, to) - 60_000) / (to - from)).toBeLessThanOrEqual(0.0501);
   });
 
+  test('divides its share among the trees that are still there', async () => {
+    const [stays, goes] = [new Walk(60_000), new Walk(60_000)];
+    const statsProvider = new FakeStatsProvider([
+      { name: 'stays', volumes: { tree: stays } },
+      { name: 'goes', volumes: { tree: goes } },
+    ]);
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(10 * MINUTE);
+    expect(goes.walks).toHaveLength(1);
+    statsProvider.removePod('goes-uid');
+    await vi.advanceTimersByTimeAsync(6 * HOUR);
+    const gaps = stays.walks.slice(2).map(({ from }, index) => from - stays.walks[index + 1]!.to);
+    expect(Math.max(...gaps)).toBeLessThan(25 * MINUTE);
+  });
+
   test('is not stuck while it walks, and holds up neither its pod nor other walks', async () => {
     const long = new Walk(5 * MINUTE);
     const short = new Walk(10);

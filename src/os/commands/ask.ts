@@ -11,7 +11,7 @@ import { errnoOf } from './errno-text.js';
 const LONGEST_PATH = 4_095;
 
 /** Throws what the kernel would say to a path that is too long for it. */
-export function checkLength(syscall: string, path: string): void {
+function checkLength(syscall: string, path: string): void {
   if (Buffer.byteLength(path) > LONGEST_PATH) throw systemError('ENAMETOOLONG', syscall, path);
 }
 

@@ -1,3 +1,5 @@
+import { deviceNumber } from '../device-number.js';
+import { kindOf } from '../file-kind.js';
 import type { PathInfo } from '../path-info.js';
 import type { StatFs } from '../statfs.js';
 
@@ -17,13 +19,12 @@ export function parseStat(text: string): Stat | undefined {
   if (words === undefined) return undefined;
   const [mode, major, minor] = words.slice(0, 3).map((digits) => BigInt(`0x${digits}`)) as Triple;
   const [size, device, inode, blocks] = words.slice(3).map(unsigned) as [...Triple, bigint];
-  const type = mode & S_IFMT;
   return {
-    kind: KINDS.get(type) ?? 'other',
+    kind: kindOf(mode),
     size,
     device,
     inode,
-    rdev: type === S_IFBLK || type === S_IFCHR ? deviceNumber(major, minor) : 0n,
+    rdev: deviceNumber(major, minor),
     blocks,
   };
 }
@@ -57,28 +58,7 @@ export function parseStatFs(text: string): FsCounts | undefined {
 
 type Triple = [bigint, bigint, bigint];
 
-/** st_mode's bits for the kind of file, and the kinds that matter here. */
-const S_IFMT = 0o170000n;
-const S_IFDIR = 0o040000n;
-const S_IFBLK = 0o060000n;
-const S_IFCHR = 0o020000n;
-const KINDS = new Map<bigint, PathInfo['kind']>([
-  [S_IFDIR, 'directory'],
-  [0o100000n, 'file'],
-  [S_IFBLK, 'block'],
-]);
-
 /** GNU's stat prints some of the kernel's unsigned counts with a sign. */
 function unsigned(digits: string): bigint {
   return BigInt.asUintN(64, BigInt(digits));
-}
-
-/** A device number of stat(2) by glibc's encoding (sys/sysmacros.h): 32 bits of each, interleaved. */
-function deviceNumber(major: bigint, minor: bigint): bigint {
-  return (
-    ((major & 0xfffff000n) << 32n) |
-    ((major & 0xfffn) << 8n) |
-    ((minor & 0xffffff00n) << 12n) |
-    (minor & 0xffn)
-  );
 }

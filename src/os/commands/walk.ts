@@ -1,7 +1,7 @@
 import { MetricsError } from '../../errors.js';
 import type { Incomplete } from '../../metrics.js';
 import type { DiskUsage, Walk } from '../disk-usage.js';
-import { withinLimits, type Share } from '../limits.js';
+import { withinLimits, type Share } from '../share.js';
 import { withoutSlash } from '../volume-path.js';
 import { toBytes } from './bytes.js';
 import { duArgs, DuReader } from './du.js';

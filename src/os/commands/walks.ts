@@ -1,5 +1,4 @@
-import { stuck } from '../limits.js';
-import { systemError } from '../system-error.js';
+import { stuck, tooManyStuck } from '../share.js';
 import { atMost } from './at-most.js';
 import type { Child } from './run.js';
 
@@ -84,6 +83,6 @@ export class Walks {
     if (first !== undefined) await atMost(GRACE_MS, first.gone, true);
     const late = hanging();
     if (late !== undefined) throw stuck(path, late.since);
-    if (this.#late.size >= MOST_LATE) throw systemError('EAGAIN', 'fork', path);
+    if (this.#late.size >= MOST_LATE) throw tooManyStuck('fork', path);
   }
 }
