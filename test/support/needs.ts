@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { activeBinding } from '../../src/os/binding.js';
@@ -14,6 +14,8 @@ export interface Needs {
   readonly busybox?: boolean;
   /** The addon. */
   readonly native?: boolean;
+  /** Node's headers beside it, without which building the addon downloads them. */
+  readonly headers?: boolean;
   /** Filesystems to make and mount, such as `ext4`. */
   readonly mkfs?: readonly string[];
   /** Any other programs. */
@@ -39,10 +41,13 @@ export function needs(wanted: Needs): string | false {
 }
 
 function missing(wanted: Needs): string | undefined {
-  const { root, fuse, loop, busybox, native, mkfs = [], programs = [] } = wanted;
+  const { root, fuse, loop, busybox, native, headers, mkfs = [], programs = [] } = wanted;
   if (process.platform !== 'linux') return 'this is not Linux';
   if (native === true && activeBinding().binding !== 'native') {
     return `the native binding cannot be used: ${activeBinding().reason ?? ''}`;
+  }
+  if (headers === true && !existsSync(join(process.execPath, '../../include/node/node_api.h'))) {
+    return "Node's headers are not beside it";
   }
   const mounts = root === true || fuse === true || loop === true || mkfs.length > 0;
   if (mounts && !mayMount()) return 'mounting needs root with CAP_SYS_ADMIN';
