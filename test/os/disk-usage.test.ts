@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MetricsError } from '../../src/errors.js';
 import { activeBinding } from '../../src/os/binding.js';
@@ -292,6 +294,18 @@ describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
       for (const result of await settled) expect(result).toEqual({ status: 'rejected', reason: 'enough' });
       await expect(diskUsage(folder, { binding })).resolves.toEqual(modelUsage(folder));
       for (const mount of mounts) await mount.release();
+    });
+
+    test('a walk that nobody waits for any more keeps no process alive', async () => {
+      const mount = await server.mount();
+      await mount.hold();
+      const program = `
+        import { diskUsage } from ${JSON.stringify(join(import.meta.dirname, '../../dist/index.js'))};
+        const options = { binding: '${binding}', stallTimeoutMs: 2_000_000_000, signal: AbortSignal.timeout(500) };
+        await diskUsage(${JSON.stringify(mount.path)}, options).catch(({ name }) => console.log(name));`;
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program]);
+      expect(stdout).toBe('TimeoutError\n');
+      await mount.release();
     });
   },
 );
