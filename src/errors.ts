@@ -12,7 +12,7 @@
  * | `METRICS_USAGE_FAILED` | the walk failed; `cause` has the errno, `path` the entry | report |
  * | `METRICS_CSI_FAILED` | the driver refused or answered nonsense; `cause` is the gRPC error | report |
  * | `METRICS_TIMED_OUT` | no answer in time; with `stuckSince` the volume is known to be stuck | mark stale |
- * | `METRICS_PROVIDER_FAILED` | a provider threw something else or returned nonsense; `cause` has it | fix the provider |
+ * | `METRICS_PROVIDER_FAILED` | a provider's backend failed, or the provider threw something else or returned an invalid reading; `cause` has it | look at `cause` |
  */
 export type MetricsErrorCode =
   | 'METRICS_NOT_SUPPORTED'
@@ -33,6 +33,24 @@ export interface MetricsErrorDetails {
   readonly path?: string | undefined;
   /** Since when the volume's system call has been out, when it is known to be stuck. */
   readonly stuckSince?: Date | undefined;
+  /**
+   * Whether the same call may succeed later without anyone acting.
+   *
+   * @defaultValue what the code and the errno along `cause` say, see {@link isTransient}
+   */
+  readonly transient?: boolean | undefined;
+}
+
+/** A {@link MetricsError} as plain data, for logs and for sending it elsewhere. It has no stack. */
+export interface MetricsErrorJson {
+  readonly name: string;
+  readonly code: MetricsErrorCode;
+  readonly message: string;
+  readonly path?: string;
+  /** ISO 8601 in UTC. */
+  readonly stuckSince?: string;
+  /** `code` is an errno's name, a gRPC status number, or absent. */
+  readonly cause?: { readonly code?: string | number; readonly message: string };
 }
 
 /** The one error class of this package. Look at `code`, never at `instanceof` or the message. */
@@ -42,6 +60,8 @@ export class MetricsError extends Error {
   declare readonly path?: string;
   /** Since when the volume's system call has been out, when it is known to be stuck. */
   declare readonly stuckSince?: Date;
+  /** Whether the same call may succeed later without anyone acting; absent where the code and the cause decide. */
+  declare readonly transient?: boolean;
 
   constructor(code: MetricsErrorCode, message: string, details: MetricsErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
@@ -49,7 +69,31 @@ export class MetricsError extends Error {
     this.code = code;
     if (details.path !== undefined) this.path = details.path;
     if (details.stuckSince !== undefined) this.stuckSince = details.stuckSince;
+    if (details.transient !== undefined) this.transient = details.transient;
   }
+
+  /** What `JSON.stringify` writes: everything but the stack; of the cause its code and message. */
+  toJSON(): MetricsErrorJson {
+    const { name, code, message, path, stuckSince, cause } = this;
+    return {
+      name,
+      code,
+      message,
+      ...(path !== undefined && { path }),
+      // An invalid date has no ISO form.
+      ...(stuckSince !== undefined && { stuckSince: new Date(stuckSince).toJSON() }),
+      ...(cause !== undefined && cause !== null && { cause: causeToJson(cause) }),
+    };
+  }
+}
+
+function causeToJson(cause: unknown): NonNullable<MetricsErrorJson['cause']> {
+  if (!isObject(cause)) return { message: typeof cause === 'symbol' ? 'a symbol' : String(cause) };
+  const { code, message } = cause;
+  return {
+    ...((typeof code === 'string' || typeof code === 'number') && { code }),
+    message: typeof message === 'string' ? message : 'an object without a message',
+  };
 }
 
 const CODES: ReadonlySet<unknown> = new Set<MetricsErrorCode>([
@@ -76,12 +120,6 @@ const TRANSIENT_ERRNOS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * gRPC's CANCELLED (by the other side: an aborted call rejects with its reason), DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED
- * and UNAVAILABLE: those that the kubelet does not take for a driver's last word, kubernetes pkg/volume/csi/csi_client.go.
- */
-const TRANSIENT_STATUSES: ReadonlySet<unknown> = new Set([1, 4, 8, 10, 14]);
-
-/**
  * Whether `error` has one of this package's codes. It looks at `code` alone: a copy of this package in the other module
  * format, or in another realm, makes errors that `instanceof` does not know.
  */
@@ -98,16 +136,15 @@ export function isNotSupported(error: unknown): boolean {
 }
 
 /**
- * Whether the same call may well succeed later without anybody acting: `METRICS_TIMED_OUT`, an errno such as EAGAIN or
- * EMFILE, or a gRPC status such as UNAVAILABLE, on the error itself or anywhere along its `cause`.
+ * Whether the same call may succeed later without anyone acting. The outermost error along `cause` that says so in `transient`
+ * decides; without one, `METRICS_TIMED_OUT` and errnos such as EAGAIN or EMFILE are transient.
  */
 export function isTransient(error: unknown): boolean {
-  return causes(error).some(
-    ({ code, cause }) =>
-      code === 'METRICS_TIMED_OUT' ||
-      TRANSIENT_ERRNOS.has(code) ||
-      (code === 'METRICS_CSI_FAILED' && isObject(cause) && TRANSIENT_STATUSES.has(cause['code'])),
-  );
+  for (const { code, transient } of causes(error)) {
+    if (typeof transient === 'boolean') return transient;
+    if (code === 'METRICS_TIMED_OUT' || TRANSIENT_ERRNOS.has(code)) return true;
+  }
+  return false;
 }
 
 /** The error and its causes, outermost first; ends at a cycle. */

@@ -1,7 +1,7 @@
 // For everybody: what a reading, a provider and an error are.
 export type { GetMetricsOptions, Incomplete, Metrics, MetricsProvider, VolumeCondition } from './metrics.js';
 export { isMetricsError, isNotSupported, isTransient, MetricsError } from './errors.js';
-export type { MetricsErrorCode, MetricsErrorDetails } from './errors.js';
+export type { MetricsErrorCode, MetricsErrorDetails, MetricsErrorJson } from './errors.js';
 export { stringify } from './stringify.js';
 
 // For whoever has volumes to measure: the providers.

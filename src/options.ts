@@ -1,0 +1,105 @@
+import { setMaxListeners } from 'node:events';
+import type { GetMetricsOptions } from './metrics.js';
+import { LONGEST_TIMER_MS } from './waiting/deadline.js';
+
+/**
+ * The options of a public function or constructor.
+ *
+ * @param known - the names of all its options
+ * @throws TypeError when they are no object, or naming the first option that is unknown
+ */
+export function checkedOptions<T extends object>(options: T, known: readonly (keyof T & string)[]): T {
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new TypeError(`Expected options to be an object, got ${typeOf(given)}`);
+  }
+  if (isSignal(given)) {
+    throw new TypeError('Expected options to be an object such as { signal }, got an AbortSignal');
+  }
+  for (const name of Object.keys(given)) {
+    if ((known as readonly string[]).includes(name)) continue;
+    const list = known.length === 0 ? 'there are none' : `the options are ${known.join(', ')}`;
+    throw new TypeError(`Unknown option ${JSON.stringify(name)}: ${list}`);
+  }
+  return options;
+}
+
+const GET_METRICS_OPTIONS = ['signal'] as const;
+
+/**
+ * The signal of a `getMetrics` call.
+ *
+ * @throws TypeError when it is no AbortSignal, or naming an unknown option; the signal's reason when it is aborted already
+ */
+export function openSignal(options: GetMetricsOptions): AbortSignal | undefined {
+  const signal = checkedSignal(checkedOptions(options, GET_METRICS_OPTIONS).signal);
+  if (signal?.aborted) throw signal.reason;
+  return signal;
+}
+
+/**
+ * A signal that many calls may share. Node's warning about many listeners is switched off: one for each volume is intended.
+ *
+ * @throws TypeError unless it is undefined or an AbortSignal
+ */
+export function checkedSignal(value: AbortSignal | undefined): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  if (!isSignal(value)) throw new TypeError(`Expected signal to be an AbortSignal, got ${typeOf(value)}`);
+  if (value instanceof AbortSignal) setMaxListeners(0, value);
+  return value;
+}
+
+/** @throws TypeError naming the option unless it is a number of milliseconds above 0 that a timer of Node can wait */
+export function checkedMs(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && value > 0 && value <= LONGEST_TIMER_MS) return value;
+  throw new TypeError(
+    `Expected ${name} to be a number of milliseconds above 0 and at most ${String(LONGEST_TIMER_MS)}, got ${show(value)}`,
+  );
+}
+
+/**
+ * How long a reading is kept.
+ *
+ * @throws TypeError naming the option unless it is a number of milliseconds of at least 0; `Infinity` is one
+ */
+export function checkedAge(name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && value >= 0) return value;
+  throw new TypeError(`Expected ${name} to be a number of milliseconds of at least 0, got ${show(value)}`);
+}
+
+/** @throws TypeError naming the option unless it is a boolean; a text such as `'false'` would count as true */
+export function checkedFlag(name: string, value: boolean | undefined): boolean {
+  if (value === undefined || typeof value === 'boolean') return value ?? false;
+  throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
+}
+
+/** @throws TypeError naming the argument unless it is a string; an empty one is for the call to refuse */
+export function checkedText(name: string, value: string): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`Expected ${name} to be a string, got ${typeOf(value)}`);
+}
+
+/** @throws TypeError naming the option unless it is a function or undefined */
+export function checkedFunction<T>(name: string, value: T | undefined): T | undefined {
+  if (value === undefined || typeof value === 'function') return value;
+  throw new TypeError(`Expected ${name} to be a function, got ${typeOf(value)}`);
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    typeof (value as Partial<AbortSignal>).addEventListener === 'function'
+  );
+}
+
+function typeOf(value: unknown): string {
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
+}
+
+function show(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'string' ? String(value) : typeOf(value);
+}

@@ -1,0 +1,90 @@
+/** The longest time, in milliseconds, that a timer of Node can wait; a longer one would fire at once. */
+export const LONGEST_TIMER_MS = 2_147_483_647;
+
+/** How {@link Deadline.onEnd} waits. */
+export interface EndTimerOptions {
+  /**
+   * Whether the timer keeps the process alive.
+   *
+   * @defaultValue `true`
+   */
+  readonly keepsAlive?: boolean;
+  /**
+   * Into how many parts the time is divided. An event loop that is busy for seconds sees no answer, and misses all but one of
+   * the parts: the time it was busy counts as one part.
+   *
+   * @defaultValue `1`
+   */
+  readonly parts?: number;
+}
+
+/** A running timer of a {@link Deadline}. */
+export interface EndTimer {
+  stop(): void;
+  /** Whether at most one part of the time is left. */
+  readonly isNearlyOver: boolean;
+}
+
+/** The moment until which a caller waits, shared by every step of its call. */
+export class Deadline {
+  /** The whole limit, in milliseconds, for messages. */
+  readonly limitMs: number;
+  readonly #endMs: number;
+
+  /** @param limitMs - milliseconds from now; `Infinity` for no limit */
+  constructor(limitMs: number) {
+    this.limitMs = limitMs;
+    this.#endMs = performance.now() + limitMs;
+  }
+
+  /** Milliseconds that are left; never below 0. */
+  get leftMs(): number {
+    return Math.max(0, this.#endMs - performance.now());
+  }
+
+  get isOver(): boolean {
+    return this.leftMs === 0;
+  }
+
+  /**
+   * Calls `end` when the time is up. A busy event loop fires its timers before it looks at answers that came in time, so it gets
+   * one turn to look before `end` is called.
+   */
+  onEnd(end: () => void, { keepsAlive = true, parts = 1 }: EndTimerOptions = {}): EndTimer {
+    if (this.#endMs === Infinity) return NO_TIMER;
+    let left = parts;
+    let lastTurn: NodeJS.Immediate | undefined;
+    const partMs = Math.min(Math.ceil(this.leftMs / parts), LONGEST_TIMER_MS);
+    const timer = setInterval(() => {
+      left -= 1;
+      if (left > 0) return;
+      clearInterval(timer);
+      lastTurn = setImmediate(end);
+    }, partMs);
+    if (!keepsAlive) timer.unref();
+    return {
+      stop: () => {
+        clearInterval(timer);
+        clearImmediate(lastTurn);
+      },
+      get isNearlyOver() {
+        return left <= 1;
+      },
+    };
+  }
+
+  /** What `promise` gives, or what `late` gives or throws once the time is up. Does not keep the process alive. */
+  async wait<T>(promise: Promise<T>, late: () => T): Promise<T> {
+    let timer: EndTimer | undefined;
+    const isLate = new Promise<void>((resolve) => {
+      timer = this.onEnd(resolve, { keepsAlive: false });
+    });
+    try {
+      return await Promise.race([promise, isLate.then(late)]);
+    } finally {
+      timer?.stop();
+    }
+  }
+}
+
+const NO_TIMER: EndTimer = { stop: () => undefined, isNearlyOver: false };

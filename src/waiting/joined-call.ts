@@ -1,0 +1,86 @@
+import { onAbort } from './abort.js';
+import type { Deadline } from './deadline.js';
+
+/** How long one caller waits for an answer. */
+export interface Waiting {
+  readonly deadline?: Deadline | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Makes the error of a caller whose time is up. */
+  readonly late: () => unknown;
+  /** Told that this caller gives up, before `late` is asked. */
+  readonly leave?: () => void;
+}
+
+/**
+ * Waits for an answer until this caller's deadline passes or its signal is aborted. Giving up ends the waiting and nothing else.
+ *
+ * @throws what `answer` rejects with, what `late` gives, or the signal's reason, unwrapped
+ */
+export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }: Waiting): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    if (signal?.aborted) {
+      leave?.();
+      reject(signal.reason);
+      return;
+    }
+    const giveUp = (reason: () => unknown): void => {
+      settle();
+      leave?.();
+      reject(reason());
+    };
+    const timer = deadline?.onEnd(() => {
+      giveUp(late);
+    });
+    const stopListening = onAbort(signal, (reason) => {
+      giveUp(() => reason);
+    });
+    const settle = (): void => {
+      timer?.stop();
+      stopListening();
+    };
+    answer.then(
+      (value) => {
+        settle();
+        resolve(value);
+      },
+      (error: unknown) => {
+        settle();
+        reject(error);
+      },
+    );
+  });
+}
+
+/**
+ * One call that several callers wait for, each until its own deadline or abort. When the last of them has given up, the call's
+ * own signal is aborted.
+ */
+export class JoinedCall<T> {
+  readonly answer: Promise<T>;
+  readonly #controller = new AbortController();
+  #callers = 0;
+
+  /** @param start - starts the call; the signal ends it */
+  constructor(start: (signal: AbortSignal) => Promise<T>) {
+    this.answer = start(this.#controller.signal);
+    // All callers may have given up by the time it fails.
+    this.answer.catch(() => undefined);
+  }
+
+  /** Whether the last caller has given up: nobody may join it any more, and its answer is not to be kept. */
+  get isAbandoned(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
+  /** The call's answer, within the limits of one more caller. */
+  join(waiting: Omit<Waiting, 'leave'>): Promise<T> {
+    this.#callers += 1;
+    return waitFor(this.answer, {
+      ...waiting,
+      leave: () => {
+        this.#callers -= 1;
+        if (this.#callers === 0) this.#controller.abort(waiting.signal?.reason);
+      },
+    });
+  }
+}
