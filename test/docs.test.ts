@@ -68,7 +68,7 @@ const programs = snippets.filter(({ language }) => language === 'ts' || language
 describe('the code in README.md and docs/', () => {
   let project: string;
 
-  // A project of somebody who has installed this package, and what else it has.
+  // A project that has installed this package and its dependencies.
   beforeAll(() => {
     project = mkdtempSync(join(tmpdir(), 'kvm-docs-'));
     mkdirSync(join(project, 'node_modules'));
@@ -147,10 +147,30 @@ describe('the texts', () => {
     expect(broken).toEqual([]);
   });
 
-  test('list in the README the codes of errors, all of them', () => {
+  test('explain each code of an error under a heading of its own, in docs/errors.md', () => {
     const source = readFileSync(join(ROOT, 'src/errors.ts'), 'utf8');
-    const codes = new Set([...source.matchAll(/'(METRICS_[A-Z_]+)'/g)].map(([, code]) => code));
-    expect(firstColumn(section('README.md', 'Errors'))).toEqual([...codes]);
+    const [, union = ''] = /^export type MetricsErrorCode =([^;]*);/m.exec(source) ?? [];
+    const codes = [...union.matchAll(/'([A-Z_]+)'/g)].map(([, code]) => code);
+    expect(codes).toContain('METRICS_NOT_FOUND');
+    const text = texts.get('docs/errors.md') ?? '';
+    expect([...text.matchAll(/^#+ `?(METRICS_\w+)/gm)].map(([, code]) => code)).toEqual(codes);
+    expect(firstColumn(text.split(/^#+ The codes$/m)[0] ?? '')).toEqual(codes);
+    // Messages point here.
+    expect(headingsOf(text)).toEqual(expect.arrayContaining(codes.map((code) => code?.toLowerCase())));
+  });
+
+  test('have a README of at most 1,300 words', () => {
+    const words = (texts.get('README.md') ?? '').split(/\s+/).filter((word) => word !== '');
+    expect(words.length).toBeLessThanOrEqual(1_300);
+  });
+
+  test('wrap their prose at 120 columns', () => {
+    const long = [...texts].flatMap(([name, text]) =>
+      proseLinesOf(text)
+        .filter(({ line }) => line.length > 120)
+        .map(({ line, number }) => `${name}:${String(number)} ${line}`),
+    );
+    expect(long).toEqual([]);
   });
 
   test('list in the README the providers, all of them', () => {
@@ -167,10 +187,9 @@ describe('the texts', () => {
   });
 
   test('list in the README the commands of the command line, all of them', async () => {
-    const { output } = await run([join(ROOT, 'dist/cli/main.js'), '--help'], ROOT);
-    const [, listed = ''] = /^Commands:\n((?: +.*\n)+)/m.exec(output) ?? [];
-    const commands = [...listed.matchAll(/^ +([a-z]+(?: [a-z]+)*)/gm)].map(([, name]) => name);
+    const commands = await commandsOf([]);
     expect(commands).toContain('mounts');
+    expect(commands).toContain('csi probe');
     const shown = section('README.md', 'Command line').matchAll(/^\| *`([a-z]+(?: [a-z]+)*)/gm);
     expect([...shown].map(([, name]) => name)).toEqual(commands);
   });
@@ -187,9 +206,77 @@ describe('the texts', () => {
   });
 });
 
+describe('plain words', () => {
+  /** What reads as if it were translated. */
+  const AVOIDED = /\b(that is none|whoever|somebody|of before|be had|is well(?!-)|meanwhile(?=[.;:]|$))\b/giu;
+
+  const AREAS = {
+    'README and its neighbours': ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'],
+    docs: filesIn('docs', /\.(md|yml)$/).filter((name) => !name.startsWith('docs/api/')),
+    examples: filesIn('examples', /\.(md|ts)$/),
+    src: filesIn('src', /\.ts$/).filter((name) => !name.includes('/gen/')),
+  };
+
+  test.each(Object.entries(AREAS))('%s: have no words that sound translated', (_, names) => {
+    expect(names.length).toBeGreaterThan(3);
+    expect(names.flatMap((name) => avoidedIn(name, readFileSync(join(ROOT, name), 'utf8')))).toEqual([]);
+  });
+
+  test('are told from others, over the end of a line and in comments too', () => {
+    const found = avoidedIn(
+      'x',
+      "one that is\n * none\n// some\nis well-kept, Somebody's, a meanwhile b, c meanwhile.",
+    );
+    expect(found).toEqual(['x:1 that is none', 'x:4 Somebody', 'x:4 meanwhile']);
+  });
+
+  function avoidedIn(name: string, text: string): string[] {
+    // Ends of lines, and what begins a comment's line, are spaces here; the length stays.
+    const plain = text.replace(/\n[ \t]*(?:\*(?!\/)|\/\/)?/g, (part) => ' '.repeat(part.length));
+    return [...plain.matchAll(new RegExp(AVOIDED.source.replaceAll(' ', ' +'), AVOIDED.flags))].map(
+      ({ 0: words, index }) =>
+        `${name}:${String(text.slice(0, index).split('\n').length)} ${words.replace(/ +/g, ' ')}`,
+    );
+  }
+});
+
+function filesIn(folder: string, pattern: RegExp): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((name) => pattern.test(name));
+}
+
+/** The lines of a text that are no code, no row of a table and no lone address. */
+function proseLinesOf(text: string): { line: string; number: number }[] {
+  let isCode = false;
+  return text.split('\n').flatMap((line, index) => {
+    const isFence = /^\s*```/.test(line);
+    if (isFence) isCode = !isCode;
+    const isProse = !isFence && !isCode && !line.startsWith('|') && !/^\s*(?:- )?\S+$/.test(line);
+    return isProse ? [{ line, number: index + 1 }] : [];
+  });
+}
+
 function transpiled(code: string): string {
   const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
   return ts.transpileModule(code, { compilerOptions }).outputText;
+}
+
+/** The commands that `--help` lists, those of groups by their whole name; `help` itself is left out. */
+async function commandsOf(group: readonly string[]): Promise<string[]> {
+  const { output } = await run([join(ROOT, 'dist/cli/main.js'), ...group, '--help'], ROOT);
+  const [, listed = ''] = /^Commands:\n((?: +.*\n)+)/m.exec(output) ?? [];
+  const names = [...listed.matchAll(/^ {2}([a-z]+(?: [a-z]+)*)/gm)].map(([, name]) => name ?? '');
+  const nested = await Promise.all(
+    names
+      .filter((name) => name !== 'help')
+      .map(async (name) => {
+        const whole = [...group, ...name.split(' ')];
+        const below = group.length > 0 ? [] : await commandsOf(whole);
+        return below.length > 0 ? below : [whole.join(' ')];
+      }),
+  );
+  return nested.flat();
 }
 
 /** How to run a script: a test by its runner, anything else as it is. */
@@ -251,7 +338,7 @@ function section(name: string, title: string): string {
 
 /** The names in code that the rows of a table begin with. */
 function firstColumn(text: string): string[] {
-  return [...text.matchAll(/^\| *`(?:new )?(\w+)/gm)].map(([, name]) => name ?? '');
+  return [...text.matchAll(/^\| *\[?`(?:new )?(\w+)/gm)].map(([, name]) => name ?? '');
 }
 
 function hasGetMetrics(value: unknown): boolean {
