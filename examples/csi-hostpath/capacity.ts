@@ -14,7 +14,7 @@ const BLOCK_BYTES = 4096n;
 /**
  * The size of a new volume.
  *
- * @throws CsiError INVALID_ARGUMENT for a range that is none, OUT_OF_RANGE for one that no volume can be in
+ * @throws CsiError INVALID_ARGUMENT for an invalid range, OUT_OF_RANGE for one that no volume can be in
  */
 export function newCapacity(range: CapacityRange | undefined, kind: VolumeKind): bigint {
   const { requiredBytes, limitBytes } = checkedRange(range);
@@ -32,7 +32,7 @@ export function newCapacity(range: CapacityRange | undefined, kind: VolumeKind):
 /**
  * Whether a volume that exists has a size in the range.
  *
- * @throws CsiError INVALID_ARGUMENT for a range that is none
+ * @throws CsiError INVALID_ARGUMENT for an invalid range
  */
 export function isInRange(bytes: bigint, range: CapacityRange | undefined): boolean {
   const { requiredBytes, limitBytes } = checkedRange(range);

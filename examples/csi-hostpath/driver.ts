@@ -72,7 +72,7 @@ const GRACE_MS = 1_000;
 /**
  * Starts the driver in this process.
  *
- * @throws TypeError for an option that is none; Error when the socket or the data root cannot be had
+ * @throws TypeError for an invalid option; Error if the socket or the data root cannot be used
  */
 export async function startDriver(options: DriverOptions): Promise<RunningDriver> {
   const { dataRoot, name = DEFAULT_NAME, nodeId = hostname(), volumeHealth = false } = options;

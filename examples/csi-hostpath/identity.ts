@@ -13,7 +13,7 @@ export interface IdentityParts {
   readonly dataRoot: string;
 }
 
-/** Who the driver is, what it offers beside its node service, and whether it is well. */
+/** Who the driver is, what it offers beside its node service, and whether it is healthy. */
 export function identityService({ name, dataRoot }: IdentityParts, unary: Unary): IdentityServer {
   return {
     getPluginInfo: unary(() => ({ name, vendorVersion: VERSION, manifest: {} })),

@@ -41,7 +41,7 @@ export async function listen(server: Server, path: string): Promise<void> {
       else reject(new Error(`cannot listen on ${path}: ${error.message}`, { cause: error }));
     });
   });
-  // Whoever may write to it may have volumes mounted: nobody but the owner and the group.
+  // Write permission means the right to have volumes mounted: only the owner and the group get it.
   await chmod(path, 0o660);
 }
 

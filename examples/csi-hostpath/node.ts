@@ -48,7 +48,7 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
     providerFor: ({ volumeId, volumePath }) => new VolumeAtPath(known(volumeId), volumePath, { timeoutMs }),
     condition: ({ volumeId }) => conditionOf(known(volumeId), { timeoutMs }),
     onError: (error, { volumeId }) => {
-      // Somebody asks about a volume that is not there any more: after each unpublish, and nothing is wrong.
+      // A question about a volume that is gone comes after each unpublish; nothing is wrong.
       if (isNotFound(error)) return;
       const reason = error instanceof Error ? error.message : String(error);
       log(`NodeGetVolumeStats ${JSON.stringify(volumeId.slice(0, 128))} failed: ${reason}`);

@@ -144,7 +144,7 @@ function dataNameOf(kind: VolumeKind): string {
   return kind === 'directory' ? 'data' : 'image';
 }
 
-/** Whoever has the volume may write to it; the data root above keeps everybody else away. */
+/** Every user of the volume may write to it; the data root above keeps everyone else out. */
 async function makeDirectory(path: string): Promise<void> {
   await mkdir(path);
   // Past the umask.

@@ -64,7 +64,7 @@ export class Disks {
   async #mount(path: string, ...args: string[]): Promise<void> {
     this.#undo.add(`the mount on ${path}`, async () => {
       if (!(await mounts()).some(({ mountPoint }) => mountPoint === path)) return;
-      // Whoever looks into it at this moment does not keep it.
+      // A program that looks into it at this moment does not keep it.
       await run('umount', '-l', path);
     });
     await run('mount', ...args, path);

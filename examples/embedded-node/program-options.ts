@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-/** The kubelet's own port for whoever only reads. */
+/** The kubelet's own read-only port. */
 const DEFAULT_PORT = 10255;
 
 export const USAGE = `Usage: npm start -- [options]

@@ -13,7 +13,7 @@ export interface Page {
  *
  * @param port - 0: any free one
  * @returns where
- * @throws Error when the port cannot be had
+ * @throws Error if the port cannot be opened
  */
 export async function serve(pages: ReadonlyMap<string, Page>, port: number, undo: UndoList): Promise<string> {
   const server = createServer((request, response) => {
