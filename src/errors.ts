@@ -128,7 +128,7 @@ export function isMetricsError(error: unknown): error is MetricsError {
 }
 
 /**
- * Whether there are no metrics to be had for this volume, driver or platform: `METRICS_NOT_SUPPORTED` on the error
+ * Whether there are no metrics for this volume, driver or platform: `METRICS_NOT_SUPPORTED` on the error
  * itself or anywhere along its `cause`. (The kubelet's IsNotSupported does not unwrap.)
  */
 export function isNotSupported(error: unknown): boolean {
