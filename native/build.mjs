@@ -1,5 +1,6 @@
-// Builds the addon for this machine, as part of `npm ci` in a clone. It never fails the installation: without the addon
-// the library uses the commands, and this says in one line why.
+// Builds the addon for this machine, as part of `npm ci` in a clone: `node native/build.mjs [SECONDS]`, at most 300 s unless
+// told otherwise. It never fails the installation: without the addon the library uses the commands. One line then says why,
+// and how to try again.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +9,13 @@ import { fileURLToPath } from 'node:url';
 
 const NATIVE = dirname(fileURLToPath(import.meta.url));
 const BUILD = join(NATIVE, 'build');
-const LIMIT_MS = 60_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const DEFAULT_LIMIT_S = 300;
+const limitS = Number(process.argv[2] ?? DEFAULT_LIMIT_S);
+if (!(limitS > 0 && limitS <= 86_400)) {
+  console.error('usage: node native/build.mjs [SECONDS]');
+  process.exit(2);
+}
 
 /** The Node headers beside the running node; without them node-gyp downloads them. */
 function headers() {
@@ -22,18 +29,18 @@ function environment() {
   return HOME ? { HOME, ...others } : others;
 }
 
-/** Resolves with undefined, or with why there is no addon. */
+/** Resolves with undefined, or with why there is no addon and perhaps with how much time to allow the next time. */
 function build() {
   const require = createRequire(import.meta.url);
   let nodeGyp;
   try {
     nodeGyp = require.resolve('node-gyp/bin/node-gyp.js');
   } catch {
-    return Promise.resolve('node-gyp is not installed');
+    return Promise.resolve({ reason: 'node-gyp is not installed' });
   }
   return new Promise((resolve) => {
     // Its own process group, so that the compiler ends with it at the time limit.
-    const child = spawn(process.execPath, [nodeGyp, 'rebuild', '--release', ...headers()], {
+    const child = spawn(process.execPath, [nodeGyp, 'rebuild', '--release', '--jobs=max', ...headers()], {
       cwd: NATIVE,
       env: environment(),
       detached: true,
@@ -45,23 +52,35 @@ function build() {
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    const timer = setTimeout(() => {
-      process.kill(-child.pid, 'SIGKILL');
-      resolve(`it took longer than ${LIMIT_MS / 1000} s`);
-    }, LIMIT_MS);
-    child.on('error', (error) => {
+    const end = (failure) => {
       clearTimeout(timer);
-      resolve(error.message);
+      for (const signal of SIGNALS) process.off(signal, interrupted);
+      resolve(failure);
+    };
+    const killAll = () => {
+      process.kill(-child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(() => {
+      killAll();
+      end({ reason: `it took longer than ${limitS} s`, nextLimitS: Math.ceil(limitS * 3) });
+    }, limitS * 1000);
+    const interrupted = (signal) => {
+      killAll();
+      end(undefined);
+      process.kill(process.pid, signal);
+    };
+    for (const signal of SIGNALS) process.on(signal, interrupted);
+    child.on('error', (error) => {
+      end({ reason: error.message });
     });
     child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve(code === 0 ? undefined : reason(output));
+      end(code === 0 ? undefined : { reason: reasonIn(output) });
     });
   });
 }
 
 /** The reason in node-gyp's output, in a few words. */
-function reason(output) {
+function reasonIn(output) {
   if (output.includes('Could not find any Python')) return 'Python 3 was not found';
   // In the words of node-gyp, of a shell, of make and of Python.
   const tool =
@@ -75,13 +94,17 @@ function reason(output) {
   return error ? error[0].trim().slice(0, 200) : 'the compiler failed';
 }
 
-const failure = process.platform === 'linux' ? await build() : `volumes are measured on Linux only`;
+const failure =
+  process.platform === 'linux' ? await build() : { reason: 'volumes are measured on Linux only' };
 if (failure !== undefined) {
+  const { reason, nextLimitS } = failure;
   // The library repeats it in activeBinding().
   rmSync(BUILD, { recursive: true, force: true });
   mkdirSync(BUILD, { recursive: true });
-  writeFileSync(join(BUILD, 'not-built.txt'), failure);
+  writeFileSync(join(BUILD, 'not-built.txt'), reason);
+  const command = ['node', 'native/build.mjs', ...(nextLimitS === undefined ? [] : [nextLimitS])].join(' ');
   console.log(
-    `kube-volume-metrics: the native addon was not built: ${failure}; the commands df, stat, du and find are used`,
+    `kube-volume-metrics: the native addon was not built: ${reason}; ` +
+      `the commands df, stat, du and find are used until you try again with: ${command}`,
   );
 }

@@ -23,7 +23,12 @@ const { status, stdout, stderr } = spawnSync(
     cwd: NATIVE,
     encoding: 'utf8',
     // prebuildify starts node-gyp by this name.
-    env: { ...environment, ...nodedir, PREBUILD_NODE_GYP: require.resolve('node-gyp/bin/node-gyp.js') },
+    env: {
+      ...environment,
+      ...nodedir,
+      JOBS: 'max',
+      PREBUILD_NODE_GYP: require.resolve('node-gyp/bin/node-gyp.js'),
+    },
   },
 );
 if (status !== 0) {

@@ -1,9 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { build } from 'tsup';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readElf } from './support/elf.js';
 import { needs } from './support/needs.js';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -37,7 +47,8 @@ function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
 describe.skipIf(process.platform !== 'linux')('a clone without what builds the addon', () => {
   test('says in one line what is missing, and measures through the commands', () => {
     expect(run(['native/build.mjs'])).toBe(
-      'kube-volume-metrics: the native addon was not built: Python 3 was not found; the commands df, stat, du and find are used\n',
+      'kube-volume-metrics: the native addon was not built: Python 3 was not found; ' +
+        'the commands df, stat, du and find are used until you try again with: node native/build.mjs\n',
     );
     const program = `
       const { activeBinding, MetricsDu } = await import('./dist/index.js');
@@ -49,13 +60,79 @@ describe.skipIf(process.platform !== 'linux')('a clone without what builds the a
     ]);
   });
 
-  test.skipIf(needs({ programs: ['python3'], headers: true }))('names the compiler that is missing', () => {
-    const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' });
-    symlinkSync(python.trim(), join(tools, 'python3'));
-    expect(run(['native/build.mjs'], { CXX: '/none/such-c++' })).toMatch(
-      /: the native addon was not built: such-c\+\+ was not found; /,
-    );
+  describe.skipIf(needs({ programs: ['python3'], headers: true }))('but with Python', () => {
+    beforeEach(() => {
+      const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], {
+        encoding: 'utf8',
+      });
+      symlinkSync(python.trim(), join(tools, 'python3'));
+    });
+    const script = (name: string, text: string): string => {
+      writeFileSync(join(tools, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+      return join(tools, name);
+    };
+
+    test('names the compiler that is missing', () => {
+      expect(run(['native/build.mjs'], { CXX: '/none/such-c++' })).toMatch(
+        /: the native addon was not built: such-c\+\+ was not found; /,
+      );
+    });
+
+    test('ends a compiler that takes too long, and says how to allow it more time', () => {
+      // Its time is over whether it gets as far as make or not.
+      script('make', 'echo $$ > make.pid; while :; do /bin/sleep 1; done');
+      expect(run(['native/build.mjs', '4'])).toBe(
+        'kube-volume-metrics: the native addon was not built: it took longer than 4 s; ' +
+          'the commands df, stat, du and find are used until you try again with: node native/build.mjs 12\n',
+      );
+    });
+
+    test('compiles on all processors', () => {
+      script('make', `echo "$@" > ${join(clone, 'make.txt')}; exit 1`);
+      run(['native/build.mjs']);
+      expect(readFileSync(join(clone, 'make.txt'), 'utf8')).toContain(
+        `--jobs ${String(availableParallelism())}`,
+      );
+    });
   });
+
+  test('refuses a time limit that is no number of seconds', () => {
+    expect(() => run(['native/build.mjs', 'soon'])).toThrow('usage: node native/build.mjs [SECONDS]');
+  });
+});
+
+describe.skipIf(needs({ native: true }))('the addon as it was built', () => {
+  const file = join(ROOT, 'native/build/Release/kube_volume_metrics.node');
+
+  test('has nothing in memory that an overflow could turn into a jump, and notices one', () => {
+    const { names, ...linked } = readElf(file);
+    expect(linked).toEqual({ relro: true, bindNow: true, executableStack: false });
+    expect(names).toContain('__stack_chk_fail');
+    // The checked functions are glibc's.
+    const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+    if (header.glibcVersionRuntime !== undefined) {
+      expect(names.filter((name) => /^__(?!stack_)\w+_chk$/.test(name))).not.toEqual([]);
+    }
+  });
+
+  test('does not say where it was built', () => {
+    expect(readFileSync(file).includes(ROOT)).toBe(false);
+  });
+});
+
+test('source maps name files relative to the package, and nothing of the machine that built it', () => {
+  const maps = readdirSync(join(ROOT, 'dist'), { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('.map'));
+  expect(maps).not.toEqual([]);
+  for (const name of maps) {
+    const text = readFileSync(join(ROOT, 'dist', name), 'utf8');
+    expect(text.includes(ROOT), name).toBe(false);
+    const { sources, sourceRoot, file } = JSON.parse(text) as Record<string, unknown> & { sources: string[] };
+    expect([sourceRoot ?? '', file ?? basename(name, '.map')], name).toEqual(['', basename(name, '.map')]);
+    // A chunk that was made of another one names that too.
+    for (const source of sources) expect(source).toMatch(/^(\.\.\/)+(src|node_modules)\/|^[\w-]+\.cjs$/);
+  }
 });
 
 describe.skipIf(process.platform !== 'linux')('a bundle', () => {

@@ -1,7 +1,16 @@
 // Packs the package, installs the tarball in empty projects and uses it there as its users would: ESM, CommonJS and
 // strict TypeScript of both module kinds, with the addon and without. Then publint and attw. `npm run check:package`.
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +22,7 @@ let checks = 0;
 
 try {
   check('npm pack makes a tarball', () => {
-    // The clone's own prepare has built everything already; prepack makes the prebuilt addon.
+    // prepack builds the package and the prebuilt addon.
     run('npm', ['pack', '--pack-destination', work, '--silent'], ROOT);
   });
   const tarball = join(
@@ -25,13 +34,18 @@ try {
   writeJson(join(project, 'package.json'), { name: 'consumer', version: '1.0.0', private: true });
 
   check('the tarball installs in an empty project, without a script of this package', () => {
-    const output = run('npm', ['install', tarball, '--no-audit', '--no-fund', '--prefer-offline'], project);
-    if (/kube-volume-metrics.*(install|node-gyp)/i.test(output)) throw new Error(output);
+    const args = ['install', tarball, '--no-audit', '--no-fund', '--prefer-offline'];
+    const { status, stdout, stderr } = spawnSync('npm', args, { cwd: project, encoding: 'utf8' });
+    const output = stdout + stderr;
+    // npm 11 warns of scripts that it might have to run, `prepare` among them.
+    if (status !== 0 || /kube-volume-metrics.*(install|prepare|node-gyp)/i.test(output)) {
+      throw new Error(output);
+    }
   });
   const installed = join(project, 'node_modules', pkg.name);
   check('the tarball holds no install script, no binding.gyp and no sources', () => {
     const { scripts, gypfile } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
-    for (const name of ['preinstall', 'install', 'postinstall']) {
+    for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
       if (scripts?.[name] !== undefined) throw new Error(`it has a script ${name}`);
     }
     if (gypfile !== false) throw new Error('gypfile is not false');
@@ -40,6 +54,13 @@ try {
     if (stray.length > 0) throw new Error(`it holds ${stray.join(', ')}`);
     if (!files.some((name) => name.endsWith('.glibc.node') || name.endsWith('.musl.node'))) {
       throw new Error('it holds no prebuilt addon');
+    }
+  });
+  check('nothing in it says where it was built', () => {
+    for (const name of readdirSync(installed, { recursive: true }).map(String)) {
+      const file = join(installed, name);
+      if (statSync(file).isFile() && readFileSync(file).includes(ROOT))
+        throw new Error(`${name} has ${ROOT}`);
     }
   });
 
