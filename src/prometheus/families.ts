@@ -1,76 +1,164 @@
 import type { Metrics } from '../metrics.js';
-import type { Family } from './registry.js';
+import { LARGEST_INT64, QUANTITIES, type Quantity } from '../reading.js';
+import type { Labels, MetricHead, Sample } from './registry.js';
+import type { SeenClaim, SeenVolume, Snapshot } from './snapshot.js';
 
-/** Every metric of a collector. */
-export interface Families {
-  /** The kubelet's, for volumes with a claim. */
-  readonly claim: Quantities;
-  readonly claimAbnormal: Family;
-  /** Those of kubernetes#141061, for volumes without one. */
-  readonly pod: Quantities;
-  /** The kubelet's: how long the calls took. */
-  readonly duration: Family;
-  readonly state: Family;
-  readonly age: Family;
-  readonly listingFailed: Family;
-  readonly sourceErrors: Family;
+/** One metric: its name, its help text, and how its samples come from a snapshot. */
+export interface Family extends MetricHead {
+  /** Which option of the collector the name begins with. The rest of the name is in `name`. */
+  readonly prefix: 'prefix' | 'selfPrefix';
+  /** Exported only if this is there: an option of the collector, or a method of its source. */
+  readonly needs?: 'podVolumes' | 'collectionDurations' | 'listingError';
+  /** @param name - the whole name */
+  readonly samples: (snapshot: Snapshot, name: string) => readonly Sample[];
 }
 
-/** One metric for each number of a reading. */
-export type Quantities = readonly (readonly [field: Quantity, family: Family])[];
+/** End of the name, and the kubelet's help text. */
+const QUANTITY_TEXTS: Readonly<Record<Quantity, readonly [end: string, help: string]>> = {
+  capacity: ['capacity_bytes', 'Capacity in bytes of the volume'],
+  available: ['available_bytes', 'Number of available bytes in the volume'],
+  used: ['used_bytes', 'Number of used bytes in the volume'],
+  inodes: ['inodes', 'Maximum number of inodes in the volume'],
+  inodesFree: ['inodes_free', 'Number of free inodes in the volume'],
+  inodesUsed: ['inodes_used', 'Number of used inodes in the volume'],
+};
 
-export type Quantity = keyof Pick<
-  Metrics,
-  'capacity' | 'available' | 'used' | 'inodes' | 'inodesFree' | 'inodesUsed'
->;
+/** Every metric of a collector, in the order in which they are exported. */
+export const FAMILIES: readonly Family[] = [
+  // The kubelet's, for volumes with a claim.
+  ...QUANTITIES.map((quantity): Family => {
+    const [end, help] = QUANTITY_TEXTS[quantity];
+    return {
+      prefix: 'prefix',
+      name: `volume_stats_${end}`,
+      type: 'gauge',
+      help,
+      samples: forEachClaim(({ metrics }) => exportedNumber(metrics, quantity)),
+    };
+  }),
+  {
+    prefix: 'prefix',
+    name: 'volume_stats_health_status_abnormal',
+    type: 'gauge',
+    help: 'Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
+    samples: forEachClaim(({ metrics }) => asNumber(metrics.condition?.abnormal)),
+  },
+  // Those of kubernetes#141061, for volumes without a claim.
+  ...QUANTITIES.map((quantity): Family => {
+    const [end, help] = QUANTITY_TEXTS[quantity];
+    return {
+      prefix: 'prefix',
+      name: `volume_stats_pod_${end}`,
+      type: 'gauge',
+      help: `${help}, for a volume of a pod that has no claim`,
+      needs: 'podVolumes',
+      samples: forEachVolume(({ hasClaim, metrics }) =>
+        hasClaim || metrics === undefined ? undefined : exportedNumber(metrics, quantity),
+      ),
+    };
+  }),
+  {
+    prefix: 'prefix',
+    name: 'volume_metric_collection_duration_seconds',
+    type: 'histogram',
+    help: 'Duration in seconds to calculate volume stats',
+    needs: 'collectionDurations',
+    samples: ({ durations: all }, name) =>
+      all.flatMap(({ labels, durations: { count, sumSeconds, buckets } }) => [
+        ...[...buckets, { leSeconds: '+Inf', count }].map((bucket) =>
+          sample(bucket.count, labels, `${name}_bucket`, { le: String(bucket.leSeconds) }),
+        ),
+        sample(sumSeconds, labels, `${name}_sum`),
+        sample(count, labels, `${name}_count`),
+      ]),
+  },
+  // This package's own.
+  {
+    prefix: 'selfPrefix',
+    name: 'volume_state',
+    type: 'gauge',
+    help: 'How the newest attempt to measure the volume went: 1 for the state in the label, the others are absent',
+    samples: ({ volumes }) =>
+      volumes.map(({ labels, stateLabels }) => sample(1, labels, undefined, stateLabels)),
+  },
+  {
+    prefix: 'selfPrefix',
+    name: 'reading_age_seconds',
+    type: 'gauge',
+    help: 'Age of the last good reading of the volume; absent when there is none',
+    samples: forEachVolume(({ ageSeconds }) => ageSeconds),
+  },
+  {
+    prefix: 'selfPrefix',
+    name: 'listing_failed',
+    type: 'gauge',
+    help: 'Whether the last attempt to list the pods failed: 1 or 0. If it failed, the pods of the last successful listing are shown',
+    needs: 'listingError',
+    samples: ({ isListingFailed }) => [sample(asNumber(isListingFailed), NO_LABELS)],
+  },
+  {
+    prefix: 'selfPrefix',
+    name: 'source_errors_total',
+    type: 'counter',
+    help: 'Scrapes without volumes because the source of the collector failed',
+    samples: ({ sourceErrors }) => [sample(sourceErrors, NO_LABELS)],
+  },
+];
 
-/** Field, end of the name, and the kubelet's help text, in the kubelet's order. */
-const QUANTITIES = [
-  ['capacity', 'capacity_bytes', 'Capacity in bytes of the volume'],
-  ['available', 'available_bytes', 'Number of available bytes in the volume'],
-  ['used', 'used_bytes', 'Number of used bytes in the volume'],
-  ['inodes', 'inodes', 'Maximum number of inodes in the volume'],
-  ['inodesFree', 'inodes_free', 'Number of free inodes in the volume'],
-  ['inodesUsed', 'inodes_used', 'Number of used inodes in the volume'],
-] as const;
+const NO_LABELS: Labels = {};
+
+function sample(value: number, sharedLabels: Labels, metricName?: string, labels = NO_LABELS): Sample {
+  return { value, labels, sharedLabels, metricName };
+}
+
+/** One sample for each claim that has a number. */
+function forEachClaim(numberOf: (claim: SeenClaim) => number | undefined): Family['samples'] {
+  return ({ claims }) => samplesOf(claims, numberOf);
+}
+
+/** One sample for each volume that has a number. */
+function forEachVolume(numberOf: (volume: SeenVolume) => number | undefined): Family['samples'] {
+  return ({ volumes }) => samplesOf(volumes, numberOf);
+}
+
+function samplesOf<T extends { readonly labels: Labels }>(
+  all: readonly T[],
+  numberOf: (each: T) => number | undefined,
+): Sample[] {
+  const samples: Sample[] = [];
+  for (const each of all) {
+    const value = numberOf(each);
+    if (value !== undefined) samples.push(sample(value, each.labels));
+  }
+  return samples;
+}
+
+function asNumber(value: boolean): number;
+function asNumber(value: boolean | undefined): number | undefined;
+function asNumber(value: boolean | undefined): number | undefined {
+  return value === undefined ? undefined : Number(value);
+}
+
+const INODES: readonly Quantity[] = ['inodes', 'inodesFree', 'inodesUsed'];
 
 /**
- * @param prefix - of the names that the kubelet has
- * @param selfPrefix - of those that are ours
+ * A number of a reading as it is exported; undefined if it is not. Bigints become floats here and nowhere
+ * else.
  */
-export function families(prefix: string, selfPrefix: string): Families {
-  const gauge = (name: string, help: string): Family => ({ name, help, type: 'gauge' });
-  return {
-    claim: QUANTITIES.map(([field, end, help]) => [field, gauge(`${prefix}volume_stats_${end}`, help)]),
-    claimAbnormal: gauge(
-      `${prefix}volume_stats_health_status_abnormal`,
-      'Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
-    ),
-    pod: QUANTITIES.map(([field, end, help]) => [
-      field,
-      gauge(`${prefix}volume_stats_pod_${end}`, `${help}, for a volume of a pod that has no claim`),
-    ]),
-    duration: {
-      name: `${prefix}volume_metric_collection_duration_seconds`,
-      help: 'Duration in seconds to calculate volume stats',
-      type: 'histogram',
-    },
-    state: gauge(
-      `${selfPrefix}volume_state`,
-      'How the newest attempt to measure the volume went: 1 for the state in the label, the others are absent',
-    ),
-    age: gauge(
-      `${selfPrefix}reading_age_seconds`,
-      'Age of the last good reading of the volume; absent when there is none',
-    ),
-    listingFailed: gauge(
-      `${selfPrefix}listing_failed`,
-      'Whether the pods could not be listed the last time: 1 or 0. If so, those of before are shown',
-    ),
-    sourceErrors: {
-      name: `${selfPrefix}source_errors_total`,
-      help: 'Scrapes that got no volumes because the source of the collector failed',
-      type: 'counter',
-    },
-  };
+function exportedNumber(metrics: Metrics, quantity: Quantity): number | undefined {
+  const value = metrics[quantity];
+  if (value === undefined) return undefined;
+  // A query that divides by the capacity, as dashboards do, gives nothing instead of infinity.
+  if (quantity === 'capacity' && value === 0n) return undefined;
+  if (INODES.includes(quantity) && !hasInodes(metrics)) return undefined;
+  return Number(value);
+}
+
+/**
+ * Without a limit the counts of inodes mean nothing, and alerts on few free inodes fire
+ * (kubernetes-mixin#820). So all three are left out. A filesystem without a limit says 0 (btrfs), 2^63-1,
+ * 2^64-1 (CephFS) or nothing.
+ */
+function hasInodes(metrics: Metrics): boolean {
+  return metrics.inodes !== 0n && !INODES.some((quantity) => (metrics[quantity] ?? 0n) >= LARGEST_INT64);
 }

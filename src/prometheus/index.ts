@@ -1,4 +1,4 @@
-// For whoever writes an exporter: the kubelet's metrics in a registry of theirs.
+// For exporters: the kubelet's metrics in a registry of your own.
 export { VolumeStatsCollector } from './volume-stats-collector.js';
 export type { VolumeStatsCollectorOptions, VolumeStatsSource } from './volume-stats-collector.js';
 export type { PrometheusRegistry } from './registry.js';

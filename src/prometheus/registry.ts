@@ -1,30 +1,36 @@
-/** What is needed of a registry: those of prom-client 15 and of `@prometheus-io/client` have it. */
+/** The part of a registry that is needed. Those of prom-client 15 and of `@prometheus-io/client` have it. */
 export interface PrometheusRegistry {
-  // `never`: the clients declare classes of their own here, and take any object of the right shape.
+  // `never`: the clients declare their own classes here, and take any object of the right shape.
   registerMetric(metric: never): void;
   getSingleMetric(name: string): unknown;
 }
 
-/** Label values by label name. One object for one series, for good: both clients remember how they wrote it. */
+/**
+ * Label values by label name. A series keeps the same object for good, because both clients remember its
+ * text.
+ */
 export type Labels = Readonly<Record<string, string>>;
 
-/** One sample as the clients want it: `labels` are its own, `sharedLabels` those whose text is remembered between scrapes. */
+/**
+ * One sample as the clients take it: the text of `labels` is written each time, that of `sharedLabels` is
+ * remembered.
+ */
 export interface Sample {
   readonly value: number;
   readonly labels: Labels;
   readonly sharedLabels: Labels;
-  /** The name of the line, where it is not the metric's: `..._bucket`. */
+  /** The name of the line, if it differs from the metric's: `..._bucket`. */
   readonly metricName: string | undefined;
 }
 
-/** What a metric is called, and what it tells. */
-export interface Family {
+/** What a registry is told about a metric. */
+export interface MetricHead {
   readonly name: string;
   readonly help: string;
   readonly type: 'gauge' | 'counter' | 'histogram';
 }
 
-/** @throws TypeError when it lacks the methods of a registry */
+/** @throws TypeError if it lacks the methods of a registry */
 export function checkedRegistry(value: PrometheusRegistry): PrometheusRegistry {
   const given: Partial<PrometheusRegistry> | null | undefined = value;
   if (typeof given?.registerMetric === 'function' && typeof given.getSingleMetric === 'function')
@@ -35,26 +41,28 @@ export function checkedRegistry(value: PrometheusRegistry): PrometheusRegistry {
 }
 
 /**
- * A metric whose samples are those of the moment when it is scraped. It has the shape that registries of both clients read, and
- * nothing that a scrape could change.
+ * A metric whose samples are taken when it is scraped. It has the shape that both clients read, and no state.
  */
 export class ScrapedMetric {
-  /** Not readonly: a registry that writes OpenMetrics takes `_total` off. */
+  /** Not readonly: a registry that writes OpenMetrics removes `_total`. */
   name: string;
   readonly help: string;
-  readonly type: Family['type'];
-  /** In a cluster each process has its own volumes or all have the same: adding up is wrong in both cases. */
+  readonly type: MetricHead['type'];
+  /**
+   * In a cluster each process has its own volumes, or all have the same ones. Adding up would be wrong in
+   * both cases.
+   */
   readonly aggregator = 'first';
   readonly #samples: () => readonly Sample[];
 
-  constructor({ name, help, type }: Family, samples: () => readonly Sample[]) {
+  constructor({ name, help, type }: MetricHead, samples: () => readonly Sample[]) {
     this.name = name;
     this.help = help;
     this.type = type;
     this.#samples = samples;
   }
 
-  /** For JSON, which knows no shared labels; the registry may write into what it gets. */
+  /** For JSON, which has no shared labels. The registry may write into the result. */
   // eslint-disable-next-line @typescript-eslint/require-await -- async is the clients' contract
   async get(): Promise<object> {
     const values = this.#samples().map(({ value, labels, sharedLabels, metricName }) => ({
@@ -71,7 +79,7 @@ export class ScrapedMetric {
     return this.#object(this.#samples());
   }
 
-  /** There is nothing to set back: the numbers are not kept here. */
+  /** Does nothing: the numbers are not kept here. */
   reset(): void {
     return;
   }

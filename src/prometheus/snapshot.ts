@@ -1,134 +1,188 @@
 import type { Metrics } from '../metrics.js';
-import type { CollectionDurations } from '../stats/collection-durations.js';
+import type { CollectionDurations } from '../stats/collection.js';
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
-import type { PodVolumeStats, VolumeStats } from '../stats/volume-stats.js';
-import type { Families, Quantities, Quantity } from './families.js';
-import type { Family, Labels, Sample } from './registry.js';
-import type { SeriesLabels } from './series-labels.js';
-import { volumesByName } from './volumes-by-name.js';
+import type { PodVolumeStats, VolumeState, VolumeStats } from '../stats/volume-stats.js';
+import type { Labels } from './registry.js';
 
-/** What a snapshot is made of. */
-export interface SnapshotInput {
+type PodRef = PodVolumeStats['podRef'];
+
+/** What a source says at one moment. */
+export interface SourceAnswer {
   readonly pods: readonly PodVolumeStats[];
   readonly durations: ReadonlyMap<string, CollectionDurations>;
   readonly isListingFailed: boolean;
-  readonly sourceErrors: number;
-  readonly nowMs: number;
 }
 
-/** Which readings are exported. */
-export interface SnapshotRules {
-  /** A reading that is older is not. */
-  readonly maxAgeMs: number;
-  /** Whether those of volumes without a claim are. */
-  readonly podVolumes: boolean;
+/** One volume of a pod. */
+export interface SeenVolume {
+  readonly labels: Labels;
+  readonly stateLabels: Labels;
+  readonly hasClaim: boolean;
+  /** Of the last good reading; undefined if there is none. */
+  readonly ageSeconds: number | undefined;
+  /** The last good reading, unless it is too old to be exported. */
+  readonly metrics: Metrics | undefined;
 }
 
-interface ClaimReading {
-  readonly pvcRef: PersistentVolumeClaimRef;
+/**
+ * One claim, with the freshest good reading of the volumes that use it: they all measure the same storage.
+ */
+export interface SeenClaim {
+  readonly labels: Labels;
   readonly metrics: Metrics;
 }
 
-const NO_LABELS: Labels = {};
-
-/** Left out together: counts of what has no limit mean nothing, and alerts on few free inodes fired for such (kubernetes-mixin#820). */
-const INODES: readonly Quantity[] = ['inodes', 'inodesFree', 'inodesUsed'];
-
-/** What a filesystem without a limit may say instead of 0 (btrfs) or nothing: this, or the 2^64-1 of CephFS. */
-const NO_LIMIT = 2n ** 63n - 1n;
-
-/** The samples of one scrape, by metric. Numbers become floats here and nowhere before. */
+/** What is known of all volumes at the moment of a scrape, each with the labels of its series. */
 export class Snapshot {
-  readonly #families: Families;
-  readonly #labels: SeriesLabels;
-  readonly #rules: SnapshotRules;
-  readonly #samples = new Map<Family, Sample[]>();
-  /** The freshest good reading of each claim, by namespace and name: pods that share it have measured the same storage. */
-  readonly #claims = new Map<string, Map<string, ClaimReading>>();
+  readonly volumes: readonly SeenVolume[];
+  readonly claims: readonly SeenClaim[];
+  /** Durations of calls by provider. */
+  readonly durations: readonly { readonly labels: Labels; readonly durations: CollectionDurations }[];
+  readonly isListingFailed: boolean;
+  /** How often the source has failed. */
+  readonly sourceErrors: number;
 
-  constructor(families: Families, labels: SeriesLabels, rules: SnapshotRules, input: SnapshotInput) {
-    this.#families = families;
-    this.#labels = labels;
-    this.#rules = rules;
-    for (const [podRef, volume] of volumesByName(input.pods)) this.#addVolume(podRef, volume, input.nowMs);
-    for (const { ephemeralVolumes, persistentVolumes } of input.pods) {
-      for (const volume of ephemeralVolumes) this.#compare(volume, input.nowMs);
-      for (const volume of persistentVolumes) this.#compare(volume, input.nowMs);
-    }
-    for (const claims of this.#claims.values()) for (const claim of claims.values()) this.#addClaim(claim);
-    this.#addDurations(input.durations);
-    this.#add(families.listingFailed, input.isListingFailed ? 1 : 0);
-    this.#add(families.sourceErrors, input.sourceErrors);
-  }
-
-  of(family: Family): readonly Sample[] {
-    return this.#samples.get(family) ?? [];
-  }
-
-  #addVolume(podRef: PodVolumeStats['podRef'], volume: VolumeStats, nowMs: number): void {
-    const { state, metrics, pvcRef } = volume;
-    const labels = this.#labels.ofVolume(podRef, volume);
-    this.#add(this.#families.state, 1, labels, this.#labels.ofState(state));
-    if (metrics === undefined) return;
-    const ageMs = nowMs - metrics.time.getTime();
-    this.#add(this.#families.age, ageMs / 1000, labels);
-    if (pvcRef === undefined && this.#rules.podVolumes && ageMs <= this.#rules.maxAgeMs) {
-      this.#addQuantities(this.#families.pod, metrics, labels);
-    }
-  }
-
-  #compare({ pvcRef, metrics }: VolumeStats, nowMs: number): void {
-    if (pvcRef === undefined || metrics === undefined) return;
-    if (nowMs - metrics.time.getTime() > this.#rules.maxAgeMs) return;
-    let claims = this.#claims.get(pvcRef.namespace);
-    if (claims === undefined) this.#claims.set(pvcRef.namespace, (claims = new Map<string, ClaimReading>()));
-    const known = claims.get(pvcRef.name);
-    if (known === undefined || known.metrics.time < metrics.time)
-      claims.set(pvcRef.name, { pvcRef, metrics });
-  }
-
-  #addClaim({ pvcRef, metrics }: ClaimReading): void {
-    const labels = this.#labels.ofClaim(pvcRef);
-    this.#addQuantities(this.#families.claim, metrics, labels);
-    if (metrics.condition !== undefined) {
-      this.#add(this.#families.claimAbnormal, metrics.condition.abnormal ? 1 : 0, labels);
-    }
-  }
-
-  #addQuantities(families: Quantities, metrics: Metrics, labels: Labels): void {
-    const hasInodes = metrics.inodes !== 0n && !INODES.some((field) => (metrics[field] ?? 0n) >= NO_LIMIT);
-    for (const [field, family] of families) {
-      const value = metrics[field];
-      if (value === undefined || (!hasInodes && INODES.includes(field))) continue;
-      // Whoever divides by it, as dashboards do, gets nothing instead of infinity.
-      if (field === 'capacity' && value === 0n) continue;
-      this.#add(family, Number(value), labels);
-    }
-  }
-
-  #addDurations(durations: ReadonlyMap<string, CollectionDurations>): void {
-    const family = this.#families.duration;
-    for (const [source, { count, sumSeconds, buckets }] of durations) {
-      const labels = this.#labels.ofSource(source);
-      for (const bucket of [...buckets, { leSeconds: '+Inf', count }]) {
-        const name = `${family.name}_bucket`;
-        this.#add(family, bucket.count, labels, { le: String(bucket.leSeconds) }, name);
+  /** @param maxAgeMs - an older reading is not exported */
+  constructor(answer: SourceAnswer, sourceErrors: number, labels: SeriesLabels, maxAgeMs: number) {
+    const nowMs = Date.now();
+    const ageMs = ({ time }: Metrics): number => nowMs - time.getTime();
+    const claims = new FreshestClaims();
+    for (const { ephemeralVolumes, persistentVolumes } of answer.pods) {
+      for (const volumes of [ephemeralVolumes, persistentVolumes]) {
+        for (const { pvcRef, metrics } of volumes) {
+          if (pvcRef && metrics && ageMs(metrics) <= maxAgeMs) claims.add(pvcRef, metrics);
+        }
       }
-      this.#add(family, sumSeconds, labels, NO_LABELS, `${family.name}_sum`);
-      this.#add(family, count, labels, NO_LABELS, `${family.name}_count`);
     }
+    this.claims = claims.all().map(([pvcRef, metrics]) => ({ labels: labels.ofClaim(pvcRef), metrics }));
+    this.volumes = volumesByName(answer.pods).map(([podRef, volume]) => {
+      const { state, pvcRef, metrics } = volume;
+      const age = metrics && ageMs(metrics);
+      return {
+        labels: labels.ofVolume(podRef, volume),
+        stateLabels: labels.ofState(state),
+        hasClaim: pvcRef !== undefined,
+        ageSeconds: age === undefined ? undefined : age / 1000,
+        metrics: age !== undefined && age <= maxAgeMs ? metrics : undefined,
+      };
+    });
+    this.durations = Array.from(answer.durations, ([source, durations]) => ({
+      labels: labels.ofSource(source),
+      durations,
+    }));
+    this.isListingFailed = answer.isListingFailed;
+    this.sourceErrors = sourceErrors;
+  }
+}
+
+type ClaimReading = readonly [PersistentVolumeClaimRef, Metrics];
+
+/** The freshest reading of each claim. */
+class FreshestClaims {
+  readonly #byNamespace = new Map<string, Map<string, ClaimReading>>();
+
+  add(pvcRef: PersistentVolumeClaimRef, metrics: Metrics): void {
+    let byName = this.#byNamespace.get(pvcRef.namespace);
+    if (byName === undefined) {
+      byName = new Map<string, ClaimReading>();
+      this.#byNamespace.set(pvcRef.namespace, byName);
+    }
+    const known = byName.get(pvcRef.name);
+    if (known === undefined || known[1].time < metrics.time) byName.set(pvcRef.name, [pvcRef, metrics]);
   }
 
-  #add(
-    family: Family,
-    value: number,
-    sharedLabels = NO_LABELS,
-    labels = NO_LABELS,
-    metricName?: string,
-  ): void {
-    const sample = { value, labels, sharedLabels, metricName };
-    const samples = this.#samples.get(family);
-    if (samples === undefined) this.#samples.set(family, [sample]);
-    else samples.push(sample);
+  all(): ClaimReading[] {
+    return [...this.#byNamespace.values()].flatMap((byName) => [...byName.values()]);
+  }
+}
+
+/**
+ * The volumes of all pods, each name once. Two pods may have the same name: one that ends and its successor,
+ * or a static pod and its mirror. Series have no uid, so of namesakes the volume with the newest attempt is
+ * taken.
+ */
+function volumesByName(pods: readonly PodVolumeStats[]): (readonly [PodRef, VolumeStats])[] {
+  const byName = new Map<string, PodVolumeStats[]>();
+  for (const pod of pods) {
+    const name = JSON.stringify([pod.podRef.namespace, pod.podRef.name]);
+    const namesakes = byName.get(name);
+    if (namesakes === undefined) byName.set(name, [pod]);
+    else namesakes.push(pod);
+  }
+  return [...byName.values()].flatMap((namesakes) => {
+    const volumes = namesakes.flatMap(({ podRef, ephemeralVolumes, persistentVolumes }) =>
+      [...ephemeralVolumes, ...persistentVolumes].map((volume) => [podRef, volume] as const),
+    );
+    return namesakes.length === 1 ? volumes : newestAttempts(volumes);
+  });
+}
+
+function newestAttempts(
+  volumes: readonly (readonly [PodRef, VolumeStats])[],
+): (readonly [PodRef, VolumeStats])[] {
+  const byName = new Map<string, readonly [PodRef, VolumeStats]>();
+  for (const each of volumes) {
+    const [, { name }] = each;
+    const known = byName.get(name);
+    if (known === undefined || attemptedMs(known[1]) < attemptedMs(each[1])) byName.set(name, each);
+  }
+  return [...byName.values()];
+}
+
+function attemptedMs({ attemptedAt }: VolumeStats): number {
+  return attemptedAt?.getTime() ?? 0;
+}
+
+interface VolumeLabels {
+  readonly claim: string | undefined;
+  readonly labels: Labels;
+}
+
+/**
+ * The labels of each series. They stay the same object at each scrape as long as the pod or claim is the same
+ * object, so that the clients need not write their text again. Nothing is kept of pods and claims that are
+ * gone.
+ */
+export class SeriesLabels {
+  readonly #claims = new WeakMap<PersistentVolumeClaimRef, Labels>();
+  readonly #volumes = new WeakMap<PodRef, Map<string, VolumeLabels>>();
+  readonly #states = new Map<VolumeState, Labels>();
+  readonly #sources = new Map<string, Labels>();
+
+  /** The kubelet's labels of a claim. */
+  ofClaim(pvcRef: PersistentVolumeClaimRef): Labels {
+    let labels = this.#claims.get(pvcRef);
+    if (labels === undefined) {
+      labels = { namespace: pvcRef.namespace, persistentvolumeclaim: pvcRef.name };
+      this.#claims.set(pvcRef, labels);
+    }
+    return labels;
+  }
+
+  /** The labels of kubernetes#141061, and the volume's claim if it has one. */
+  ofVolume(podRef: PodRef, { name, pvcRef }: VolumeStats): Labels {
+    let volumes = this.#volumes.get(podRef);
+    if (volumes === undefined) this.#volumes.set(podRef, (volumes = new Map<string, VolumeLabels>()));
+    const claim = pvcRef?.name;
+    let known = volumes.get(name);
+    if (known === undefined || known.claim !== claim) {
+      const labels = { namespace: podRef.namespace, pod: podRef.name, volume_name: name };
+      known = { claim, labels: claim === undefined ? labels : { ...labels, persistentvolumeclaim: claim } };
+      volumes.set(name, known);
+    }
+    return known.labels;
+  }
+
+  ofState(state: VolumeState): Labels {
+    let labels = this.#states.get(state);
+    if (labels === undefined) this.#states.set(state, (labels = { state }));
+    return labels;
+  }
+
+  /** The kubelet's labels of a provider. */
+  ofSource(source: string): Labels {
+    let labels = this.#sources.get(source);
+    if (labels === undefined) this.#sources.set(source, (labels = { metric_source: source }));
+    return labels;
   }
 }

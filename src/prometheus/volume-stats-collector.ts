@@ -1,15 +1,21 @@
-import type { CollectionDurations } from '../stats/collection-durations.js';
+import { checkedFlag, checkedOptions } from '../options.js';
+import type { CollectionDurations } from '../stats/collection.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
-import { families, type Families, type Quantities } from './families.js';
-import { checkedRegistry, ScrapedMetric, type Family, type PrometheusRegistry } from './registry.js';
-import { SeriesLabels } from './series-labels.js';
-import { Snapshot, type SnapshotInput, type SnapshotRules } from './snapshot.js';
+import { FAMILIES, type Family } from './families.js';
+import { checkedRegistry, ScrapedMetric, type PrometheusRegistry, type Sample } from './registry.js';
+import { SeriesLabels, Snapshot, type SourceAnswer } from './snapshot.js';
 
-/** Whose numbers are exported: an `FsResourceAnalyzer`, or any object that knows volumes. It is asked at each scrape. */
+/**
+ * The source of the exported numbers: an `FsResourceAnalyzer`, or any object of this shape. It is asked at
+ * each scrape.
+ */
 export interface VolumeStatsSource {
   podVolumeStats(): readonly PodVolumeStats[];
   collectionDurations?(): ReadonlyMap<string, CollectionDurations>;
-  /** Anything but undefined: the pods are those of before, because they could not be listed. */
+  /**
+   * Anything but undefined means that the pods could not be listed, and that the volumes are those of an
+   * earlier listing.
+   */
   listingError?(): unknown;
 }
 
@@ -18,135 +24,142 @@ export interface VolumeStatsCollectorOptions {
   /** Where the metrics go: a `Registry` of prom-client 15 or of `@prometheus-io/client`. */
   readonly registry: PrometheusRegistry;
   /**
-   * The start of the names that the kubelet has. Another one keeps them apart from those of a kubelet that is scraped too.
+   * The start of the names that the kubelet uses too. Another prefix keeps them apart from those of a kubelet
+   * that is also scraped.
    *
    * @defaultValue `'kubelet_'`
    */
   readonly prefix?: string | undefined;
   /**
-   * The start of the names that are this package's own: state and age of each volume.
+   * The start of the names that are this package's own, such as state and age of each volume.
    *
    * @defaultValue `'kube_volume_metrics_'`
    */
   readonly selfPrefix?: string | undefined;
   /**
-   * Whether the numbers of volumes without a claim are exported too, as `..._pod_...{namespace,pod,volume_name}`
-   * (kubernetes#141061): some series more for each pod.
+   * Whether to export the numbers of volumes without a claim too, as `..._pod_...{namespace,pod,volume_name}`
+   * (kubernetes#141061). That adds up to six series for each such volume.
    *
    * @defaultValue `false`
    */
   readonly podVolumes?: boolean | undefined;
   /**
-   * Milliseconds after which a reading is not exported any more; the volume's state and age still are. `Infinity`: always.
+   * Milliseconds after which a reading is not exported any more; the volume's state and age still are.
+   * `Infinity`: always.
    *
    * @defaultValue 900000
    */
   readonly maxAgeMs?: number | undefined;
 }
 
+const OPTION_NAMES = [
+  'registry',
+  'prefix',
+  'selfPrefix',
+  'podVolumes',
+  'maxAgeMs',
+] as const satisfies readonly (keyof VolumeStatsCollectorOptions)[];
+
+const NO_DURATIONS: ReadonlyMap<string, CollectionDurations> = new Map();
+
 /**
- * Exports volumes as the kubelet does: its names, help texts and labels, one series for each claim. A scrape measures nothing,
- * reads what is known at that moment, and does not fail because a volume does.
+ * Exports volumes as the kubelet does, with its names, help texts and labels, and one series for each claim.
+ * A scrape measures nothing, reads what is known at that moment, and does not fail because a volume does.
  */
 export class VolumeStatsCollector {
   readonly #source: VolumeStatsSource;
-  readonly #families: Families;
-  readonly #rules: SnapshotRules;
+  readonly #maxAgeMs: number;
   readonly #labels = new SeriesLabels();
+  /** The metrics that are exported, with their whole names. */
+  readonly #families: readonly Family[];
   #sourceErrors = 0;
-  #snapshot: Snapshot | undefined;
+  #samples: ReadonlyMap<Family, readonly Sample[]> | undefined;
 
   /**
-   * @param source - whose numbers are exported
-   * @param options - where to, and which
-   * @throws TypeError for an argument that is none, and when the registry has metrics of these names already
+   * @param source - has the numbers
+   * @param options - where the metrics go, and which are exported
+   * @throws TypeError naming the argument or option that is invalid or unknown, or if the registry already
+   * has a metric of one of these names
    */
   constructor(source: VolumeStatsSource, options: VolumeStatsCollectorOptions) {
     const given: Partial<VolumeStatsSource> | null | undefined = source;
     if (typeof given?.podVolumeStats !== 'function') {
       throw new TypeError('Expected source to have the method podVolumeStats');
     }
-    if (typeof options !== 'object' || options === null)
-      throw new TypeError('Expected options with a registry');
     const {
+      registry,
       prefix = 'kubelet_',
       selfPrefix = 'kube_volume_metrics_',
       maxAgeMs = 900_000,
-      podVolumes = false,
-    } = options;
+    } = checkedOptions(options, OPTION_NAMES);
     if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) {
       throw new TypeError(
         `Expected maxAgeMs to be a number of milliseconds above 0, got ${String(maxAgeMs)}`,
       );
     }
     this.#source = source;
-    this.#families = families(checkedPrefix('prefix', prefix), checkedPrefix('selfPrefix', selfPrefix));
-    this.#rules = { maxAgeMs, podVolumes };
-    this.#register(checkedRegistry(options.registry));
+    this.#maxAgeMs = maxAgeMs;
+    const prefixes = {
+      prefix: checkedPrefix('prefix', prefix),
+      selfPrefix: checkedPrefix('selfPrefix', selfPrefix),
+    };
+    const has = {
+      podVolumes: checkedFlag('podVolumes', options.podVolumes),
+      collectionDurations: source.collectionDurations !== undefined,
+      listingError: source.listingError !== undefined,
+    };
+    this.#families = FAMILIES.filter(({ needs }) => needs === undefined || has[needs]).map((family) => ({
+      ...family,
+      name: prefixes[family.prefix] + family.name,
+    }));
+    this.#register(checkedRegistry(registry));
   }
 
-  /** All or none: a registry with half of a collector in it would be of no use. */
+  /** Registers all metrics or none: a registry with half of them would be useless. */
   #register(registry: PrometheusRegistry): void {
-    const { claim, claimAbnormal, pod, duration, state, age, listingFailed, sourceErrors } = this.#families;
-    const all = [
-      ...ofQuantities(claim),
-      claimAbnormal,
-      ...(this.#rules.podVolumes ? ofQuantities(pod) : []),
-      ...(this.#source.collectionDurations === undefined ? [] : [duration]),
-      state,
-      age,
-      ...(this.#source.listingError === undefined ? [] : [listingFailed]),
-      sourceErrors,
-    ];
-    const taken = all.find(({ name }) => registry.getSingleMetric(name) !== undefined);
+    const taken = this.#families.find(({ name }) => registry.getSingleMetric(name) !== undefined);
     if (taken !== undefined) {
       throw new TypeError(
-        `The registry has a metric ${taken.name} already: a second collector needs a registry, or prefix and selfPrefix, of its own`,
+        `The registry already has a metric ${taken.name}: a second collector needs its own registry, or its own prefix and selfPrefix`,
       );
     }
-    for (const family of all) {
-      const metric = new ScrapedMetric(family, () => this.#current().of(family));
+    for (const family of this.#families) {
+      const metric = new ScrapedMetric(family, () => this.#current().get(family) ?? []);
       registry.registerMetric(metric as never);
     }
   }
 
   /**
-   * A registry asks all its metrics in one go, before anything else happens: they, and those of another scrape that is asked for in
-   * that moment, get the same snapshot.
+   * A registry asks all its metrics in one go, before anything else happens. They get the same snapshot, as
+   * does another scrape that begins at the same moment.
    */
-  #current(): Snapshot {
-    if (this.#snapshot === undefined) {
-      this.#snapshot = this.#take();
+  #current(): ReadonlyMap<Family, readonly Sample[]> {
+    if (this.#samples === undefined) {
+      this.#samples = this.#take();
       queueMicrotask(() => {
-        this.#snapshot = undefined;
+        this.#samples = undefined;
       });
     }
-    return this.#snapshot;
+    return this.#samples;
   }
 
-  #take(): Snapshot {
-    const nowMs = Date.now();
+  #take(): ReadonlyMap<Family, readonly Sample[]> {
     try {
-      return this.#make({
+      return this.#samplesOf({
         pods: this.#source.podVolumeStats(),
-        durations: this.#source.collectionDurations?.() ?? new Map<string, CollectionDurations>(),
+        durations: this.#source.collectionDurations?.() ?? NO_DURATIONS,
         isListingFailed: this.#source.listingError?.() !== undefined,
-        nowMs,
       });
     } catch {
       this.#sourceErrors += 1;
-      return this.#make({ pods: [], durations: new Map(), isListingFailed: true, nowMs });
+      return this.#samplesOf({ pods: [], durations: NO_DURATIONS, isListingFailed: true });
     }
   }
 
-  #make(input: Omit<SnapshotInput, 'sourceErrors'>): Snapshot {
-    const all = { ...input, sourceErrors: this.#sourceErrors };
-    return new Snapshot(this.#families, this.#labels, this.#rules, all);
+  #samplesOf(answer: SourceAnswer): ReadonlyMap<Family, readonly Sample[]> {
+    const snapshot = new Snapshot(answer, this.#sourceErrors, this.#labels, this.#maxAgeMs);
+    return new Map(this.#families.map((family) => [family, family.samples(snapshot, family.name)]));
   }
-}
-
-function ofQuantities(quantities: Quantities): Family[] {
-  return quantities.map(([, family]) => family);
 }
 
 function checkedPrefix(name: string, value: unknown): string {

@@ -1,16 +1,16 @@
 import { channel } from 'node:diagnostics_channel';
-import type { MetricsError } from '../errors.js';
-import { errorText } from './checked-reading.js';
-import { Calls } from './calls.js';
-import { DurationTotals } from './collection-durations.js';
-import type { CheckedOptions } from './collection-options.js';
+import { isMetricsError, MetricsError } from '../errors.js';
+import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
-import { SharedLane, type Lane } from './lane.js';
+import { Calls } from './schedule/calls.js';
+import { SharedLane, type Lane } from './schedule/lane.js';
+import { WalkLane, WalkPace } from './schedule/walk-share.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
-import { WalkLane } from './walk-lane.js';
-import { WalkPace } from './walk-pace.js';
 
-/** A message on the diagnostics channel `kube-volume-metrics:collect`: an attempt to measure a volume has ended, or is overdue. */
+/**
+ * A message on the diagnostics channel `kube-volume-metrics:collect`: an attempt to measure a volume has
+ * ended, or is overdue.
+ */
 export interface CollectMessage {
   readonly podRef: PodVolumeStats['podRef'];
   readonly volume: VolumeStats;
@@ -18,9 +18,12 @@ export interface CollectMessage {
 
 const collectChannel = channel('kube-volume-metrics:collect');
 
-/** What the pods that are measured together share: options, the calls that are out, the limits on them, who is told. */
+/**
+ * What pods that are measured together share: options, calls, the limits on them, durations, and the
+ * callbacks.
+ */
 export class Collection {
-  readonly options: CheckedOptions;
+  readonly options: CheckedCollectionOptions;
   readonly calls = new Calls();
   readonly durations = new DurationTotals();
   readonly lane: Lane;
@@ -28,10 +31,10 @@ export class Collection {
   /** For walks of volumes that did not answer the last time: they hold up each other and no others. */
   readonly doubtfulWalkLane: Lane;
   readonly walkPace: WalkPace;
-  /** What was complained of last, by subject, so that it is told once. */
+  /** The last complaint, by subject, so that each is told once. */
   readonly #complaints = new Map<string, string>();
 
-  constructor(options: CheckedOptions) {
+  constructor(options: CheckedCollectionOptions) {
     this.options = options;
     this.lane = new SharedLane(options.concurrency);
     this.walkLane = new WalkLane(options.walkShare);
@@ -53,7 +56,9 @@ export class Collection {
     this.#tell('onConditionChange', this.options.onConditionChange, change);
   }
 
-  /** Tells of what concerns no single volume, unless it was the last thing told of the same subject. */
+  /**
+   * Tells of a problem that concerns no single volume, unless it was the last one told about this subject.
+   */
   complain(subject: string, error: MetricsError): void {
     if (this.#complaints.get(subject) === error.message) return;
     this.#complaints.set(subject, error.message);
@@ -61,8 +66,8 @@ export class Collection {
     else this.#tell('onError', this.options.onError, error);
   }
 
-  /** The subject is well again: a later complaint is news. */
-  isWell(subject: string): void {
+  /** The subject works again: a later complaint is news. */
+  recovered(subject: string): void {
     this.#complaints.delete(subject);
   }
 
@@ -74,7 +79,7 @@ export class Collection {
       warn(text);
     };
     try {
-      // An async function fits the type too.
+      // The type also admits an async function.
       Promise.resolve(listener?.(about)).catch(failed);
     } catch (error) {
       failed(error);
@@ -84,4 +89,71 @@ export class Collection {
 
 function warn(text: string): void {
   process.emitWarning(text, 'KubeVolumeMetricsWarning');
+}
+
+/** Durations of the calls of one kind of provider, as a histogram. */
+export interface CollectionDurations {
+  /** Calls that have ended, successfully or not. */
+  readonly count: number;
+  readonly sumSeconds: number;
+  /**
+   * How many calls took at most `leSeconds`; each bucket includes the ones before it. `count` is the last
+   * bucket, without limit.
+   */
+  readonly buckets: readonly { readonly leSeconds: number; readonly count: number }[];
+}
+
+/** The default limits of Prometheus clients, which the kubelet uses. */
+const LIMITS_SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Adds up the durations of calls by the name of the provider. */
+class DurationTotals {
+  readonly #byProvider = new Map<string, { count: number; sumSeconds: number; buckets: number[] }>();
+
+  add(provider: string, durationMs: number): void {
+    let totals = this.#byProvider.get(provider);
+    if (totals === undefined) {
+      totals = { count: 0, sumSeconds: 0, buckets: LIMITS_SECONDS.map(() => 0) };
+      this.#byProvider.set(provider, totals);
+    }
+    const seconds = durationMs / 1000;
+    totals.count += 1;
+    totals.sumSeconds += seconds;
+    const bucket = LIMITS_SECONDS.findIndex((limit) => seconds <= limit);
+    if (bucket >= 0) totals.buckets[bucket] = (totals.buckets[bucket] ?? 0) + 1;
+  }
+
+  read(): ReadonlyMap<string, CollectionDurations> {
+    return new Map(
+      [...this.#byProvider].map(([provider, { count, sumSeconds, buckets }]) => {
+        let sum = 0;
+        const cumulative = buckets.map((each, index) => ({
+          leSeconds: LIMITS_SECONDS[index] ?? Infinity,
+          count: (sum += each),
+        }));
+        return [provider, { count, sumSeconds, buckets: cumulative }];
+      }),
+    );
+  }
+}
+
+/**
+ * What foreign code rejected with, as a MetricsError. One of this package's codes stays as it is: a provider
+ * or stats provider may say itself what went wrong, and says METRICS_PROVIDER_FAILED if its backend failed.
+ * Anything else becomes that.
+ *
+ * @param subject - whose call failed, for the message
+ */
+export function callError(subject: string, error: unknown): MetricsError {
+  if (isMetricsError(error)) return error;
+  return new MetricsError('METRICS_PROVIDER_FAILED', `${subject} failed: ${errorText(error)}`, {
+    cause: error,
+  });
+}
+
+/** The text of an error; every thrown value has one. */
+export function errorText(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return String(error);
+  const message: unknown = error instanceof Error ? error.message : undefined;
+  return typeof message === 'string' ? message : 'it threw an object that is not an Error';
 }

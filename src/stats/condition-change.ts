@@ -9,15 +9,16 @@ export interface ConditionChange {
   /** The volume with the reading that brought the verdict. */
   readonly volume: VolumeStats;
   readonly condition: VolumeCondition;
-  /** The verdict before; absent when there was none yet. */
+  /** The verdict before; absent if this is the first one. */
   readonly previous?: VolumeCondition;
   /** The kubelet's event text: `Volume <name>: <message>`. */
   readonly message: string;
 }
 
 /**
- * What kind of change a new verdict is; undefined when it is none. A volume that is healthy when first seen is no news.
- * Only verdicts are compared: a reading without one, or none at all, says nothing about health.
+ * The kind of change that a new verdict brings; undefined for no change. A volume that is healthy when first
+ * seen is no change. Only verdicts are compared: a reading without one, and a failed attempt, say nothing
+ * about health.
  */
 export function conditionChange(
   previous: VolumeCondition | undefined,
@@ -28,7 +29,7 @@ export function conditionChange(
   return reasons(previous) === reasons(next) ? undefined : 'change';
 }
 
-/** What the storage gives as reasons; the order of the problems means nothing. */
+/** The storage's reasons as one text. The order of the problems has no meaning. */
 function reasons({ message, problems = [] }: VolumeCondition): string {
   const each = problems.map((problem) => JSON.stringify([problem.status, problem.reason, problem.message]));
   return JSON.stringify([message, each.sort()]);

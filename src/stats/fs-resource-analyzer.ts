@@ -1,17 +1,14 @@
 import { MetricsError } from '../errors.js';
-import { callError } from './checked-reading.js';
-import { Collection } from './collection.js';
-import type { CollectionDurations } from './collection-durations.js';
-import { checkedOptions, type CollectionOptions } from './collection-options.js';
-import { keepAlive } from './keep-alive.js';
+import { callError, Collection, type CollectionDurations } from './collection.js';
+import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { KnownPods } from './known-pods.js';
-import type { Lane } from './lane.js';
-import { Periodic } from './periodic.js';
 import { checkStatsProvider, type StatsProvider } from './pod.js';
-import { SoleCall } from './sole-call.js';
+import { keepAlive, SoleCall } from './schedule/calls.js';
+import type { Lane } from './schedule/lane.js';
+import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
-/** Asking for the pods waits for no volume. */
+/** Listing the pods does not wait for the volumes. */
 const NO_LANE: Lane = {
   enter(go) {
     go({ giveBack: () => undefined });
@@ -20,26 +17,26 @@ const NO_LANE: Lane = {
 };
 
 /**
- * Knows the volumes of all pods of a node: measures them again and again in the background, so that whoever asks is answered at
- * once from memory. Each volume that was asked about is in the answer, with a state and the age of its reading.
+ * Measures the volumes of all pods of a node repeatedly in the background, and answers at once from memory.
+ * Every volume that was asked about is in the answer, with its state and the time of its reading.
  */
 export class FsResourceAnalyzer {
   readonly #collection: Collection;
   readonly #periodic: Periodic;
   readonly #pods: KnownPods;
-  /** Asks for the pods, and comes to an error when there are none to be had. */
+  /** Lists the pods. Gives an error if that failed or is overdue. */
   readonly #listing: SoleCall<MetricsError | undefined>;
   #listingError: MetricsError | undefined;
   #stops = 0;
 
   /**
-   * @param statsProvider - knows the pods and who measures their volumes
-   * @param options - how often, how long, how much at once, who is told
-   * @throws TypeError for an argument that is none
+   * @param statsProvider - lists the pods and the providers of their volumes
+   * @param options - period, time limits, concurrency, callbacks
+   * @throws TypeError naming the argument or option that is invalid, or an unknown option
    */
   constructor(statsProvider: StatsProvider, options: CollectionOptions = {}) {
     checkStatsProvider(statsProvider);
-    this.#collection = new Collection(checkedOptions(options));
+    this.#collection = new Collection(checkedCollectionOptions(options));
     this.#pods = new KnownPods(this.#collection, statsProvider);
     const {
       calls,
@@ -70,54 +67,57 @@ export class FsResourceAnalyzer {
   }
 
   /**
-   * Looks for pods now and every period, and starts the rounds of each. Does nothing when it has been started, or when the period
-   * is 0 or less.
+   * Lists the pods now and every period, and starts the rounds of each. Does nothing if already started, or
+   * if the period is 0 or less.
    */
   start(): void {
-    if (this.#periodic.isRunning) return;
     this.#periodic.start();
-    // Those that are known from before a stop, or from a calculation.
-    if (this.#periodic.isRunning) this.#pods.start(this.#pods.all());
+    this.#pods.start();
   }
 
   /**
-   * Ends the rounds and aborts what is out. Resolves when nothing is stored any more: it does not wait for calls that do not come
-   * back. It can be started again.
+   * Ends the rounds and aborts the calls that are out, without waiting for them. Once it resolves, nothing
+   * more is stored. The analyzer can be started again.
    */
   // eslint-disable-next-line @typescript-eslint/require-await -- the promise is the contract; today there is nothing to wait for
   async stop(): Promise<void> {
     this.#stops += 1;
     this.#periodic.stop();
     this.#listing.leave();
-    for (const pod of this.#pods.all()) pod.stop();
+    this.#pods.stop();
   }
 
   /**
-   * Looks for pods and measures all volumes, once, now; started or not. What is not started needs no stop.
+   * Lists the pods and measures all volumes once, now, whether started or not. An analyzer that was not
+   * started needs no stop.
    *
-   * @returns what is known after each volume has answered, failed, or not answered within its limit
-   * @throws MetricsError when the pods are not to be had: what `getPods` rejects with, METRICS_PROVIDER_FAILED, METRICS_TIMED_OUT
+   * @returns what is known once each volume has answered, failed, or exceeded its time limit
+   * @throws MetricsError if the pods cannot be listed: what `getPods` rejects with, METRICS_PROVIDER_FAILED
+   * or METRICS_TIMED_OUT
    */
   async calculate(): Promise<readonly PodVolumeStats[]> {
     return await keepAlive(this.#calculate());
   }
 
-  /** What is known of the volumes of a pod, at once; undefined for a pod that is not known. */
+  /** What is known now of a pod's volumes; undefined for an unknown pod. */
   getPodVolumeStats(uid: string): PodVolumeStats | undefined {
     return this.#pods.get(uid)?.latest();
   }
 
-  /** What is known of the volumes of all pods, at once. */
+  /** What is known now of the volumes of all pods. */
   podVolumeStats(): readonly PodVolumeStats[] {
     return this.#pods.all().map((pod) => pod.latest());
   }
 
-  /** Why the newest call of `getPods` gave no pods, so that those of before are shown; undefined when it gave them. */
+  /**
+   * Why the newest call of `getPods` failed, in which case the pods of the last successful one are shown;
+   * undefined if it succeeded.
+   */
   listingError(): MetricsError | undefined {
     return this.#listingError;
   }
 
-  /** How long the calls have taken since this was made, by the name of the provider. */
+  /** The durations of all calls since the analyzer was made, by the name of the provider. */
   collectionDurations(): ReadonlyMap<string, CollectionDurations> {
     return this.#collection.durations.read();
   }
@@ -142,9 +142,8 @@ export class FsResourceAnalyzer {
       return this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
     }
     this.#listingError = undefined;
-    this.#collection.isWell('getPods');
-    const found = this.#pods.match(answer.value);
-    if (this.#periodic.isRunning) this.#pods.start(found);
+    this.#collection.recovered('getPods');
+    this.#pods.match(answer.value);
     return undefined;
   }
 

@@ -1,18 +1,21 @@
 import { MetricsError } from '../errors.js';
-import { errorText } from './checked-reading.js';
-import type { Collection } from './collection.js';
+import { errorText, type Collection } from './collection.js';
 import { PodRounds } from './pod-rounds.js';
 import { podProblem, type Pod, type StatsProvider } from './pod.js';
 
-/** Pods that begin together begin so far apart (kubernetes#103728), but all of them within this part of the period. */
+/**
+ * Pods that start together start so far apart (kubernetes#103728), and all within this fraction of the
+ * period.
+ */
 const SPREAD_STEP_MS = 10;
 const SPREAD_PART = 0.1;
 
-/** The pods that the stats provider gave last, each with its rounds. */
+/** The pods that the stats provider listed last, each with its rounds. */
 export class KnownPods {
   readonly #collection: Collection;
   readonly #statsProvider: StatsProvider;
   readonly #byUid = new Map<string, PodRounds>();
+  #isStarted = false;
 
   constructor(collection: Collection, statsProvider: StatsProvider) {
     this.#collection = collection;
@@ -27,18 +30,20 @@ export class KnownPods {
     return [...this.#byUid.values()];
   }
 
-  /** Starts the rounds of some of them, spread. */
-  start(pods: readonly PodRounds[]): void {
-    const stepMs = Math.min(SPREAD_STEP_MS, (this.#collection.options.periodMs * SPREAD_PART) / pods.length);
-    for (const [index, pod] of pods.entries()) pod.start(index * stepMs);
+  /** Starts the rounds of all pods, also of those that are listed later. */
+  start(): void {
+    this.#isStarted = true;
+    this.#startSpread(this.all());
   }
 
-  /**
-   * The pods are those that were given now. What is no pod, or is one again, costs the others nothing.
-   *
-   * @returns those that are new
-   */
-  match(given: readonly unknown[]): readonly PodRounds[] {
+  /** Stops the rounds of all pods. */
+  stop(): void {
+    this.#isStarted = false;
+    for (const pod of this.all()) pod.stop();
+  }
+
+  /** Takes over a new list of pods. Invalid and duplicate pods are skipped; the others are unaffected. */
+  match(given: readonly unknown[]): void {
     const problems: string[] = [];
     const uids = new Set<string>();
     const found: PodRounds[] = [];
@@ -47,7 +52,7 @@ export class KnownPods {
         const problem = podProblem(each) ?? this.#meet(each as Pod, uids, found);
         if (problem !== undefined) problems.push(problem);
       } catch (error) {
-        // A proxy, or a getter, may throw when it is read.
+        // Reading a proxy or a getter may throw.
         problems.push(`a pod that cannot be read (${errorText(error)})`);
       }
     }
@@ -56,11 +61,21 @@ export class KnownPods {
       pod.dispose();
       this.#byUid.delete(uid);
     }
-    this.#judge(problems);
-    return found;
+    this.#report(problems);
+    if (this.#isStarted) this.#startSpread(found);
   }
 
-  /** Takes a pod as it is now; what is wrong with it, if anything. */
+  #startSpread(pods: readonly PodRounds[]): void {
+    const stepMs = Math.min(SPREAD_STEP_MS, (this.#collection.options.periodMs * SPREAD_PART) / pods.length);
+    for (const [index, pod] of pods.entries()) pod.start(index * stepMs);
+  }
+
+  /**
+   * Takes over one pod.
+   *
+   * @param found - gets the pod's rounds if the pod is new
+   * @returns what is wrong with the pod, if anything
+   */
   #meet(pod: Pod, uids: Set<string>, found: PodRounds[]): string | undefined {
     const { uid } = pod.metadata;
     if (uids.has(uid)) return `two pods with the uid ${uid}`;
@@ -76,9 +91,9 @@ export class KnownPods {
     return undefined;
   }
 
-  #judge(problems: readonly string[]): void {
+  #report(problems: readonly string[]): void {
     if (problems.length === 0) {
-      this.#collection.isWell('pods');
+      this.#collection.recovered('pods');
       return;
     }
     const more = problems.length > 3 ? ` and ${String(problems.length - 3)} more` : '';

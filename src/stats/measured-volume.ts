@@ -1,29 +1,28 @@
 import { types } from 'node:util';
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { MetricsProvider, VolumeCondition } from '../metrics.js';
-import { callError, callProvider, checkedReading, providerName } from './checked-reading.js';
-import type { Collection } from './collection.js';
+import { checkedReading, show } from '../reading.js';
+import { callError, errorText, type Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
-import type { Lane } from './lane.js';
-import { VolumeRecord } from './volume-record.js';
-import type { PodVolumeStats } from './volume-stats.js';
+import type { Lane } from './schedule/lane.js';
+import { VolumeRecord, type PodVolumeStats } from './volume-stats.js';
 
-/** An attempt to measure a volume that waits for its turn or is out. */
+/** An attempt to measure a volume. It waits for its turn or is out. */
 export interface Attempt {
   readonly isWalk: boolean;
   /** Resolves when it has ended, is overdue, or was given up; never rejects. */
   readonly isOver: Promise<void>;
 }
 
-/** Who is told what happens to a volume. */
+/** Is told what happens to a volume. */
 export interface VolumeListener {
-  /** Its stats are others than before. */
+  /** Its stats have changed. */
   readonly changed: () => void;
-  /** An attempt has ended, after it was found overdue or not. */
+  /** An attempt has ended, perhaps after it was overdue. */
   readonly attempted: () => void;
 }
 
-/** One volume of a pod: who measures it, and the attempt that is made at it. */
+/** One volume of a pod, its provider, and the attempt that is being made to measure it. */
 export class MeasuredVolume {
   readonly record: VolumeRecord;
   readonly #collection: Collection;
@@ -31,9 +30,9 @@ export class MeasuredVolume {
   readonly #name: string;
   readonly #listener: VolumeListener;
   #provider: MetricsProvider | undefined;
-  /** What the storage said last of the volume's health; failing to hear more of it takes nothing back. */
+  /** The storage's last verdict on the volume's health. A failed attempt does not take it back. */
   #verdict: VolumeCondition | undefined;
-  /** When the next walk may be, on the clock of `performance.now()`. */
+  /** When the next walk may begin, on the clock of `performance.now()`. */
   #walkDueMs = 0;
   #attempt: (Attempt & { giveUp(): void }) | undefined;
 
@@ -50,20 +49,22 @@ export class MeasuredVolume {
     this.#listener = listener;
   }
 
-  /** Who measures it from now on. A call that is out is not made again for that. */
+  /** This provider measures it from now on. A call that is out goes on. */
   measuredBy(provider: MetricsProvider): void {
     this.#provider = provider;
     this.record.measuredBy(providerName(provider));
   }
 
-  /** Nobody measures it (now). A reading of before stays; what a call would still bring may be of something else at its path. */
+  /**
+   * Nothing measures it now. The last reading stays; a late answer may describe something else at that path.
+   */
   unlisted(): void {
     this.#provider = undefined;
     this.giveUp();
     this.record.unlisted();
   }
 
-  /** Makes an attempt, or gives the one that is on its way; undefined when it is not due. */
+  /** Makes an attempt, or gives the current one; undefined when none is due. */
   attempt(): Attempt | undefined {
     if (this.#attempt !== undefined || this.#provider === undefined) return this.#attempt;
     const isWalk = this.#isWalk(this.#provider);
@@ -79,7 +80,7 @@ export class MeasuredVolume {
     const leave = calls.begin(
       JSON.stringify([this.#podRef.uid, this.#name]),
       {
-        // The provider of the moment when its turn comes: it may have been replaced since.
+        // The provider may have been replaced while the call waited for its turn.
         run: (signal) => {
           asked = providerName(this.#provider);
           return callProvider(this.#provider, signal);
@@ -110,13 +111,13 @@ export class MeasuredVolume {
     return attempt;
   }
 
-  /** Stores nothing more; an attempt that is out is aborted, and not waited for. */
+  /** Aborts the current attempt, does not wait for it, and stores nothing more of it. */
   giveUp(): void {
     this.#attempt?.giveUp();
     this.#attempt = undefined;
   }
 
-  /** The volume is not part of the pod any more. */
+  /** The pod no longer has this volume. */
   dispose(): void {
     this.giveUp();
     this.#collection.walkPace.forget(this);
@@ -184,11 +185,40 @@ export class MeasuredVolume {
   }
 }
 
-/** Milliseconds of a call in which it walked: when its volume is stuck, it has only waited since. */
+/** Milliseconds that a call spent walking. Since its volume got stuck, it has only waited. */
 function walkedMs(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): number {
   if (answer.status === 'fulfilled' || !isMetricsError(answer.reason)) return durationMs;
   const { stuckSince } = answer.reason;
   if (!types.isDate(stuckSince)) return durationMs;
   const beforeMs = stuckSince.getTime() - since.getTime();
   return beforeMs > 0 ? Math.min(beforeMs, durationMs) : 0;
+}
+
+/**
+ * Calls a provider.
+ *
+ * @throws MetricsError METRICS_PROVIDER_FAILED if it is not a provider, or throws instead of rejecting
+ */
+function callProvider(provider: MetricsProvider | undefined, signal: AbortSignal): unknown {
+  const given: Partial<MetricsProvider> | null | undefined = provider;
+  if (typeof given?.getMetrics !== 'function') {
+    const text = `the volume's provider has no getMetrics: ${show(provider)}`;
+    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: provider });
+  }
+  try {
+    return given.getMetrics({ signal });
+  } catch (error) {
+    const text = `provider "${providerName(provider)}" threw instead of rejecting: ${errorText(error)}`;
+    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: error });
+  }
+}
+
+/** A provider's name; `unknown` if it has none or reading it throws. */
+function providerName(provider: MetricsProvider | undefined): string {
+  try {
+    const name: unknown = (provider as Partial<MetricsProvider> | null | undefined)?.name;
+    return typeof name === 'string' && name !== '' ? name : 'unknown';
+  } catch {
+    return 'unknown';
+  }
 }

@@ -1,11 +1,10 @@
 import { MetricsError } from '../errors.js';
 import type { MetricsProvider } from '../metrics.js';
-import { callError } from './checked-reading.js';
-import type { Collection } from './collection.js';
+import { callError, type Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
-import { Periodic } from './periodic.js';
-import { SoleCall } from './sole-call.js';
 import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
+import { SoleCall } from './schedule/calls.js';
+import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
 /** The volumes of one pod, measured round after round. */
@@ -15,7 +14,10 @@ export class PodRounds {
   readonly #volumes = new Map<string, MeasuredVolume>();
   readonly #periodic: Periodic;
   #pod: Pod;
-  /** Asks who measures the volumes, and comes to the attempts at them; to none when that is overdue, or failed. */
+  /**
+   * Lists the volumes and attempts to measure them. Gives the attempts: none if the listing is overdue or
+   * failed.
+   */
   readonly #listing: SoleCall<readonly Attempt[]>;
   #roundsUnderway = 0;
   #stops = 0;
@@ -51,7 +53,7 @@ export class PodRounds {
     this.update(pod);
   }
 
-  /** The pod as it is now: its volumes may be others. */
+  /** Takes over the pod as it is now. Its volumes may have changed. */
   update(pod: Pod): void {
     this.#pod = pod;
     const specified = volumesOf(pod);
@@ -59,7 +61,7 @@ export class PodRounds {
     for (const [name, volume] of this.#volumes) volume.record.describe(pod, specified.get(name));
   }
 
-  /** The newest of what is known; the same object until something changes. */
+  /** What is known now; the same object until something changes. */
   latest(): PodVolumeStats {
     if (this.#latest === undefined) {
       const volumes = [...this.#volumes.values()];
@@ -78,7 +80,7 @@ export class PodRounds {
     this.#periodic.start(delayMs);
   }
 
-  /** Nothing is stored any more; what is out is aborted and not waited for. */
+  /** Ends the rounds, aborts what is out without waiting for it, and stores nothing more. */
   stop(): void {
     this.#stops += 1;
     this.#periodic.stop();
@@ -93,8 +95,8 @@ export class PodRounds {
   }
 
   /**
-   * Asks who measures the volumes, and makes an attempt at each that is due and has none underway. Resolves when all are over;
-   * `quick` does not wait for walks. Never rejects.
+   * Lists the volumes, and attempts to measure each that is due. Resolves when all attempts are over; `quick`
+   * does not wait for walks. Never rejects.
    */
   async round(waitFor: 'quick' | 'all'): Promise<void> {
     const stops = this.#stops;
@@ -121,14 +123,16 @@ export class PodRounds {
     try {
       this.#match(answer.value);
     } catch (error) {
-      // A map of another make may throw when it is read.
+      // A map that is not a Map may throw when it is read.
       this.#listingFailed(callError('the map of listVolumesForPod', error));
       return [];
     }
     return [...this.#volumes.values()].flatMap((each) => each.attempt() ?? []);
   }
 
-  /** The volumes are those of the pod and those of the map: what only one of them has is worth seeing too. */
+  /**
+   * The volumes are those of the pod's spec and those of the map. One that only one of them has is shown too.
+   */
   #match(providers: VolumeMap): void {
     const specified = volumesOf(this.#pod);
     for (const [name, volume] of this.#volumes) {
@@ -139,7 +143,7 @@ export class PodRounds {
     }
     for (const name of providers.keys()) if (typeof name === 'string') this.#volume(name);
     for (const [name, volume] of this.#volumes) {
-      // The kubelet skips a volume whose mounter is nil: it is not mounted.
+      // Like the kubelet, which skips a volume whose mounter is nil: it is not mounted.
       const provider = providers.get(name) ?? undefined;
       if (provider === undefined) volume.unlisted();
       else volume.measuredBy(provider);

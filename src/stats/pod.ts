@@ -1,8 +1,9 @@
 import type { MetricsProvider } from '../metrics.js';
 
 /**
- * What is needed of a pod: a structural subset of the API's V1Pod, so that the objects of any client fit. Where its types have every
- * field as optional, as those of `@kubernetes/client-node` do, say `pods as Pod[]`.
+ * The part of a pod that is needed: a structural subset of the API's V1Pod, so that the objects of any client
+ * fit. If a client declares every field as optional, as `@kubernetes/client-node` does, write `pods as
+ * Pod[]`.
  */
 export interface Pod {
   readonly metadata: { readonly uid: string; readonly name: string; readonly namespace: string };
@@ -24,18 +25,18 @@ export interface PodVolume {
   readonly gitRepo?: object | null | undefined;
 }
 
-/** The volumes of a pod that are mounted or mapped: who measures each, by its name in `spec.volumes`. */
+/** The providers of a pod's mounted or mapped volumes, by their names in `spec.volumes`. */
 export type VolumeMap = ReadonlyMap<string, MetricsProvider>;
 
-/** Knows the pods of a node and who measures their volumes: what the kubelet's `stats.Provider` gives. */
+/** Lists the pods of a node and the providers of their volumes, as the kubelet's `stats.Provider` does. */
 export interface StatsProvider {
-  /** The pods of this node, whatever their containers do. */
+  /** The pods of this node, whether their containers run or not. */
   getPods(): readonly Pod[] | Promise<readonly Pod[]>;
-  /** The volumes of one pod; undefined when nothing is known of them now, and then the readings of before stay. */
+  /** The volumes of one pod; undefined if they are not known now, and then the last readings stay. */
   listVolumesForPod(uid: string): VolumeMap | undefined | Promise<VolumeMap | undefined>;
 }
 
-/** @throws TypeError when it has not both methods */
+/** @throws TypeError unless it has both methods */
 export function checkStatsProvider(value: StatsProvider): void {
   const given: Partial<StatsProvider> | null | undefined = value;
   if (typeof given?.getPods === 'function' && typeof given.listVolumesForPod === 'function') return;
@@ -48,7 +49,7 @@ export interface PersistentVolumeClaimRef {
   readonly name: string;
 }
 
-/** The key in `spec.volumes` that says what a volume is; `unknown` for one that the pod does not have. */
+/** The key in `spec.volumes` that says what a volume is; `unknown` if the pod's spec lacks the volume. */
 export function volumeKind(volume: PodVolume | undefined): string {
   const source = Object.entries(volume ?? {}).find(
     ([key, value]) => key !== 'name' && typeof value === 'object' && value !== null,
@@ -56,7 +57,10 @@ export function volumeKind(volume: PodVolume | undefined): string {
   return source?.[0] ?? 'unknown';
 }
 
-/** The claim behind a volume: the one it names, or the one that a generic ephemeral volume is given, `<pod>-<volume>`. */
+/**
+ * The claim behind a volume: the one it names, or `<pod>-<volume>`, which Kubernetes makes for a generic
+ * ephemeral volume.
+ */
 export function claimOf(pod: Pod, volume: PodVolume | undefined): PersistentVolumeClaimRef | undefined {
   const { name, namespace } = pod.metadata;
   const claimName: unknown = volume?.persistentVolumeClaim?.claimName;
@@ -65,15 +69,16 @@ export function claimOf(pod: Pod, volume: PodVolume | undefined): PersistentVolu
 }
 
 /**
- * The kubelet's IsLocalEphemeralVolume: what counts against the pod's ephemeral-storage limit. Everything else counts as
- * persistent there: secrets, projected volumes and emptyDirs in memory too.
+ * Whether a volume counts against the pod's ephemeral-storage limit, as the kubelet's IsLocalEphemeralVolume
+ * decides. Everything else counts as persistent there, also secrets, projected volumes and emptyDirs in
+ * memory.
  */
 export function isLocalEphemeral(volume: PodVolume | undefined): boolean {
   if (volume?.emptyDir) return !volume.emptyDir.medium;
   return Boolean(volume?.gitRepo ?? volume?.configMap);
 }
 
-/** What makes an object unusable as a pod, in words; undefined when nothing does. */
+/** What makes a value invalid as a pod, in words; undefined if it is valid. */
 export function podProblem(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null)
     return `a pod that is ${value === null ? 'null' : typeof value}`;
@@ -85,10 +90,10 @@ export function podProblem(value: unknown): string | undefined {
     return `a pod without name or namespace (${title}, uid ${uid})`;
   }
   const volumes: unknown = spec?.volumes ?? [];
-  return Array.isArray(volumes) ? undefined : `a pod whose volumes are no list (${title})`;
+  return Array.isArray(volumes) ? undefined : `a pod whose volumes are not a list (${title})`;
 }
 
-/** The volumes of the spec by name; entries without a name are none. */
+/** The volumes of the spec by name, without entries that have no name. */
 export function volumesOf(pod: Pod): ReadonlyMap<string, PodVolume> {
   const volumes: readonly (Partial<PodVolume> | null)[] =
     (pod.spec as Pod['spec'] | undefined)?.volumes ?? [];

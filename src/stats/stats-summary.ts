@@ -1,20 +1,28 @@
 import type { Metrics } from '../metrics.js';
+import { checkedFlag, checkedOptions, checkedText } from '../options.js';
+import type { Quantity } from '../reading.js';
 import type { PersistentVolumeClaimRef } from './pod.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
 
-/** The volumes of a node as the kubelet's `/stats/summary` has them. Bigints become exact numbers through `stringify`. */
+/**
+ * The volumes of a node in the shape of the kubelet's `/stats/summary`. `stringify` writes bigints as exact
+ * numbers.
+ */
 export interface StatsSummary {
   readonly node?: { readonly nodeName: string };
   readonly pods: readonly PodSummary[];
 }
 
-/** One pod of a {@link StatsSummary}; `volume` is the kubelet's name for the list, absent for a pod without any. */
+/**
+ * One pod of a {@link StatsSummary}. `volume` is the kubelet's name for the list; absent for a pod without
+ * volumes.
+ */
 export interface PodSummary {
   readonly podRef: { readonly name: string; readonly namespace: string; readonly uid: string };
   readonly volume?: readonly VolumeSummary[];
 }
 
-/** One volume of a {@link PodSummary}. A number that is not known is absent, unless zeros were asked for. */
+/** One volume of a {@link PodSummary}. An unknown number is absent, or 0 with `zeroFill`. */
 export interface VolumeSummary {
   /** RFC 3339 in UTC, whole seconds, as the kubelet writes it. */
   readonly time?: string;
@@ -31,18 +39,21 @@ export interface VolumeSummary {
 
 /** Options of {@link statsSummary}. */
 export interface StatsSummaryOptions {
-  /** The node's name; without it there is no `node`. */
+  /** The node's name. Without it the summary has no `node`. */
   readonly nodeName?: string | undefined;
   /**
-   * Whether to write what the kubelet writes, to the byte: 0 for a number that is not known, and no entry for a volume without a
-   * reading. Otherwise such a volume is there with its name alone.
+   * Whether to write exactly what the kubelet writes: 0 for an unknown number, and no entry for a volume
+   * without a reading. Otherwise unknown numbers are absent, and such a volume has an entry with its name and
+   * claim.
    *
    * @defaultValue `false`
    */
   readonly zeroFill?: boolean | undefined;
 }
 
-/** The kubelet's names and order of the numbers. */
+const OPTION_NAMES = ['nodeName', 'zeroFill'] as const satisfies readonly (keyof StatsSummaryOptions)[];
+
+/** The kubelet's names of the quantities, in its order. */
 const NUMBERS = [
   ['availableBytes', 'available'],
   ['capacityBytes', 'capacity'],
@@ -50,21 +61,24 @@ const NUMBERS = [
   ['inodesFree', 'inodesFree'],
   ['inodes', 'inodes'],
   ['inodesUsed', 'inodesUsed'],
-] as const;
+] as const satisfies readonly (readonly [string, Quantity])[];
 
 /**
- * What is known of volumes in the shape, order and names of the kubelet's `/stats/summary`; its other parts (containers, network)
- * are not there.
+ * Volumes in the shape, order and names of the kubelet's `/stats/summary`, without its other parts
+ * (containers, network).
  *
  * @param podVolumeStats - what an analyzer knows
  * @param options - the node's name, and whether unknown numbers are written as 0
  * @returns an object for `stringify`
+ * @throws TypeError naming the option that is invalid or unknown
  */
 export function statsSummary(
   podVolumeStats: Iterable<PodVolumeStats>,
   options: StatsSummaryOptions = {},
 ): StatsSummary {
-  const { nodeName, zeroFill = false } = options;
+  const { nodeName } = checkedOptions(options, OPTION_NAMES);
+  if (nodeName !== undefined) checkedText('nodeName', nodeName);
+  const zeroFill = checkedFlag('zeroFill', options.zeroFill);
   return {
     ...(nodeName !== undefined && { node: { nodeName } }),
     pods: Array.from(podVolumeStats, ({ podRef, ephemeralVolumes, persistentVolumes }) => {

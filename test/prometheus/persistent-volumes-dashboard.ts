@@ -7,7 +7,8 @@ export interface ClaimNumbers {
 }
 
 /**
- * The six queries of kubernetes-mixin's dashboard "Persistent Volumes" (version 1.5.6, Apache-2.0), with what they must come to.
+ * The six queries of kubernetes-mixin's dashboard "Persistent Volumes" (version 1.5.6, Apache-2.0), with what
+ * they must come to.
  *
  * @param namespace - of the claim
  * @param claim - its name

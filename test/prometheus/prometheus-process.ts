@@ -15,7 +15,10 @@ export interface Series {
   readonly value: readonly [timeSeconds: number, text: string];
 }
 
-/** A Prometheus server that is set up as docs/prometheus.md says, for an exporter that takes a kubelet's place. */
+/**
+ * A Prometheus server that is set up as docs/prometheus.md says, for an exporter that takes a kubelet's
+ * place.
+ */
 export class PrometheusProcess {
   readonly #folder = mkdtempSync(join(tmpdir(), 'kvm-prometheus-'));
   readonly #url: string;

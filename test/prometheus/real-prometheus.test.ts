@@ -6,7 +6,10 @@ import { needs } from '../support/needs.js';
 import { dashboardQueries, type ClaimNumbers } from './persistent-volumes-dashboard.js';
 import { PrometheusProcess } from './prometheus-process.js';
 
-/** On a disk of its own, and nobody writes to it; by root only, because another's lies on a disk that many write to. */
+/**
+ * On a disk of its own, and nobody writes to it; by root only, because another's lies on a disk that many
+ * write to.
+ */
 const CLAIM = 'archive';
 
 describe.skipIf(needs({ root: true, programs: ['prometheus', 'promtool'] }))(

@@ -36,7 +36,7 @@ async function samples(registry: Registry, start = ''): Promise<string[]> {
 }
 
 describe("the kubelet's metrics", () => {
-  test('have its names, help texts, labels and values (D29, E38)', async () => {
+  test('have its names, help texts, labels and values', async () => {
     const registry = registryOf([
       pod('testpod', [
         claimed('testpvc', reading({ ...SAMPLE, condition: { abnormal: true, message: 'm' } })),
@@ -64,7 +64,7 @@ describe("the kubelet's metrics", () => {
     );
   });
 
-  test('health is 1 or 0 by claim, and absent where nothing is known of it (D28, D30)', async () => {
+  test('health is 1 or 0 by claim, and absent if unknown', async () => {
     const registry = registryOf([
       pod('a', [
         claimed('sick', reading({ condition: { abnormal: true, message: '' } })),
@@ -79,7 +79,7 @@ describe("the kubelet's metrics", () => {
     ]);
   });
 
-  test('one series for a claim that pods share: the freshest good reading (D26, E37)', async () => {
+  test('one series for a claim that pods share: the freshest good reading', async () => {
     const at = (seconds: number): Date => new Date(+NOW - seconds * 1000);
     const registry = registryOf([
       pod('old', [claimed('shared', reading({ time: at(60), used: 1n }))]),
@@ -94,7 +94,7 @@ describe("the kubelet's metrics", () => {
     ]);
   });
 
-  test('pods of one name, one that goes and one that comes, have no series twice: the newest attempt counts', async () => {
+  test('pods of the same name, an old and a new one, have no series twice: the newest attempt counts', async () => {
     const at = (seconds: number): Date => new Date(+NOW - seconds * 1000);
     const cache = (used: bigint, seconds: number) =>
       volume('cache', { attemptedAt: at(seconds), metrics: reading({ time: at(seconds), used }) });
@@ -124,12 +124,12 @@ describe("the kubelet's metrics", () => {
     }
   });
 
-  test('a volume without a claim has none (D27)', async () => {
+  test('a volume without a claim has none', async () => {
     const registry = registryOf([pod('web', [volume('cache', { metrics: reading({ ...SAMPLE }) })])]);
     expect(await samples(registry, 'kubelet_')).toEqual([]);
   });
 
-  test('a number that is not known is absent, zero is zero', async () => {
+  test('an unknown number is absent, a zero is 0', async () => {
     const registry = registryOf([
       pod('db', [claimed('raw', reading({ source: 'block', capacity: 10n, used: 0n }))]),
     ]);
@@ -155,7 +155,7 @@ describe("the kubelet's metrics", () => {
     ).toEqual(expected);
   });
 
-  test('inodes that a walk counted stay where the filesystem tells none', async () => {
+  test('inodes that a walk counted stay if the filesystem says nothing about inodes', async () => {
     const registry = registryOf([pod('db', [claimed('c', reading({ inodesUsed: 12n }))])]);
     expect(await samples(registry, 'kubelet_')).toEqual([
       'kubelet_volume_stats_inodes_used{namespace="testns",persistentvolumeclaim="c"} 12',
@@ -200,7 +200,7 @@ describe('age', () => {
     ]);
   });
 
-  test('maxAgeMs can be set, and Infinity is for ever', async () => {
+  test('maxAgeMs can be set, and Infinity means always', async () => {
     const pods = [pod('db', [claimed('c', reading({ used: 1n }))])];
     const [short, forever] = [
       registryOf(pods, { maxAgeMs: 1_000 }),
@@ -219,8 +219,8 @@ describe('age', () => {
   });
 });
 
-describe('what can be chosen', () => {
-  test('series of volumes without a claim (kubernetes#141061)', async () => {
+describe('options', () => {
+  test('podVolumes adds series of volumes without a claim (kubernetes#141061)', async () => {
     const registry = registryOf(
       [pod('web', [volume('cache', { metrics: reading({ used: 7n, inodesUsed: 3n }) })])],
       {
@@ -233,7 +233,7 @@ describe('what can be chosen', () => {
     ]);
   });
 
-  test('other names', async () => {
+  test('prefix and selfPrefix replace the start of the names', async () => {
     const registry = registryOf([pod('web', [claimed('c', reading({ used: 7n }))])], {
       prefix: 'acme_',
       selfPrefix: 'acme_self_',
@@ -249,6 +249,17 @@ describe('what can be chosen', () => {
   test.each(['1x', 'a-b', 'a b', 7, null])('a prefix of %s is refused', (prefix) => {
     expect(() => registryOf([], { prefix: prefix as string })).toThrow(TypeError);
     expect(() => registryOf([], { selfPrefix: prefix as string })).toThrow(TypeError);
+  });
+
+  test('an unknown option is refused by name, and podVolumes must be a boolean', () => {
+    expect(() => registryOf([], { perPod: true } as Options)).toThrow(
+      new TypeError(
+        'Unknown option "perPod": the options are registry, prefix, selfPrefix, podVolumes, maxAgeMs',
+      ),
+    );
+    expect(() => registryOf([], { podVolumes: 'false' as never })).toThrow(
+      new TypeError('Expected podVolumes to be a boolean, got string'),
+    );
   });
 
   test('default labels of the registry stand beside ours and never replace them', async () => {
@@ -290,7 +301,7 @@ describe('a scrape', () => {
     }
   });
 
-  test('measures nothing, and shows volumes that fail and hang with their state', async () => {
+  test('measures nothing, and shows the state of volumes that fail or hang', async () => {
     const providers = {
       good: new FakeMetrics({ script: [{ used: 5n }] }),
       bad: new FakeMetrics({ script: [new Error('x')] }),
@@ -355,7 +366,7 @@ describe('a scrape', () => {
     ]);
   });
 
-  test('does not fail when its source does, and counts that', async () => {
+  test('counts failures of its source instead of failing itself', async () => {
     let fails = true;
     const source = {
       podVolumeStats: () => {
@@ -375,7 +386,7 @@ describe('a scrape', () => {
     expect(await samples(registry, 'kubelet_')).toHaveLength(1);
   });
 
-  test('says when the pods could not be listed', async () => {
+  test('shows that the pods could not be listed', async () => {
     const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data: new FakeMetrics() } }]);
     const analyzer = new FsResourceAnalyzer(statsProvider, { onError: () => undefined });
     const registry = registryOf(analyzer);
@@ -399,7 +410,7 @@ describe('a scrape', () => {
     }
   });
 
-  test('as JSON has whole label sets, and what the registry writes into it stays there', async () => {
+  test('as JSON has whole label sets, and the registry may write into them', async () => {
     const registry = registryOf([pod('web', [claimed('c', reading({ used: 7n }))])]);
     registry.setDefaultLabels({ node: 'n1' });
     for (const node of ['n1', 'n2']) {
@@ -415,7 +426,7 @@ describe('a scrape', () => {
     }
   });
 
-  test('in the OpenMetrics format has a counter with its ending', async () => {
+  test('in the OpenMetrics format ends the name of a counter in _total', async () => {
     const registry = new Registry();
     registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
     new VolumeStatsCollector({ podVolumeStats: () => [] }, { registry });
@@ -424,7 +435,7 @@ describe('a scrape', () => {
     }
   });
 
-  test('of a volume whose claim changes has the new one', async () => {
+  test('has the new claim of a volume whose claim changes', async () => {
     const podRef = { uid: 'u', namespace: 'n', name: 'web' };
     let claim = 'one';
     const registry = registryOf({
@@ -448,7 +459,7 @@ describe('a scrape', () => {
 
 describe('the registry', () => {
   test.each([undefined, null, {}, 'registry', { registerMetric: () => undefined }])(
-    'one that is none is refused: %s',
+    'an invalid one is refused: %s',
     (registry) => {
       expect(
         () => new VolumeStatsCollector({ podVolumeStats: () => [] }, { registry: registry as never }),
@@ -460,7 +471,7 @@ describe('the registry', () => {
     },
   );
 
-  test('missing options and a source that is none are refused', () => {
+  test('missing options and an invalid source are refused', () => {
     expect(() => new VolumeStatsCollector({ podVolumeStats: () => [] }, undefined as never)).toThrow(
       TypeError,
     );
@@ -469,22 +480,24 @@ describe('the registry', () => {
     );
   });
 
-  test('a second collector on it is refused with a clear error, and leaves it as it was', async () => {
+  test('a second collector on it is refused with a clear error, and changes nothing', async () => {
     const registry = registryOf([pod('web', [claimed('c', reading({ used: 7n }))])]);
     const before = await registry.metrics();
     const second = (options: Options = {}): VolumeStatsCollector =>
       new VolumeStatsCollector({ podVolumeStats: () => [] }, { registry, ...options });
     expect(() => second()).toThrow(
       new TypeError(
-        'The registry has a metric kubelet_volume_stats_capacity_bytes already: a second collector needs a registry, or prefix and selfPrefix, of its own',
+        'The registry already has a metric kubelet_volume_stats_capacity_bytes: a second collector needs its own registry, or its own prefix and selfPrefix',
       ),
     );
-    expect(() => second({ prefix: 'acme_' })).toThrow('kube_volume_metrics_volume_state already');
+    expect(() => second({ prefix: 'acme_' })).toThrow(
+      'already has a metric kube_volume_metrics_volume_state',
+    );
     expect(await registry.metrics()).toBe(before);
     second({ prefix: 'acme_', selfPrefix: 'acme_self_' });
   });
 
-  test('it serves other metrics beside ours, and can take ours off', async () => {
+  test('it serves other metrics beside ours, and can remove ours', async () => {
     const registry = registryOf([pod('web', [claimed('c', reading({ used: 7n }))])]);
     new Gauge({ name: 'mine', help: 'mine', registers: [registry] }).set(3);
     new Counter({ name: 'mine_total', help: 'mine', registers: [registry] }).inc();

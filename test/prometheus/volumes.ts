@@ -1,7 +1,7 @@
 import type { Metrics } from '../../src/metrics.js';
 import type { PodVolumeStats, VolumeStats } from '../../src/stats/volume-stats.js';
 
-/** The numbers of the kubelet's own test (reference D29). */
+/** The numbers of the kubelet's own test. */
 export const SAMPLE = {
   capacity: 10434699264n,
   available: 5663154176n,

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { checkedOptions } from '../../src/stats/collection-options.js';
+import { checkedCollectionOptions } from '../../src/stats/collection-options.js';
 
-test('without a word of the caller: the times and shares of the documentation', () => {
-  expect(checkedOptions({})).toEqual({
+test('the defaults are those of the documentation', () => {
+  expect(checkedCollectionOptions({})).toEqual({
     periodMs: 60_000,
     timeoutMs: 10_000,
     walkTimeoutMs: 1_800_000,

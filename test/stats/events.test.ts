@@ -44,7 +44,7 @@ describe('onConditionChange', () => {
     return changes;
   }
 
-  test('one at the onset, one at recovery, none between (E39)', async () => {
+  test('is called once at the onset and once at recovery, not in between', async () => {
     const changes = await told([abnormal('M'), abnormal('M'), abnormal('M'), healthy, healthy]);
     expect(changes).toMatchObject([
       {
@@ -64,7 +64,7 @@ describe('onConditionChange', () => {
     expect(changes[0]).not.toHaveProperty('previous');
   });
 
-  test('a failure, or a reading without a verdict, takes nothing back (E40)', async () => {
+  test('a failure, or a reading without a verdict, does not take the verdict back', async () => {
     const changes = await told([
       abnormal('M'),
       new Error('rpc'),
@@ -76,7 +76,7 @@ describe('onConditionChange', () => {
     expect(changes.map(({ type }) => type)).toEqual(['onset', 'recovery']);
   });
 
-  test('another reason is a change, and a healthy volume is no news (D20)', async () => {
+  test('another reason is a change, and a volume that is healthy from the start is not', async () => {
     expect(
       (await told([healthy, abnormal('A'), abnormal('B'), healthy, abnormal('A')])).map(
         ({ type, message }) => [type, message],
@@ -101,7 +101,7 @@ describe('onConditionChange', () => {
     expect(conditionChange(undefined, condition('a'))).toBe('onset');
   });
 
-  test('a volume that is replaced by another one starts anew', async () => {
+  test('a volume that replaces another one has no earlier verdict', async () => {
     const changes: string[] = [];
     const statsProvider = new FakeStatsProvider([
       { name: 'web', volumes: { vol0: new FakeMetrics({ script: [abnormal('M')] }) } },
@@ -119,7 +119,7 @@ describe('onConditionChange', () => {
 });
 
 describe('onCollected', () => {
-  test('is told of each round of a pod, and of what comes later', async () => {
+  test('is called for each round of a pod, and for each later answer', async () => {
     const collected: PodVolumeStats[] = [];
     const deaf = new DeafProvider();
     await using analyzer = analyzerOf(
@@ -141,7 +141,7 @@ describe('onCollected', () => {
     expect(collected.length).toBeGreaterThan(2);
   });
 
-  test('a walk that outlives its round is told when it is done', async () => {
+  test('is called for a walk that outlives its round when the walk ends', async () => {
     const collected: PodVolumeStats[] = [];
     const walk = new FakeMetrics({ name: 'du', script: [{ delayMs: 30_000 }] });
     await using analyzer = analyzerOf(
@@ -197,7 +197,7 @@ describe('a callback that fails', () => {
     ]);
   });
 
-  test('isWalk too, and then the volume is no walk', async () => {
+  test('isWalk too, and then the volume does not count as a walk', async () => {
     const errors: string[] = [];
     const analyzer = analyzerOf(
       { data: new FakeMetrics() },
@@ -214,7 +214,7 @@ describe('a callback that fails', () => {
 });
 
 describe('the diagnostics channel', () => {
-  test('carries each attempt, and what is overdue', async () => {
+  test('carries each attempt, and each overdue call', async () => {
     const messages: CollectMessage[] = [];
     const listener = (message: unknown): void => void messages.push(message as CollectMessage);
     subscribe('kube-volume-metrics:collect', listener);
@@ -245,7 +245,7 @@ describe('the diagnostics channel', () => {
   });
 });
 
-test('durations are added up by the name of the provider, failures too', async () => {
+test('durations are added up by the name of the provider, also those of failures', async () => {
   const analyzer = analyzerOf(
     {
       quick: new FakeMetrics({ name: 'statfs', script: [{ delayMs: 5 }] }),

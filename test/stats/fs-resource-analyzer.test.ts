@@ -53,7 +53,7 @@ class Gate {
 }
 
 describe('pods', () => {
-  test('are asked for every period, without a random part', async () => {
+  test('are listed every period, without a random part', async () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999);
     const statsProvider = new FakeStatsProvider();
     await using analyzer = new FsResourceAnalyzer(statsProvider);
@@ -62,7 +62,7 @@ describe('pods', () => {
     expect(statsProvider.calls).toBe(11);
   });
 
-  test('that come after a stop are not taken, and nobody waits for them any more', async () => {
+  test('that are listed after a stop are dropped, and the calculation ends at once', async () => {
     const statsProvider = new FakeStatsProvider([{ name: 'late', volumes: { data: new FakeMetrics() } }]);
     statsProvider.listPods('hang');
     const analyzer = new FsResourceAnalyzer(statsProvider);
@@ -77,7 +77,7 @@ describe('pods', () => {
     expect(analyzer.podVolumeStats()).toEqual([]);
   });
 
-  test('a pod is known once it was listed, no other is (D23, D24)', async () => {
+  test('are known once they were listed, and no others', async () => {
     const analyzer = new FsResourceAnalyzer(
       new FakeStatsProvider([
         { name: 'web', volumes: { data: new FakeMetrics({ script: [{ used: 7n }] }) } },
@@ -136,7 +136,7 @@ describe('pods', () => {
     expect(volumesOf(analyzer)).toMatchObject([{ name: 'fresh', kind: 'secret', state: 'ok' }]);
   });
 
-  test('a volume that goes from the spec, and is still listed, has no kind and no claim any more', async () => {
+  test('a volume that leaves the spec and is still listed has no kind and no claim any more', async () => {
     const metadata = { uid: '1', name: 'a', namespace: 'n' };
     let volumes: Pod['spec']['volumes'] = [{ name: 'data', persistentVolumeClaim: { claimName: 'c' } }];
     const analyzer = new FsResourceAnalyzer({
@@ -171,7 +171,7 @@ describe('pods', () => {
     expect(volumesOf(analyzer)).toMatchObject([{ state: 'ok' }]);
   });
 
-  test('of one name in two namespaces, and the same volume name in two pods, are apart', async () => {
+  test('of one name in two namespaces are kept apart, and so are volumes of one name in two pods', async () => {
     const pods: FakePod[] = ['one', 'two'].map((namespace, index) => ({
       name: 'web',
       namespace,
@@ -187,7 +187,7 @@ describe('pods', () => {
 describe('a stats provider that fails', () => {
   const web: FakePod = { name: 'web', volumes: { data: new FakeMetrics() } };
 
-  test('to list the pods: those of before go on, it is told once, and again after it was well', async () => {
+  test('to list the pods: the known pods go on, and onError is called once per outage', async () => {
     const onError = vi.fn<(error: Error) => void>();
     const statsProvider = new FakeStatsProvider([web]);
     await using analyzer = new FsResourceAnalyzer(statsProvider, { onError });
@@ -207,7 +207,7 @@ describe('a stats provider that fails', () => {
     expect(onError).toHaveBeenCalledTimes(2);
   });
 
-  test('by hanging: asked once, told once, the pods of before go on, the late answer is used', async () => {
+  test('by hanging: asked once, reported once, the known pods go on, the late answer is used', async () => {
     const onError = vi.fn<(error: Error) => void>();
     const statsProvider = new FakeStatsProvider([web]);
     await using analyzer = new FsResourceAnalyzer(statsProvider, { onError });
@@ -253,7 +253,7 @@ describe('a stats provider that fails', () => {
     });
   });
 
-  test('by giving pods that are none, or one twice: the others are measured, and it is told once', async () => {
+  test('by giving invalid or duplicate pods: the others are measured, and it is reported once', async () => {
     const onError = vi.fn<(error: Error) => void>();
     const good: Pod = {
       metadata: { uid: '1', name: 'good', namespace: 'n' },
@@ -276,7 +276,7 @@ describe('a stats provider that fails', () => {
     ]);
   });
 
-  test('by giving pods that throw when they are read: the others are measured', async () => {
+  test('by giving pods that throw when read: the others are measured', async () => {
     const onError = vi.fn<(error: Error) => void>();
     const { proxy, revoke } = Proxy.revocable<Pod>({} as Pod, {});
     revoke();
@@ -296,7 +296,7 @@ describe('a stats provider that fails', () => {
     ]);
   });
 
-  test('without onError it is a warning of the process', async () => {
+  test('without onError becomes a warning of the process', async () => {
     const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const statsProvider = new FakeStatsProvider();
     statsProvider.listPods({ error: new Error('api is down') });
@@ -306,7 +306,7 @@ describe('a stats provider that fails', () => {
     expect(emitWarning.mock.calls).toEqual([['getPods failed: api is down', 'KubeVolumeMetricsWarning']]);
   });
 
-  test('a calculation rejects when the pods do not come in time', async () => {
+  test('makes a calculation reject if the pods are not listed in time', async () => {
     const statsProvider = new FakeStatsProvider();
     statsProvider.listPods('hang');
     const analyzer = new FsResourceAnalyzer(statsProvider, { onError: () => undefined });
@@ -317,22 +317,25 @@ describe('a stats provider that fails', () => {
 });
 
 describe('start and stop', () => {
-  test.each([0, -5])('a period of %d disables it, and a calculation still measures', async (periodMs) => {
-    const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data: new FakeMetrics() } }]);
-    const analyzer = new FsResourceAnalyzer(statsProvider, { periodMs });
-    analyzer.start();
-    await vi.advanceTimersByTimeAsync(10 * MINUTE);
-    expect(statsProvider.calls).toBe(0);
-    expect(await analyzer.calculate()).toMatchObject([{ ephemeralVolumes: [{ state: 'ok' }] }]);
-    await vi.advanceTimersByTimeAsync(10 * MINUTE);
-    expect(statsProvider.calls).toBe(1);
-  });
+  test.each([0, -5])(
+    'a period of %d disables the rounds, and a calculation still measures',
+    async (periodMs) => {
+      const statsProvider = new FakeStatsProvider([{ name: 'web', volumes: { data: new FakeMetrics() } }]);
+      const analyzer = new FsResourceAnalyzer(statsProvider, { periodMs });
+      analyzer.start();
+      await vi.advanceTimersByTimeAsync(10 * MINUTE);
+      expect(statsProvider.calls).toBe(0);
+      expect(await analyzer.calculate()).toMatchObject([{ ephemeralVolumes: [{ state: 'ok' }] }]);
+      await vi.advanceTimersByTimeAsync(10 * MINUTE);
+      expect(statsProvider.calls).toBe(1);
+    },
+  );
 
   test.each([NaN, Infinity, 2 ** 31])('a period of %d is refused', (periodMs) => {
     expect(() => new FsResourceAnalyzer(new FakeStatsProvider(), { periodMs })).toThrow(TypeError);
   });
 
-  test('nothing is stored after a stop, which waits for nothing and may come twice', async () => {
+  test('a stop does not wait and may come twice, and nothing is stored after it', async () => {
     const deaf = new DeafProvider();
     const onCollected = vi.fn();
     const statsProvider = new FakeStatsProvider([
@@ -365,7 +368,7 @@ describe('start and stop', () => {
     expect(data.calls).toBe(1);
   });
 
-  test('what is asked may itself stop it: then nothing of its answer is stored', async () => {
+  test('a provider that is asked may stop the analyzer: then its answer is not stored', async () => {
     const stopping: MetricsProvider = {
       name: 'stopping',
       getMetrics: () => {
@@ -387,7 +390,7 @@ describe('start and stop', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('it can be started again, and twice is once', async () => {
+  test('it can be started again, and a second start does nothing', async () => {
     const data = new FakeMetrics();
     const analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'web', volumes: { data } }]));
     analyzer.start();
@@ -410,7 +413,7 @@ describe('start and stop', () => {
 
 describe('many volumes', () => {
   test(
-    '1,000 pods started at once never have more calls out than the limit, and all are measured',
+    '1,000 pods started at once never exceed the limit of calls, and all are measured',
     { timeout: 60_000 },
     async () => {
       const gate = new Gate();
@@ -432,7 +435,7 @@ describe('many volumes', () => {
     },
   );
 
-  test('pods that are met at once begin one after the other, within a tenth of the period (kubernetes#103728)', async () => {
+  test('pods that are listed together start one after the other, within a tenth of the period (kubernetes#103728)', async () => {
     const begun: number[] = [];
     const provider: MetricsProvider = {
       name: 'noting',
@@ -490,8 +493,9 @@ describe('many volumes', () => {
     },
   );
 
-  test('a storage that answers late, with all its volumes, leaves room for the others', async () => {
-    // Each call comes back after its limit: 40 of them would hold the 8 places for 50 seconds of every minute.
+  test('a storage that answers late for all its volumes leaves room for the others', async () => {
+    // Each call comes back after its limit: 40 of them would hold the 8 places for 50 seconds of every
+    // minute.
     const late = new Gate();
     const pods = Array.from({ length: 40 }, (_, index) => ({
       name: `p${String(index)}`,

@@ -45,7 +45,7 @@ describe('statsSummary', () => {
     );
   });
 
-  test('zeroFill writes what the kubelet writes: zeros, and nothing of a volume without a reading (E34, D25)', () => {
+  test('zeroFill writes what the kubelet writes: zeros, and no volume without a reading', () => {
     const pods = [
       pod([volume('none', { state: 'failed' })], [volume('raw', { metrics: blockOnly })]),
       pod([volume('none')], [], 'v'),
@@ -57,7 +57,7 @@ describe('statsSummary', () => {
     );
   });
 
-  test('otherwise a volume without a reading is there, with its name and claim', () => {
+  test('otherwise a volume without a reading is listed with its name and claim', () => {
     const pods = [
       pod([], [volume('data', { state: 'stuck', pvcRef: { namespace: 'shop', name: 'claim' } })]),
     ];
@@ -69,6 +69,18 @@ describe('statsSummary', () => {
         },
       ],
     });
+  });
+
+  test('an unknown option is refused by name, and both options by type', () => {
+    expect(() => statsSummary([], { zerofill: true } as never)).toThrow(
+      new TypeError('Unknown option "zerofill": the options are nodeName, zeroFill'),
+    );
+    expect(() => statsSummary([], { zeroFill: 'false' as never })).toThrow(
+      new TypeError('Expected zeroFill to be a boolean, got string'),
+    );
+    expect(() => statsSummary([], { nodeName: 7 as never })).toThrow(
+      new TypeError('Expected nodeName to be a string, got number'),
+    );
   });
 
   test('no pods is an empty list', () => {

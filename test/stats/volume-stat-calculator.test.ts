@@ -54,7 +54,7 @@ describe('timing', () => {
     [0.5, 90_000],
     [0.999, 119_940],
   ])(
-    'the first round is at once, the next %d of a period more than one after the end of it',
+    'the first round comes at once, the next one after its end by a period and %d of one',
     async (random, waitMs) => {
       vi.mocked(Math.random).mockReturnValue(random);
       const slow = new FakeMetrics({ script: [{ delayMs: 5_000 }] });
@@ -87,7 +87,7 @@ describe('timing', () => {
     );
   });
 
-  test('the longest period, stretched, is no more than a timer can wait', async () => {
+  test('the longest period, when stretched, is still one that a timer can wait', async () => {
     vi.mocked(Math.random).mockReturnValue(0.999);
     const provider = new FakeMetrics();
     const { calculator } = calculatorOf({ data: provider }, { periodMs: 2 ** 31 - 1 });
@@ -98,7 +98,7 @@ describe('timing', () => {
     expect(provider.calls).toBe(2);
   });
 
-  test('timers keep no process alive', async () => {
+  test('timers do not keep the process alive', async () => {
     const { calculator } = calculatorOf({
       stuck: new DeafProvider(),
       walk: new DeafProvider('du'),
@@ -112,7 +112,7 @@ describe('timing', () => {
     expect(made.filter((timer) => timer.hasRef())).toEqual([]);
   });
 
-  test('start while started, and a calculation meanwhile, measure nothing twice', async () => {
+  test('a second start, and a calculation during a round, measure nothing twice', async () => {
     const provider = new FakeMetrics({ script: [{ delayMs: 1_000 }] });
     const { calculator, statsProvider } = calculatorOf({ data: provider });
     calculator.start();
@@ -124,8 +124,8 @@ describe('timing', () => {
   });
 });
 
-describe('what is told of a volume', () => {
-  test('nothing before the first start; then every volume, pending', async () => {
+describe('what is known of a volume', () => {
+  test('is nothing before the first start, then that every volume is pending', async () => {
     const { calculator } = calculatorOf({ data: new FakeMetrics() });
     expect(calculator.getLatest()).toBeUndefined();
     calculator.start();
@@ -138,7 +138,7 @@ describe('what is told of a volume', () => {
     await calculator.stop();
   });
 
-  test('a reading, when it was begun and how long it took', async () => {
+  test('is a reading, when its attempt began and how long it took', async () => {
     const { calculator } = calculatorOf({
       data: new FakeMetrics({ name: 'statfs', script: [{ delayMs: 250, capacity: 5n, used: 0n }] }),
     });
@@ -167,7 +167,7 @@ describe('what is told of a volume', () => {
     expect(first).toEqual(copy);
   });
 
-  test("the kubelet's split of volumes, with their kinds (E35)", async () => {
+  test('volumes are split as the kubelet splits them, and have kinds', async () => {
     const provider = new FakeMetrics();
     const specs = {
       cache: { emptyDir: {} },
@@ -209,7 +209,7 @@ describe('what is told of a volume', () => {
     ]);
   });
 
-  test('the claim of a claim volume and of a generic ephemeral one, and of no other (D19, E36)', async () => {
+  test('claim volumes and generic ephemeral volumes have a claim, others do not', async () => {
     const provider = new FakeMetrics();
     const { calculator } = calculatorOf({
       cache: provider,
@@ -222,7 +222,7 @@ describe('what is told of a volume', () => {
     expect(volume(calculator, 'scratch').pvcRef).toEqual({ namespace: 'shop', name: 'web-0-scratch' });
   });
 
-  test('a volume that is not listed is pending and says why; one that the pod lacks is there too', async () => {
+  test('a volume that is not listed is pending and says why; a listed one that the spec lacks is shown too', async () => {
     const provider = new FakeMetrics();
     const statsProvider = new FakeStatsProvider([{ name: 'web-0', volumes: { stray: provider } }]);
     const calculator = new VolumeStatCalculator(statsProvider, podOf({ data: provider }));
@@ -247,7 +247,7 @@ describe('what is told of a volume', () => {
     });
   });
 
-  test('a volume that is unmounted for a while keeps its reading, and is measured when it is back', async () => {
+  test('a volume that is unmounted for a while keeps its reading, and is measured again afterwards', async () => {
     const provider = new FakeMetrics({ name: 'du' });
     const { calculator, statsProvider } = calculatorOf({ data: provider });
     await calculator.calculate();
@@ -265,7 +265,7 @@ describe('what is told of a volume', () => {
   });
 });
 
-test('a volume that is unmounted while it is measured: what the call brings is not taken', async () => {
+test('the answer for a volume that was unmounted during the call is dropped', async () => {
   const deaf = new DeafProvider();
   const { calculator, statsProvider } = calculatorOf({ deaf });
   calculator.start();
@@ -295,7 +295,7 @@ describe('a volume that fails', () => {
     ['stuck', timedOut],
     ['failed', Object.assign(new Error('io'), { code: 'METRICS_FS_INFO_FAILED' })],
   ] as const)(
-    'is %s, keeps its place and its last reading, and the others theirs (D25)',
+    'is %s, keeps its place and its last reading, and does not affect the others',
     async (state, error) => {
       const { calculator } = calculatorOf({
         bad: new FakeMetrics({ script: [{ used: 1n }, error] }),
@@ -312,7 +312,24 @@ describe('a volume that fails', () => {
     },
   );
 
-  test('is well again after a good reading', async () => {
+  test('may say itself that its backend failed, and the error stays as it is', async () => {
+    const backend = new MetricsError('METRICS_PROVIDER_FAILED', 'the array is rebuilding', {
+      cause: new Error('503'),
+    });
+    // Not from this copy of the package: only its code tells.
+    const foreign = Object.assign(new Error('quota service is down'), { code: 'METRICS_PROVIDER_FAILED' });
+    const { calculator } = calculatorOf({
+      own: new FakeMetrics({ script: [backend] }),
+      foreign: new FakeMetrics({ script: [foreign] }),
+    });
+    await calculator.calculate();
+    expect(volume(calculator, 'own').state).toBe('failed');
+    expect(volume(calculator, 'own').error).toBe(backend);
+    expect(volume(calculator, 'foreign').state).toBe('failed');
+    expect(volume(calculator, 'foreign').error).toBe(foreign);
+  });
+
+  test('is ok again after a good reading', async () => {
     const { calculator } = calculatorOf({ bad: new FakeMetrics({ script: [new Error('x'), { used: 1n }] }) });
     await calculator.calculate();
     expect(volume(calculator, 'bad').state).toBe('failed');
@@ -356,7 +373,7 @@ describe('a volume that fails', () => {
       { time, source: 's', incomplete: { errors: 1 } },
     ],
     ['its warnings are an array, not texts', { time, source: 's', warnings: [1] }],
-  ])('nonsense is refused: %s', async (problem, reading) => {
+  ])('an invalid reading is refused: %s', async (problem, reading) => {
     const provider = { name: 'odd', getMetrics: () => Promise.resolve(reading) } as MetricsProvider;
     const { calculator } = calculatorOf({ odd: provider, good: new FakeMetrics() });
     await calculator.calculate();
@@ -372,7 +389,7 @@ describe('a volume that fails', () => {
     expect(volume(calculator, 'good').state).toBe('ok');
   });
 
-  test('what it throws instead of rejecting, and what it rejects with that is no MetricsError, is the cause', async () => {
+  test('an error that it throws instead of rejecting, or that is not a MetricsError, becomes the cause', async () => {
     const thrown = new RangeError('boom');
     const throwing = {
       name: 'throwing',
@@ -404,20 +421,20 @@ describe('a volume that fails', () => {
   });
 
   test.each([
-    [Object.create(null), 'it threw an object that is no Error'],
+    [Object.create(null), 'it threw an object that is not an Error'],
     [Symbol('s'), 'Symbol(s)'],
     [undefined, 'undefined'],
     [
       Object.assign(new Error(), { message: Object.create(null) as string }),
-      'it threw an object that is no Error',
+      'it threw an object that is not an Error',
     ],
-  ])('whatever it rejects with has a text: %#', async (error, text) => {
+  ])('every rejection has a text: %#', async (error, text) => {
     const { calculator } = calculatorOf({ odd: new FakeMetrics({ script: [{ error: error as unknown }] }) });
     await calculator.calculate();
     expect(volume(calculator, 'odd').error?.message).toBe(`provider "fake" failed: ${text}`);
   });
 
-  test('a name that cannot be read is unknown, and costs nobody else anything', async () => {
+  test('a name that cannot be read is unknown, and does not affect other volumes', async () => {
     const nameless: MetricsProvider = {
       get name(): string {
         throw new Error('no name yet');
@@ -430,7 +447,7 @@ describe('a volume that fails', () => {
     expect(volume(calculator, 'good').state).toBe('ok');
   });
 
-  test.each([{}, 'du', 7])('a map entry that is %s and no provider', async (entry) => {
+  test.each([{}, 'du', 7])('a map entry that is %s instead of a provider', async (entry) => {
     const statsProvider = {
       getPods: () => [],
       listVolumesForPod: () => new Map([['data', entry as MetricsProvider]]),
@@ -446,7 +463,7 @@ describe('a volume that fails', () => {
 });
 
 describe('a volume that never answers', () => {
-  test('is stuck after its limit with its last reading, costs one call, and nobody waits for it (E41)', async () => {
+  test('is stuck after its limit, keeps its last reading, costs one call, and holds up nothing', async () => {
     const asked: DeafProvider[] = [];
     const good = new FakeMetrics();
     // As natural stats providers do: new provider objects each time.
@@ -524,7 +541,7 @@ describe('a volume that never answers', () => {
 });
 
 describe('a stats provider that fails', () => {
-  test('leaves the readings when it knows nothing of the pod (E42)', async () => {
+  test('leaves the readings if it does not know the pod', async () => {
     const { calculator, statsProvider } = calculatorOf({ data: new FakeMetrics() });
     const before = await calculator.calculate();
     statsProvider.removePod('web-0-uid');
@@ -538,7 +555,7 @@ describe('a stats provider that fails', () => {
       { error: Object.assign(new Error('no such pod'), { code: 'METRICS_NOT_FOUND' }) },
       'no such pod',
     ],
-  ])('says so at each volume, with %s, and forgets it when it is well', async (code, failure, message) => {
+  ])('shows at each volume as %s, until it works again', async (code, failure, message) => {
     const walk = new FakeMetrics({ name: 'du' });
     const { calculator, statsProvider } = calculatorOf({ data: new FakeMetrics(), walk });
     await calculator.calculate();
@@ -576,7 +593,7 @@ describe('a stats provider that fails', () => {
     expect(volume(calculator, 'data').state).toBe('ok');
   });
 
-  test.each([7, {}, [], 'map', new Set()])('gives something that is no map: %s', async (value) => {
+  test.each([7, {}, [], 'map', new Set()])('gives something else than a map: %s', async (value) => {
     const statsProvider = { getPods: () => [], listVolumesForPod: () => value as never };
     const calculator = new VolumeStatCalculator(statsProvider, podOf({ data: new FakeMetrics() }));
     await calculator.calculate();
@@ -686,7 +703,7 @@ describe('stop', () => {
     expect(volume(calculator, 'deaf')).toMatchObject({ state: 'ok', metrics: { used: 2n } });
   });
 
-  test('a call that fails because it was left is no failure of the volume: another one is made', async () => {
+  test('a call that fails because of a stop does not count as a failure: another one is made', async () => {
     const deaf = new DeafProvider();
     const { calculator } = calculatorOf({ deaf });
     calculator.start();
@@ -715,7 +732,7 @@ describe('stop', () => {
 });
 
 describe('bad input', () => {
-  test.each([undefined, null, {}, { getPods: () => [] }])('a stats provider that is none: %s', (value) => {
+  test.each([undefined, null, {}, { getPods: () => [] }])('an invalid stats provider: %s', (value) => {
     expect(() => new VolumeStatCalculator(value as never, podOf({}))).toThrow(
       new TypeError('Expected statsProvider to have the methods getPods and listVolumesForPod'),
     );
@@ -729,18 +746,18 @@ describe('bad input', () => {
     ['a pod without name or namespace (a/?, uid 1)', { metadata: { namespace: 'a', uid: '1' }, spec: {} }],
   ])('%s', (problem, pod) => {
     expect(() => new VolumeStatCalculator(new FakeStatsProvider(), pod as never)).toThrow(
-      new TypeError(`Expected pod to be one, got ${problem}`),
+      new TypeError(`Expected a valid pod, got ${problem}`),
     );
   });
 
-  test('a pod whose volumes are no list', () => {
+  test('a pod whose volumes are not a list', () => {
     const pod = { metadata: { uid: '1', name: 'b', namespace: 'a' }, spec: { volumes: {} } };
     expect(() => new VolumeStatCalculator(new FakeStatsProvider(), pod as never)).toThrow(
-      new TypeError('Expected pod to be one, got a pod whose volumes are no list (a/b)'),
+      new TypeError('Expected a valid pod, got a pod whose volumes are not a list (a/b)'),
     );
   });
 
-  test('a pod without a spec, or with volumes that are none, has no volumes', async () => {
+  test('a pod without a spec, or with invalid volumes, has no volumes', async () => {
     const metadata = { uid: 'u', name: 'n', namespace: 's' };
     for (const spec of [undefined, {}, { volumes: null }, { volumes: [null, {}] }]) {
       const calculator = new VolumeStatCalculator(new FakeStatsProvider(), { metadata, spec } as never);
@@ -768,6 +785,10 @@ describe('bad input', () => {
     [{ isWalk: true as never }, 'Expected isWalk to be a function, got boolean'],
     [{ onCollected: 'x' as never }, 'Expected onCollected to be a function, got string'],
     [null as never, 'Expected options to be an object, got null'],
+    [
+      { timeout: 5 } as never,
+      'Unknown option "timeout": the options are periodMs, timeoutMs, walkTimeoutMs, concurrency, walkShare, isWalk, onCollected, onConditionChange, onError',
+    ],
   ])('options %o', (options, message) => {
     expect(() => new VolumeStatCalculator(new FakeStatsProvider(), podOf({}), options)).toThrow(
       new TypeError(message),

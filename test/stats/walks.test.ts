@@ -4,7 +4,6 @@ import type { Metrics, MetricsProvider } from '../../src/metrics.js';
 import type { CollectionOptions } from '../../src/stats/collection-options.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import type { VolumeStats } from '../../src/stats/volume-stats.js';
-import { WalkPace } from '../../src/stats/walk-pace.js';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
 import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
 import { DeafProvider } from './deaf-provider.js';
@@ -69,8 +68,8 @@ const total = (walks: readonly Walk[], from: number, to: number): number =>
 const longestGap = ({ walks }: Walk, to: number): number =>
   Math.max(...walks.map((each, index) => (walks[index + 1]?.from ?? to) - each.to));
 
-describe('all walking together', () => {
-  test('takes its share of wall time and no more, however many trees there are', async () => {
+describe('all walks together', () => {
+  test('take their share of wall time and no more, however many trees there are', async () => {
     const walks = Array.from({ length: 60 }, () => new Walk(500));
     const { from, to } = await run(walks, 2 * HOUR);
     const share = total(walks, from, to) / (to - from);
@@ -79,7 +78,7 @@ describe('all walking together', () => {
     expect(Math.min(...walks.map((each) => each.walks.length))).toBeGreaterThan(8);
   });
 
-  test('never two at once, from the start on (kubernetes#103728)', async () => {
+  test('never overlap if short, from the start on (kubernetes#103728)', async () => {
     const walks = Array.from({ length: 30 }, () => new Walk(100));
     await run(walks, 5 * MINUTE);
     const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
@@ -89,7 +88,7 @@ describe('all walking together', () => {
     expect(all[29]!.from - all[0]!.from).toBeGreaterThan(50_000);
   });
 
-  test('a share of 1 lets them go one after the other', async () => {
+  test('follow each other at once with a share of 1', async () => {
     const walks = Array.from({ length: 30 }, () => new Walk(100));
     const { from } = await run(walks, MINUTE, { walkShare: 1 });
     expect(Math.max(...walks.map((each) => each.walks[0]!.to)) - from).toBeLessThan(5_000);
@@ -97,7 +96,7 @@ describe('all walking together', () => {
 });
 
 describe('a long walk', () => {
-  test('lets in one other beside it, never more', async () => {
+  test('runs beside at most one other', async () => {
     const walks = Array.from({ length: 6 }, () => new Walk(8_000));
     await run(walks, 10 * MINUTE, { walkShare: 1 });
     const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
@@ -106,7 +105,7 @@ describe('a long walk', () => {
     expect(all[1]!.from - all[0]!.from).toBeGreaterThanOrEqual(1_000);
   });
 
-  test('stretches its own period, and not that of short ones', async () => {
+  test('lengthens its own period, and not that of short ones', async () => {
     const long = new Walk(60_000);
     const short = Array.from({ length: 20 }, () => new Walk(20));
     const { from, to } = await run([long, ...short], 6 * HOUR);
@@ -172,7 +171,7 @@ describe('a long walk', () => {
   });
 });
 
-test('volumes that were stuck are walked again as soon as they answer, and meanwhile hold up no others', async () => {
+test('stuck volumes are walked again as soon as they answer, and do not hold up others until then', async () => {
   let isHeld = true;
   const held: MetricsProvider = {
     name: 'du',
@@ -206,7 +205,7 @@ test('volumes that were stuck are walked again as soon as they answer, and meanw
   expect(new Set(volumes('held').map(({ state }) => state))).toEqual(new Set(['ok']));
 });
 
-test('volumes that are found stuck hold up healthy ones for no more than the time of finding it, two at a time', async () => {
+test('stuck volumes hold up healthy ones only until they are found stuck, two at a time', async () => {
   const stuck: MetricsProvider = {
     name: 'du',
     getMetrics: async () => {
@@ -226,7 +225,7 @@ test('volumes that are found stuck hold up healthy ones for no more than the tim
   expect(walk.walks[0]!.from - start).toBeLessThan(15 * 6_000 + 1_000);
 });
 
-test('a walk that ends because its volume is stuck took as long as it went on', async () => {
+test('a walk that ends because its volume got stuck costs only the time before that', async () => {
   const begun: number[] = [];
   const flaky: MetricsProvider = {
     name: 'du',
@@ -259,31 +258,5 @@ describe('what is a walk', () => {
     // 9 s each: at 5 % once in three minutes, otherwise once in two at the least.
     if (isWalk) expect(walk.walks.length).toBeLessThan(HOUR / (3 * MINUTE) + 2);
     else expect(walk.walks.length).toBeGreaterThan(HOUR / (2 * MINUTE + 9_000) - 2);
-  });
-});
-
-describe('WalkPace', () => {
-  const [small, medium, huge] = [{}, {}, {}];
-
-  test('leaves those alone whose part is enough, and gives what they leave to the others', () => {
-    const pace = new WalkPace(0.1, 100_000);
-    pace.walked(small, 1_000);
-    expect(pace.restMs(small)).toBe(0);
-    pace.walked(huge, 100_000);
-    const part = 0.1 - 1_000 / 101_000;
-    expect(pace.restMs(huge)).toBeCloseTo(100_000 * (1 / part - 1));
-    expect(pace.restMs(small)).toBe(0);
-    pace.walked(medium, 50_000);
-    expect(pace.restMs(huge)).toBeCloseTo(100_000 * (2 / part - 1));
-    expect(pace.restMs(medium)).toBeCloseTo(50_000 * (2 / part - 1));
-    pace.forget(huge);
-    expect(pace.restMs(medium)).toBeCloseTo(50_000 * (1 / part - 1));
-  });
-
-  test('knows no rest for a volume that was never walked, nor without a period', () => {
-    expect(new WalkPace(0.1, 100_000).restMs(small)).toBe(0);
-    const pace = new WalkPace(0.1, 0);
-    pace.walked(huge, 1e9);
-    expect(pace.restMs(huge)).toBe(0);
   });
 });

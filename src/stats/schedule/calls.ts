@@ -1,33 +1,34 @@
+import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
 import type { Lane, Place } from './lane.js';
 
 /** How a call is made. */
 export interface CallPlan {
-  /** Makes the call; what it throws counts as its rejection. */
+  /** Makes the call. If it throws, that counts as a rejection. */
   readonly run: (signal: AbortSignal) => unknown;
-  /** Where it waits for its turn. */
+  /** Where the call waits for its turn. */
   readonly lane: Lane;
   /** Whether the last such call did not come back in time. */
   readonly doubtful: boolean;
-  /** Milliseconds after which it gives its place back. */
+  /** Milliseconds after which the call gives its place back. */
   readonly placeMs: number;
-  /** Milliseconds after which nobody waits for it any more. At least `placeMs`. */
+  /** Milliseconds after which the call is overdue. At least `placeMs`. */
   readonly limitMs: number;
-  /** Milliseconds of work in it, where that is not all of its duration. */
+  /** Milliseconds of work in the call, if they are less than its duration. */
   readonly costMs?: (answer: PromiseSettledResult<unknown>, since: Date, durationMs: number) => number;
 }
 
-/** Who waits for a call. */
+/** Waits for a call. */
 export interface CallListener {
-  /** The call has been out for too long. Its answer may still come. */
+  /** The call is overdue. Its answer may still come. */
   overdue(since: Date): void;
-  /** The answer, in time or not, and how long the call was out. */
+  /** The call has ended, in time or not, after `durationMs`. */
   settled(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void;
 }
 
 interface Call {
   plan: CallPlan;
   listener: CallListener | undefined;
-  /** Takes it out of its queue; undefined once it is out. */
+  /** Takes the call out of its queue; undefined once it has begun. */
   dequeue: (() => void) | undefined;
   since: Date;
   sinceMs: number;
@@ -36,16 +37,18 @@ interface Call {
 }
 
 /**
- * Calls of code that may never come back. There is one at a time for each key, and it is remembered until it settles, even when
- * nobody listens any more: a volume that hangs, and is left and met again, never costs a second call.
+ * Calls of code that may never come back. Each key has one call at a time. A call is remembered until it
+ * settles, even when nobody listens any more: a volume that hangs, is removed and comes back never costs a
+ * second call.
  */
 export class Calls {
   readonly #byKey = new Map<string, Call>();
 
   /**
-   * Makes the call, unless the one of before is still out; then it listens to that.
+   * Makes the call. If the previous one with this key is still out, listens to that one instead.
    *
-   * @returns leaves the call: the listener hears no more of it; its signal is aborted, or it is taken out of its queue
+   * @returns leaves the call: the listener hears no more of it. A call that waits leaves its queue; one that
+   * is out is aborted.
    */
   begin(key: string, plan: CallPlan, listener: CallListener): () => void {
     const leave = (): void => {
@@ -78,7 +81,7 @@ export class Calls {
       call.dequeue = undefined;
       void this.#run(key, call, place);
     }, plan.doubtful);
-    // The lane may have let it through already.
+    // The lane may have started the call already.
     if (call.dequeue !== undefined) call.dequeue = dequeue;
   }
 
@@ -92,7 +95,7 @@ export class Calls {
     const { signal } = call.controller;
     let answer: PromiseSettledResult<unknown>;
     try {
-      // What is called may leave this call, and can only when begin() has returned.
+      // The code that is called may leave this call, which works only after begin() has returned.
       await Promise.resolve();
       signal.throwIfAborted();
       answer = { status: 'fulfilled', value: await call.plan.run(signal) };
@@ -106,12 +109,12 @@ export class Calls {
     const durationMs = performance.now() - sinceMs;
     place.giveBack(plan.costMs?.(answer, since, durationMs));
     if (listener === undefined) return;
-    // The call had been left, and its failure is that of leaving it: whoever came back since gets one of their own.
+    // The call failed because it was left. A listener that came afterwards gets a new call.
     if (signal.aborted && answer.status === 'rejected') this.#enqueue(key, plan, listener);
     else listener.settled(answer, since, durationMs);
   }
 
-  /** Tells the listener when the call has been out for too long, at once if it has been already. */
+  /** Tells the listener when the call is overdue, at once if it already is. */
   #watch(call: Call): void {
     const restMs = call.sinceMs + call.plan.limitMs - performance.now();
     if (restMs <= 0) {
@@ -134,5 +137,74 @@ export class Calls {
       call.dequeue();
       this.#byKey.delete(key);
     }
+  }
+}
+
+/** What a {@link SoleCall} gives to those who wait for it. */
+export interface Outcomes<T> {
+  /** The answer came, in time or not. If it is late, nobody waits for it any more. */
+  answered(answer: PromiseSettledResult<unknown>): T;
+  /** The call is overdue. Its answer may still come. */
+  overdue(since: Date): T;
+  /** The call was given up. */
+  readonly left: T;
+}
+
+/**
+ * A call that is made once at a time: who asks while it is out waits for the same answer, until the same
+ * limit.
+ */
+export class SoleCall<T> {
+  readonly #begin: () => { readonly outcome: Promise<T>; leave(): void };
+  #current: { readonly outcome: Promise<T>; leave(): void } | undefined;
+
+  constructor(calls: Calls, key: string, plan: CallPlan, outcomes: Outcomes<T>) {
+    this.#begin = () => {
+      let decide: (outcome: T) => void = () => undefined;
+      const outcome = new Promise<T>((resolve) => {
+        decide = resolve;
+      });
+      const leave = calls.begin(key, plan, {
+        overdue: (since) => {
+          decide(outcomes.overdue(since));
+        },
+        settled: (answer) => {
+          this.#current = undefined;
+          decide(outcomes.answered(answer));
+        },
+      });
+      return {
+        outcome,
+        leave: () => {
+          leave();
+          decide(outcomes.left);
+        },
+      };
+    };
+  }
+
+  /** The outcome of the call; that of an overdue one at once. */
+  ask(): Promise<T> {
+    this.#current ??= this.#begin();
+    return this.#current.outcome;
+  }
+
+  /** Gives the call up. */
+  leave(): void {
+    this.#current?.leave();
+    this.#current = undefined;
+  }
+}
+
+/**
+ * Keeps the process alive while someone waits for calls. Their own timers do not: a process with nothing else
+ * to do would end before a call that never comes back is found overdue.
+ */
+export async function keepAlive<T>(work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => undefined, LONGEST_TIMER_MS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
   }
 }

@@ -1,8 +1,9 @@
-import { LONGEST_TIMER_MS } from './collection-options.js';
+import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
 
 /**
- * Does some work again and again, one at a time: first at once or after a delay, then each time a period after it has ended,
- * stretched at random so that what started together does not stay together. Its timers keep no process alive.
+ * Repeats some work, one run at a time. The first run comes at once or after a delay, each later one a period
+ * after the end of the previous one. The period is stretched at random, so that what started together does
+ * not stay together. The timers do not keep the process alive.
  */
 export class Periodic {
   readonly #periodMs: number;
@@ -14,7 +15,7 @@ export class Periodic {
 
   /**
    * @param periodMs - 0 or less: never
-   * @param jitter - the most that is added to a period, as a part of it
+   * @param jitter - the most that is added to a period, as a fraction of it
    * @param work - must not reject
    */
   constructor(periodMs: number, jitter: number, work: () => Promise<void>) {
@@ -23,10 +24,7 @@ export class Periodic {
     this.#work = work;
   }
 
-  get isRunning(): boolean {
-    return this.#run !== undefined;
-  }
-
+  /** Does nothing while it is running. */
   start(delayMs = 0): void {
     if (this.#periodMs <= 0 || this.#run !== undefined) return;
     const run = {};
