@@ -8,6 +8,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'csi/index': 'src/csi/index.ts',
+    'csi/v1/index': 'src/csi/v1/index.ts',
     'prometheus/index': 'src/prometheus/index.ts',
     'testing/index': 'src/testing/index.ts',
     'testing/csi/index': 'src/testing/csi/index.ts',
@@ -21,6 +22,7 @@ export default defineConfig({
     entry: {
       index: 'src/index.ts',
       'csi/index': 'src/csi/index.ts',
+      'csi/v1/index': 'src/csi/v1/index.ts',
       'prometheus/index': 'src/prometheus/index.ts',
       'testing/index': 'src/testing/index.ts',
       'testing/csi/index': 'src/testing/csi/index.ts',

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
-import { CsiNodeClient, MetricsCsi, NodeService } from 'kube-volume-metrics/csi';
+import { CsiNodeClient, MetricsCsi } from 'kube-volume-metrics/csi';
+import { NodeService } from 'kube-volume-metrics/csi/v1';
 import { median } from './rounds.mjs';
 
 export const about = 'a round of 500 volumes of one CSI driver, beside a client that dials for each call';

@@ -50,7 +50,7 @@ export function readingProblem(value: unknown): string | undefined {
 }
 
 /** What makes a value invalid as a number of a reading, in words; undefined when it is valid or absent. */
-function quantityProblem(value: unknown): string | undefined {
+export function quantityProblem(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'bigint') return `${show(value)}, not a bigint`;
   return value < 0n ? `negative (${String(value)})` : undefined;

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { CapacityRange } from 'kube-volume-metrics/csi';
+import type { CapacityRange } from 'kube-volume-metrics/csi/v1';
 import { CsiError, invalidArgument } from './csi-error.js';
 import type { VolumeKind } from './volume-capabilities.js';
 

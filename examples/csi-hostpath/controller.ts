@@ -4,7 +4,7 @@ import {
   type CreateVolumeRequest,
   type ValidateVolumeCapabilitiesRequest,
   type Volume as CsiVolume,
-} from 'kube-volume-metrics/csi';
+} from 'kube-volume-metrics/csi/v1';
 import { isInRange, newCapacity } from './capacity.js';
 import { alreadyExists, failedPrecondition, invalidArgument, notFound } from './csi-error.js';
 import type { Placement } from './placement.js';

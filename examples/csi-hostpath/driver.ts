@@ -1,5 +1,6 @@
 import { Server } from '@grpc/grpc-js';
-import { ControllerService, IdentityService, NodeService, socketPath } from 'kube-volume-metrics/csi';
+import { socketPath } from 'kube-volume-metrics/csi';
+import { ControllerService, IdentityService, NodeService } from 'kube-volume-metrics/csi/v1';
 import { hostname } from 'node:os';
 import { isAbsolute } from 'node:path';
 import { controllerService } from './controller.js';

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { fsInfo } from 'kube-volume-metrics';
-import { PluginCapability_Service_Type, type IdentityServer } from 'kube-volume-metrics/csi';
+import { PluginCapability_Service_Type, type IdentityServer } from 'kube-volume-metrics/csi/v1';
 import { CsiError } from './csi-error.js';
 import type { Unary } from './unary.js';
 

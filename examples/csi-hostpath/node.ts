@@ -3,11 +3,13 @@ import {
   conditionCapability,
   conditionToHealth,
   nodeGetVolumeStats,
-  NodeServiceCapability_RPC_Type as Capability,
   statsCapability,
+} from 'kube-volume-metrics/csi';
+import {
+  NodeServiceCapability_RPC_Type as Capability,
   type NodeServer,
   type VolumeCapability,
-} from 'kube-volume-metrics/csi';
+} from 'kube-volume-metrics/csi/v1';
 import { isMetricsError } from 'kube-volume-metrics';
 import { CsiError, failedPrecondition, invalidArgument, notFound } from './csi-error.js';
 import type { Log } from './log.js';

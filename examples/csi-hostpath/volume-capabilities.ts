@@ -1,4 +1,4 @@
-import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from 'kube-volume-metrics/csi';
+import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from 'kube-volume-metrics/csi/v1';
 import { invalidArgument } from './csi-error.js';
 
 /** What a volume is: a directory that is mounted, or a block device. */

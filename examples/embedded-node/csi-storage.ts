@@ -1,12 +1,11 @@
 import { Client, credentials, type MethodDefinition } from '@grpc/grpc-js';
+import { CsiNodeClient, type CsiVolume } from 'kube-volume-metrics/csi';
 import {
   ControllerService,
-  CsiNodeClient,
   NodeService,
   VolumeCapability_AccessMode_Mode as Mode,
-  type CsiVolume,
   type VolumeCapability,
-} from 'kube-volume-metrics/csi';
+} from 'kube-volume-metrics/csi/v1';
 import { startDriver } from '../csi-hostpath/driver.js';
 import type { KubeletFolder } from './kubelet-folder.js';
 import type { UndoList } from './undo-list.js';

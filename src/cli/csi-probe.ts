@@ -1,10 +1,10 @@
+import type { NodeCapabilities } from '../csi/index.js';
 import {
   NodeServiceCapability_RPC_Type as NodeCapability,
   PluginCapability_Service_Type as Service,
   PluginCapability_VolumeExpansion_Type as Expansion,
-  type NodeCapabilities,
   type PluginCapability,
-} from '../csi/index.js';
+} from '../csi/v1/index.js';
 import { CsiSession, told, type CsiRequest, type Field } from './csi-session.js';
 
 const WITH_STATS = 'yes: it advertises GET_VOLUME_STATS';

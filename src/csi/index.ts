@@ -1,24 +1,26 @@
-// For whoever asks a driver.
-export { CsiNodeClient } from './csi-node-client.js';
-export type { CsiCallOptions, CsiNodeClientOptions, CsiVolumeAnswer } from './csi-node-client.js';
-export type { CsiVolume } from './csi-volume.js';
-export type { CsiCall, NodeCapabilities } from './connection.js';
-export { MetricsCsi } from './metrics-csi.js';
-export type { MetricsCsiOptions } from './metrics-csi.js';
+// For code that asks a driver.
+export { CsiNodeClient } from './client/csi-node-client.js';
+export type { CsiCallOptions, CsiNodeClientOptions, CsiVolumeAnswer } from './client/csi-node-client.js';
+export type { CsiCall, NodeCapabilities } from './client/connection.js';
+export { MetricsCsi } from './client/metrics-csi.js';
+export type { MetricsCsiOptions } from './client/metrics-csi.js';
 
-// For whoever writes one.
-export { conditionCapability, nodeGetVolumeStats, statsCapability } from './node-get-volume-stats.js';
-export type { NodeGetVolumeStatsHandler, NodeGetVolumeStatsOptions } from './node-get-volume-stats.js';
-export type { VolumeStatsOptions } from './volume-stats.js';
-export type { ProtoLoaderStatsRequest, ProtoLoaderStatsResponse, ProtoLoaderUsage } from './stats-codec.js';
+// For the author of a driver.
+export { conditionCapability, nodeGetVolumeStats, statsCapability } from './handler/node-get-volume-stats.js';
+export type {
+  NodeGetVolumeStatsHandler,
+  ProtoLoaderStatsRequest,
+  ProtoLoaderStatsResponse,
+  ProtoLoaderUsage,
+} from './handler/node-get-volume-stats.js';
+export type { NodeGetVolumeStatsOptions } from './handler/stats-responder.js';
 
-// Between CSI's terms and this package's, and where a driver listens.
-export { metricsToUsage, usageToMetrics } from './volume-usage.js';
-export type { UsageReading } from './volume-usage.js';
-export { conditionToHealth, healthToCondition } from './volume-health.js';
-export { errorToStatus, statusToMetricsError } from './grpc-status.js';
-export type { FailedCall, FailureStatus } from './grpc-status.js';
-export { socketPath } from './socket-path.js';
+// For both: a volume, where a driver listens, and this package's terms as CSI's.
+export type { CsiVolume } from './messages/csi-volume.js';
+export { socketPath } from './messages/socket-path.js';
+export { metricsToUsage } from './messages/usage.js';
+export { conditionToHealth } from './messages/health.js';
+export { errorToStatus } from './messages/grpc-status.js';
+export type { FailureStatus } from './messages/grpc-status.js';
 
-// The services and messages, generated from proto/csi/v1/csi.proto.
-export * from './gen/csi/v1/csi.js';
+// The services, messages and enums of CSI itself are in kube-volume-metrics/csi/v1.

@@ -2,6 +2,7 @@
 import { fsInfo, isMetricsError, stringify, CachedMetrics, MetricsDu } from 'kube-volume-metrics';
 import type { Metrics, MetricsProvider } from 'kube-volume-metrics';
 import { CsiNodeClient, MetricsCsi, nodeGetVolumeStats } from 'kube-volume-metrics/csi';
+import { NodeServiceCapability_RPC_Type, type VolumeUsage } from 'kube-volume-metrics/csi/v1';
 import { VolumeStatsCollector } from 'kube-volume-metrics/prometheus';
 import { FakeMetrics, metricsProviderTests } from 'kube-volume-metrics/testing';
 import { FakeCsiDriver } from 'kube-volume-metrics/testing/csi';
@@ -17,6 +18,8 @@ const own: MetricsProvider = {
 
 export const client = new CsiNodeClient('unix:///csi/csi.sock');
 export const ofDriver: MetricsProvider = new MetricsCsi({ client, volumeId: 'v', volumePath: '/v' });
+export const usage: readonly VolumeUsage[] = [];
+export const capability: number = NodeServiceCapability_RPC_Type.GET_VOLUME_STATS;
 export const parts = [nodeGetVolumeStats(), VolumeStatsCollector, FakeCsiDriver];
 
 export async function use(signal: AbortSignal): Promise<string> {

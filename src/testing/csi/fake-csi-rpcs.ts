@@ -1,6 +1,6 @@
 import type { sendUnaryData, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { IdentityService, NodeService } from '../../csi/gen/csi/v1/csi.js';
-import type { FailureStatus } from '../../csi/grpc-status.js';
+import type { FailureStatus } from '../../csi/messages/grpc-status.js';
 
 const RPCS = { ...IdentityService, ...NodeService };
 

@@ -1,4 +1,7 @@
-import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from '../../../src/csi/index.js';
+import {
+  VolumeCapability_AccessMode_Mode as Mode,
+  type VolumeCapability,
+} from '../../../src/csi/v1/index.js';
 
 /** A directory that one node writes to. */
 export const DIRECTORY: VolumeCapability = {

@@ -1,5 +1,5 @@
 import { Client, credentials, type ServiceError, type status } from '@grpc/grpc-js';
-import { ControllerService, IdentityService, NodeService } from '../../../src/csi/index.js';
+import { ControllerService, IdentityService, NodeService } from '../../../src/csi/v1/index.js';
 
 const RPCS = { ...IdentityService, ...ControllerService, ...NodeService };
 type Rpcs = typeof RPCS;

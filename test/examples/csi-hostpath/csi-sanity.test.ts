@@ -7,7 +7,7 @@ import {
   NodeServiceCapability_RPC_Type as NodeRpc,
   PluginCapability_Service_Type as PluginService,
   type Volume,
-} from '../../../src/csi/index.js';
+} from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY } from './capabilities.js';
 import { Workplace } from './workplace.js';

@@ -3,13 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CsiNodeClient, MetricsCsi } from '../../../src/csi/index.js';
 import {
-  CsiNodeClient,
-  MetricsCsi,
   VolumeHealthErrorType,
   VolumeUsage_Unit as Unit,
   type VolumeCapability,
-} from '../../../src/csi/index.js';
+} from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY } from './capabilities.js';
 import { Workplace } from './workplace.js';

@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { VolumeCapability_AccessMode_Mode as Mode, type Volume } from '../../../src/csi/index.js';
+import { VolumeCapability_AccessMode_Mode as Mode, type Volume } from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY, withMode } from './capabilities.js';
 import { Workplace } from './workplace.js';

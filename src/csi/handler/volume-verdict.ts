@@ -1,0 +1,76 @@
+import { isMetricsError, MetricsError } from '../../errors.js';
+import type { Metrics, VolumeCondition } from '../../metrics.js';
+import { Deadline } from '../../waiting/deadline.js';
+import type { CsiVolume } from '../messages/csi-volume.js';
+import { errnoOf } from './measure-at-path.js';
+
+/**
+ * Errnos of a mount that is broken or whose server is gone, as in Kubernetes' mount-utils, without EWOULDBLOCK: here that
+ * means that the process has no threads left.
+ */
+const CORRUPTED_MOUNT: ReadonlySet<unknown> = new Set([
+  'ENOTCONN',
+  'ESTALE',
+  'EIO',
+  'EACCES',
+  'EHOSTDOWN',
+  'ENODEV',
+]);
+
+/** Gives the verdict on a volume that can be read; undefined means that nothing is wrong. */
+type VerdictHook = (
+  volume: CsiVolume,
+  metrics: Metrics,
+  options: { signal: AbortSignal },
+) => VolumeCondition | undefined | Promise<VolumeCondition | undefined>;
+
+/** The verdict on a volume that was measured, unless a hook or the reading says otherwise. */
+export const NORMAL: VolumeCondition = { abnormal: false, message: 'the volume answers' };
+
+/** Abnormal if the volume's mount is broken or does not answer; undefined for any other failure. */
+export function verdictOn(error: unknown): VolumeCondition | undefined {
+  if (!isMetricsError(error)) return undefined;
+  const isBroken = error.code === 'METRICS_TIMED_OUT' || CORRUPTED_MOUNT.has(errnoOf(error));
+  return isBroken ? checkedVerdict({ abnormal: true, message: error.message }) : undefined;
+}
+
+/**
+ * What a hook says about a volume.
+ *
+ * @throws MetricsError METRICS_TIMED_OUT; what the hook throws
+ */
+export async function verdictOf(
+  hook: VerdictHook,
+  volume: CsiVolume,
+  metrics: Metrics,
+  timeoutMs: number,
+): Promise<VolumeCondition | undefined> {
+  const controller = new AbortController();
+  const late = (): never => {
+    throw new MetricsError('METRICS_TIMED_OUT', `no verdict on ${volume.volumeId} in time`);
+  };
+  try {
+    const verdict = (async () => await hook(volume, metrics, { signal: controller.signal }))();
+    return await new Deadline(timeoutMs).wait(verdict, late);
+  } catch (error) {
+    controller.abort(error);
+    throw error;
+  }
+}
+
+/**
+ * A verdict of a hook or a reading, in a form that can be sent.
+ *
+ * @throws MetricsError METRICS_PROVIDER_FAILED for an invalid one, which would be sent as a healthy volume
+ */
+export function checkedVerdict(verdict: VolumeCondition): VolumeCondition {
+  const { abnormal, message }: Record<'abnormal' | 'message', unknown> = verdict;
+  if (typeof abnormal !== 'boolean' || typeof message !== 'string') {
+    throw new MetricsError(
+      'METRICS_PROVIDER_FAILED',
+      `Expected a condition of a boolean abnormal and a string message, got ${typeof abnormal} and ${typeof message}`,
+    );
+  }
+  // One codec would send half of a surrogate pair, and the other replace it.
+  return { abnormal, message: Buffer.from(message).toString() };
+}

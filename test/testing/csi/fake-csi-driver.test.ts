@@ -1,0 +1,136 @@
+import { credentials } from '@grpc/grpc-js';
+import { existsSync, statSync } from 'node:fs';
+import { connect as connectHttp2, constants } from 'node:http2';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CsiNodeClient, socketPath } from '../../../src/csi/index.js';
+import { NodeClient, VolumeUsage_Unit } from '../../../src/csi/v1/index.js';
+import { FakeCsiDriver, type FakeCsiMode } from '../../../src/testing/csi/index.js';
+
+const VOLUME = { volumeId: 'v', volumePath: '/p' };
+
+let driver: FakeCsiDriver;
+let client: CsiNodeClient;
+
+beforeEach(async () => {
+  driver = await FakeCsiDriver.start();
+  client = new CsiNodeClient(driver.endpoint);
+});
+afterEach(async () => {
+  client.close();
+  await driver.stop();
+});
+
+describe('FakeCsiDriver', () => {
+  test('says what its script says, at any time', async () => {
+    expect(await client.getPluginInfo()).toMatchObject({ name: 'fake.csi.example', vendorVersion: '1.0.0' });
+    driver.script.name = 'other';
+    expect(await client.getPluginInfo()).toMatchObject({ name: 'other' });
+    driver.script.usage = ({ volumeId }) => [
+      { unit: VolumeUsage_Unit.BYTES, total: BigInt(volumeId.length) },
+    ];
+    driver.script.condition = { abnormal: true, message: 'x' };
+    expect(await client.nodeGetVolumeStats(VOLUME)).toEqual({
+      usage: [{ unit: VolumeUsage_Unit.BYTES, total: 1n, available: 0n, used: 0n }],
+      volumeCondition: { abnormal: true, message: 'x' },
+    });
+    const started = await FakeCsiDriver.start({ name: 'n', version: 'v', mode: 'mute' });
+    expect([started.script.name, started.script.version, started.mode]).toEqual(['n', 'v', 'mute']);
+    await started.stop();
+  });
+
+  test('counts calls and keeps their requests', async () => {
+    expect(driver.calls()).toBe(0);
+    await client.nodeGetVolumeStats(VOLUME);
+    await client.nodeGetVolumeStats({ ...VOLUME, volumeId: 'w' });
+    await client.probe();
+    expect(driver.calls()).toBe(3);
+    expect(driver.calls('nodeGetVolumeStats')).toBe(2);
+    expect(driver.requests('nodeGetVolumeStats').map(({ volumeId }) => volumeId)).toEqual(['v', 'w']);
+    expect(driver.requests('nodeGetInfo')).toEqual([]);
+  });
+
+  test('answers as it is told for one call', async () => {
+    driver.answer('nodeGetInfo', { nodeId: 'told', maxVolumesPerNode: 1n });
+    expect(await client.nodeGetInfo()).toMatchObject({ nodeId: 'told' });
+    driver.answer('nodeGetInfo', Buffer.from('0a0162', 'hex'));
+    expect(await client.nodeGetInfo()).toMatchObject({ nodeId: 'b' });
+    driver.answer('nodeGetInfo', () => Promise.resolve({ code: 7, details: 'no' }));
+    await expect(client.nodeGetInfo()).rejects.toMatchObject({ cause: { code: 7, details: 'no' } });
+    driver.answer('nodeGetInfo', () => Promise.reject(new Error('bug')));
+    await expect(client.nodeGetInfo()).rejects.toMatchObject({ cause: { code: 2, details: 'bug' } });
+    driver.answer('nodeGetInfo', undefined);
+    expect(await client.nodeGetInfo()).toMatchObject({ nodeId: 'fake-node' });
+  });
+
+  test('takes the calls of staging and publishing', async () => {
+    const node = new NodeClient(driver.endpoint, credentials.createInsecure());
+    const request = { volumeId: 'v', targetPath: '/p' };
+    await new Promise<void>((resolve, reject) => {
+      node.nodeUnpublishVolume(request, (error) => {
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+    node.close();
+    expect(driver.requests('nodeUnpublishVolume')).toEqual([request]);
+  });
+
+  test('crashes as if killed, starts again on the same path, and stops without a trace', async () => {
+    const path = socketPath(driver.endpoint);
+    await client.probe();
+    await driver.crash();
+    expect(driver.openConnections).toBe(0);
+    expect(statSync(path).isSocket()).toBe(true);
+    await expect(client.probe()).rejects.toThrow('nothing listens on this socket');
+    await driver.crash();
+    await driver.restart();
+    expect(await client.probe()).toBe(true);
+    await driver.restart();
+    expect(await client.probe()).toBe(true);
+    await driver.stop();
+    expect(existsSync(dirname(path))).toBe(false);
+    await driver.stop();
+  });
+
+  test.each<[FakeCsiMode, string]>([
+    ['serve', 'a frame'],
+    ['mute', 'nothing'],
+    ['nonsense', 'nonsense'],
+  ])('that is %s sends %s to a new connection', async (mode, expected) => {
+    driver.mode = mode;
+    const socket = connect(socketPath(driver.endpoint));
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await once(socket, 'connect');
+    // The client's preface, and then time for an answer: another connection is served or muted meanwhile.
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0');
+    driver.mode = 'serve';
+    await client.probe();
+    await client.probe();
+    const bytes = Buffer.concat(chunks);
+    // The fourth byte of a frame is its type, and 4 is SETTINGS.
+    const got = bytes.length === 0 ? 'nothing' : bytes[3] === 4 ? 'a frame' : 'nonsense';
+    expect(got).toBe(expected);
+    socket.destroy();
+  });
+
+  // What an old kubelet sends, and no server of Node takes.
+  test('refuses the path as :authority, like every server of Node', async () => {
+    const session = connectHttp2('http://localhost', {
+      createConnection: () => connect(socketPath(driver.endpoint)),
+    });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/csi.v1.Identity/Probe',
+      ':authority': '/csi/csi.sock',
+      'content-type': 'application/grpc',
+    });
+    await expect(once(stream, 'response')).rejects.toMatchObject({ code: 'ERR_HTTP2_STREAM_ERROR' });
+    expect(stream.rstCode).toBe(constants.NGHTTP2_PROTOCOL_ERROR);
+    expect(driver.calls()).toBe(0);
+    session.destroy();
+  });
+});
