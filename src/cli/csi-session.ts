@@ -1,83 +1,134 @@
-import { CsiNodeClient, type CsiCall } from '../csi/index.js';
-import { isTransient, stringify } from '../index.js';
-import { SCHEMA } from './answer.js';
-import { escapeControls, escapeControlsInJson } from './escape.js';
-import { print } from './output.js';
+import { Option } from 'commander';
+import type { CsiCall, CsiNodeClient } from '../csi/index.js';
+import { isTransient } from '../index.js';
+import { JSON_OUTPUT, timeoutOption, UsageError, type Answer, type OutputOptions } from './command.js';
+import { escapeControls } from './escape.js';
+import { rowError, type RowError } from './measure.js';
+import { jsonAnswer } from './output/json.js';
+import { styled, type Style } from './output/colour.js';
+import { terminalWidth, wrapped } from './output/table.js';
+import { reasonOf, toDo } from './output/volumes.js';
 
-/** What a command about a driver is given. */
-export interface CsiRequest {
+/** Values of the options of every command about a driver. */
+export interface CsiOptions extends OutputOptions {
   readonly endpoint: string;
-  readonly timeoutMs: number;
-  readonly json: boolean;
-  readonly signal: AbortSignal;
+  /** Milliseconds. */
+  readonly timeout: number;
 }
 
-/** Why a call has no answer. */
-export interface CsiFailure {
-  readonly code: string;
-  readonly message: string;
-}
+/** The options of every command about a driver. Its time limit is shorter than the kubelet's two minutes, because someone waits. */
+export const CSI_OPTIONS: readonly Option[] = [
+  new Option('--endpoint <SOCKET>', "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock")
+    .env('CSI_ENDPOINT')
+    .makeOptionMandatory(),
+  JSON_OUTPUT,
+  timeoutOption('how long to wait for the driver', '30s'),
+];
 
 /** What a call answered, or why it did not and whether that is because the driver is not there. */
 export type Outcome<T> =
   | { readonly answer: T; readonly failure?: never }
-  | { readonly answer?: never; readonly failure: CsiFailure; readonly isAway: boolean };
+  | { readonly answer?: never; readonly failure: RowError; readonly isAway: boolean };
 
-/** A line of the answer for people: what it is, and what the driver said. */
-export type Field = readonly [name: string, value: string];
+/** A line of the answer for people: what it is, what the driver said, and how that looks. */
+export interface Field {
+  readonly name: string;
+  readonly value: string;
+  readonly style?: Style;
+}
 
 /** The calls of one command to one driver, and its answer. */
 export class CsiSession {
   readonly client: CsiNodeClient;
-  readonly #request: CsiRequest;
-  readonly #calls: CsiCall[] = [];
+  readonly #options: CsiOptions;
+  readonly #signal: AbortSignal;
+  readonly #calls: readonly CsiCall[];
 
-  /** @throws TypeError for an endpoint or a time that is none */
-  constructor(request: CsiRequest) {
-    this.#request = request;
-    const { endpoint, timeoutMs } = request;
-    this.client = new CsiNodeClient(endpoint, { timeoutMs, onCall: (call) => this.#calls.push(call) });
+  private constructor(
+    client: CsiNodeClient,
+    options: CsiOptions,
+    signal: AbortSignal,
+    calls: readonly CsiCall[],
+  ) {
+    this.client = client;
+    this.#options = options;
+    this.#signal = signal;
+    this.#calls = calls;
+  }
+
+  /**
+   * Loads gRPC, which no other command needs, and prepares a connection.
+   *
+   * @throws UsageError if the endpoint is no path of a socket
+   */
+  static async open(options: CsiOptions, signal: AbortSignal): Promise<CsiSession> {
+    const { CsiNodeClient } = await import('../csi/index.js');
+    const calls: CsiCall[] = [];
+    const onCall = (call: CsiCall): void => void calls.push(call);
+    try {
+      const client = new CsiNodeClient(options.endpoint, { timeoutMs: options.timeout, onCall });
+      return new CsiSession(client, options, signal, calls);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      // By the name that the user knows.
+      const isGiven = process.argv.some((arg) => /^--endpoint(=|$)/.test(arg));
+      throw new UsageError(error.message.replace(/\bendpoint\b/, isGiven ? '--endpoint' : 'CSI_ENDPOINT'));
+    }
   }
 
   /** What a call answered, or why it did not. */
   async ask<T>(call: (options: { signal: AbortSignal }) => Promise<T>): Promise<Outcome<T>> {
     try {
-      return { answer: await call({ signal: this.#request.signal }) };
+      return { answer: await call({ signal: this.#signal }) };
     } catch (error) {
-      const { code, message } = error as Partial<Record<'code' | 'message', unknown>>;
-      return {
-        failure: { code: String(code), message: String(message ?? error) },
-        isAway: isTransient(error),
-      };
+      return { failure: rowError(error, 'csi'), isAway: isTransient(error) };
     }
   }
 
-  /** Prints the answer, with the calls that it took. */
-  async print(
+  /** The answer, with the calls that it took. */
+  answer(
     command: string,
     json: Readonly<Record<string, unknown>>,
     fields: readonly Field[],
-  ): Promise<void> {
+    isComplete: boolean,
+  ): Answer {
+    const { endpoint } = this.client;
     const calls = this.#calls.map(({ method, code, durationMs }) => ({ method, code, durationMs }));
-    if (this.#request.json) {
-      const answer = { schema: SCHEMA, command, endpoint: this.client.endpoint, ...json, calls };
-      await print(`${escapeControlsInJson(stringify(answer, 2))}\n`);
-      return;
+    if (this.#options.json) {
+      return { text: jsonAnswer({ command, endpoint, ...json, calls }), isComplete };
     }
     const timed = calls.map(({ method, code, durationMs }): Field => {
       const status = code ? `status ${String(code)}` : 'OK';
-      return ['call', `${method.slice(method.lastIndexOf('/') + 1)}  ${durationMs.toFixed(1)} ms  ${status}`];
+      const rpc = method.slice(method.lastIndexOf('/') + 1);
+      return { name: 'call', value: `${rpc}  ${durationMs.toFixed(1)} ms  ${status}` };
     });
-    await print(lines([['endpoint', this.client.endpoint], ...fields, ...timed]));
+    return { text: fieldLines([{ name: 'endpoint', value: endpoint }, ...fields, ...timed]), isComplete };
   }
 }
 
-function lines(fields: readonly Field[]): string {
-  const width = Math.max(...fields.map(([name]) => name.length));
-  return fields.map(([name, value]) => `${name.padEnd(width)}  ${escapeControls(value)}\n`).join('');
+/** What a call answered, in words, or why it did not and what to do. */
+export function told<T>(name: string, outcome: Outcome<T>, say: (answer: T) => string): Field[] {
+  const { answer, failure } = outcome;
+  return failure === undefined ? [{ name, value: say(answer) }] : failed(name, failure);
 }
 
-/** What a call answered, in words, or why it did not. */
-export function told<T>({ answer, failure }: Outcome<T>, say: (answer: T) => string): string {
-  return failure === undefined ? say(answer) : `${failure.code}: ${failure.message}`;
+/** Why there is no answer, and what to do about it. */
+export function failed(name: string, error: RowError): Field[] {
+  return [
+    { name, value: reasonOf(error), style: 'red' },
+    ...toDo(error).map((value): Field => ({ name: 'to do', value })),
+  ];
+}
+
+/** A line for each field; on a terminal, long values go on below their beginning. */
+function fieldLines(fields: readonly Field[]): string {
+  const names = Math.max(...fields.map(({ name }) => name.length)) + 2;
+  const width = terminalWidth();
+  return fields
+    .map(({ name, value, style }) => {
+      const lines = width === undefined ? [escapeControls(value)] : wrapped(value, width - names, '');
+      const styledLines = lines.map((line) => (style === undefined ? line : styled(style, line)));
+      return `${styled('bold', name.padEnd(names))}${styledLines.join(`\n${' '.repeat(names)}`)}\n`;
+    })
+    .join('');
 }

@@ -1,9 +1,45 @@
 #!/usr/bin/env node
-import { run } from './run.js';
+import { CommanderError } from 'commander';
+import { PROGRAM, UsageError, type Answer } from './command.js';
+import { escapeControls } from './escape.js';
+import { problemOf, readCommandLine } from './program.js';
 
-// An event loop that empties before there is an answer is no success.
-process.exitCode = 1;
+const COMPLETE = 0;
+const INCOMPLETE = 1;
+const USAGE = 2;
+
+/** Does what the arguments say. Never rejects: the exit code says how it went. */
+async function run(args: readonly string[]): Promise<number> {
+  const request = readCommandLine(args);
+  try {
+    const answer: Answer = await request.answer();
+    await print(answer.text);
+    return answer.isComplete ? COMPLETE : INCOMPLETE;
+  } catch (error) {
+    process.stderr.write(`${PROGRAM}: ${escapeControls(problemOf(error, request))}\n`);
+    if (!(error instanceof UsageError || error instanceof CommanderError)) return INCOMPLETE;
+    const name = [PROGRAM, ...request.path.map((each) => each.name())].join(' ');
+    process.stderr.write(`For help: ${name} --help\n`);
+    return USAGE;
+  }
+}
+
+/** Writes to standard output and resolves when all of it is handed over. A reader that has left (`| head`) is no error. */
+function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (error?: Error | null): void => {
+      if (!error || ('code' in error && error.code === 'EPIPE')) resolve();
+      else reject(error);
+    };
+    // Without a listener, the error that the callback gets would end the process too.
+    process.stdout.on('error', end);
+    process.stdout.write(text, end);
+  });
+}
+
+// If the event loop empties before there is an answer, that is a failure.
+process.exitCode = INCOMPLETE;
 void run(process.argv.slice(2)).then((exitCode) => {
-  // Not by waiting for the event loop to empty: a volume that is stuck must not hold up the end.
+  // Exit now: a stuck volume must not delay the end.
   process.exit(exitCode);
 });

@@ -1,22 +1,41 @@
-import { isMetricsError, isNotSupported, type Metrics, type Mount } from '../index.js';
-import type { Volume } from './commands.js';
+import {
+  isMetricsError,
+  isNotSupported,
+  type Metrics,
+  type MetricsError,
+  type MetricsProvider,
+  type Mount,
+} from '../index.js';
 
-/** How a volume answered. `stuck` is one that did not, in its time or for long. */
+/** One volume to measure. */
+export interface Volume {
+  readonly path: string;
+  /** Undefined if there turns out to be nothing to measure: then the volume has no row. */
+  readonly provider: MetricsProvider | Promise<MetricsProvider | undefined>;
+  /** The mount, where the volume comes from the list of mounts. */
+  readonly mount?: Mount;
+  /** Measures the filesystem that holds the path: shown if `provider` fails. */
+  readonly filesystem?: MetricsProvider;
+}
+
+/** How a volume answered. `stuck`: not in time, or known not to answer for long. */
 export type State = 'ok' | 'unsupported' | 'failed' | 'stuck';
 
 /** One volume in the answer. */
 export interface Row {
   readonly path: string;
-  /** Who measures it. */
+  /** Name of the provider. */
   readonly provider: string;
   readonly state: State;
   readonly mount?: Mount;
   readonly metrics?: Metrics;
   readonly error?: RowError;
+  /** What the filesystem that holds the path says of itself, if measuring the path failed. */
+  readonly filesystem?: Metrics;
 }
 
 /** Why there are no metrics. */
-export interface RowError {
+export interface RowError extends Advice {
   /** A code of MetricsError, or `ABORT_ERR` after Ctrl-C. */
   readonly code: string;
   readonly message: string;
@@ -24,18 +43,24 @@ export interface RowError {
   readonly stuckSince?: Date;
 }
 
-/** Measures all volumes at once: none waits for another. Rows are in the order of the volumes. */
+/** Measures all volumes at once, so that none waits for another. Rows are in the order of the volumes. */
 export async function measure(volumes: readonly Volume[], signal: AbortSignal): Promise<Row[]> {
-  return await Promise.all(
-    volumes.map(async ({ path, provider, mount }): Promise<Row> => {
-      const volume = { path, provider: provider.name, ...(mount !== undefined && { mount }) };
-      try {
-        return { ...volume, state: 'ok', metrics: await provider.getMetrics({ signal }) };
-      } catch (error) {
-        return { ...volume, state: stateOf(error), error: rowError(error) };
-      }
-    }),
-  );
+  const rows = volumes.map(async (volume): Promise<Row[]> => {
+    const { path, mount } = volume;
+    const provider = await volume.provider;
+    if (provider === undefined) return [];
+    const about = { path, provider: provider.name, ...(mount !== undefined && { mount }) };
+    // Asked at the same time, because it joins the look at the filesystem that comes before a walk.
+    const filesystem = volume.filesystem?.getMetrics({ signal }).catch(() => undefined);
+    try {
+      return [{ ...about, state: 'ok', metrics: await provider.getMetrics({ signal }) }];
+    } catch (error) {
+      const around = await filesystem;
+      const failed = { ...about, state: stateOf(error), error: rowError(error, provider.name) };
+      return [{ ...failed, ...(around !== undefined && { filesystem: around }) }];
+    }
+  });
+  return (await Promise.all(rows)).flat();
 }
 
 function stateOf(error: unknown): State {
@@ -43,12 +68,91 @@ function stateOf(error: unknown): State {
   return isMetricsError(error) && error.code === 'METRICS_TIMED_OUT' ? 'stuck' : 'failed';
 }
 
-function rowError(error: unknown): RowError {
+/** Any error as plain data, with advice. */
+export function rowError(error: unknown, provider: string): RowError {
   const { code, message } = error as Partial<Record<'code' | 'message', unknown>>;
   return {
     code: typeof code === 'string' ? code : 'METRICS_PROVIDER_FAILED',
     message: typeof message === 'string' ? message : String(error),
     ...(isMetricsError(error) && error.path !== undefined && { path: error.path }),
     ...(isMetricsError(error) && error.stuckSince !== undefined && { stuckSince: error.stuckSince }),
+    ...adviceOn(error, provider),
   };
+}
+
+/** What to do about an error. */
+interface Advice {
+  /** One or two sentences. */
+  readonly hint?: string;
+  /** The part of the documentation that explains the error's code. */
+  readonly docs?: string;
+}
+
+const AS_ROOT = 'Run it as root.';
+const EVEN_ROOT =
+  'Even root may not: FUSE without allow_root, NFS with root_squash and security modules refuse it. Run it as the user who mounted the volume.';
+const DRIVER_GONE =
+  "Check that the driver's pod runs on this node, and that --endpoint is the driver's socket: usually /var/lib/kubelet/plugins/DRIVER/csi.sock.";
+
+/** What to do about an error that a provider (`statfs`, `du`, `block`, or a CSI driver's name) gave. */
+function adviceOn(error: unknown, provider: string): Advice {
+  if (!isMetricsError(error)) return {};
+  const hint = hintOn(error, provider);
+  return { ...(hint !== undefined && { hint }), docs: `docs/errors.md#${error.code.toLowerCase()}` };
+}
+
+function hintOn(error: MetricsError, provider: string): string | undefined {
+  const refused = isPermission(error) ? (process.geteuid?.() === 0 ? EVEN_ROOT : AS_ROOT) : undefined;
+  switch (error.code) {
+    case 'METRICS_USAGE_FAILED': {
+      const partial = 'Use --allow-partial to leave out what cannot be read and get a lower bound.';
+      return refused === AS_ROOT ? `Run it as root, or ${partial.replace('Use', 'use')}` : partial;
+    }
+    case 'METRICS_NOT_FOUND':
+      return isLocal(provider)
+        ? 'Check the spelling of the path; or the volume is not mounted yet, or no longer.'
+        : 'Check --volume-id and --path: the driver does not know this volume at this path.';
+    case 'METRICS_NOT_MOUNTED':
+      return 'Mount the volume there, or look at what is mounted with: kube-volume-metrics mounts --path PATH';
+    case 'METRICS_TIMED_OUT':
+      if (!isLocal(provider)) return `The driver is silent. ${DRIVER_GONE} A longer --timeout may help.`;
+      return error.stuckSince === undefined
+        ? 'A longer --timeout may help. If not, check the server or device behind the volume.'
+        : 'Check the server or device behind the volume: it does not answer the kernel.';
+    case 'METRICS_NOT_SUPPORTED':
+      return isLocal(provider)
+        ? undefined
+        : 'See what the driver can do: kube-volume-metrics csi probe --endpoint SOCKET';
+    case 'METRICS_NO_PATH_DEFINED':
+      return isLocal(provider)
+        ? 'Give a path that is not empty.'
+        : 'Give --volume-id and --path that are not empty.';
+    case 'METRICS_CSI_FAILED':
+      return refused ?? (isAway(error) ? DRIVER_GONE : "Look at the driver's log.");
+    default:
+      return refused;
+  }
+}
+
+function isLocal(provider: string): boolean {
+  return ['statfs', 'du', 'block'].includes(provider);
+}
+
+/** Whether the kernel refused it: as an errno along the causes, or in the words of a gRPC error, which has no errno. */
+function isPermission(error: MetricsError): boolean {
+  const seen = new Set<unknown>();
+  for (let each: unknown = error; each instanceof Error && !seen.has(each); each = each.cause) {
+    seen.add(each);
+    if ('code' in each && (each.code === 'EACCES' || each.code === 'EPERM')) return true;
+  }
+  return error.code === 'METRICS_CSI_FAILED' && /\bconnect (EACCES|EPERM)\b/.test(words(error));
+}
+
+/** Whether nobody listens on the socket. */
+function isAway(error: MetricsError): boolean {
+  return /\b(ENOENT|ECONNREFUSED|ENOTSOCK|UNAVAILABLE)\b|may not be running/.test(words(error));
+}
+
+function words(error: MetricsError): string {
+  return `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`;
 }

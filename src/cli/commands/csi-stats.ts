@@ -1,0 +1,110 @@
+import { Option } from 'commander';
+import type { Metrics, VolumeCondition } from '../../index.js';
+import { BYTES, type CliCommand } from '../command.js';
+import { CSI_OPTIONS, CsiSession, failed, told, type CsiOptions, type Field } from '../csi-session.js';
+import { measure, type Row } from '../measure.js';
+import { humanBytes, percent, UNKNOWN } from '../output/table.js';
+import { styleOfState } from '../output/volumes.js';
+
+interface Options extends CsiOptions {
+  readonly volumeId: string;
+  readonly path: string;
+  readonly stagingPath?: string;
+}
+
+export const CSI_STATS: CliCommand<Options> = {
+  group: 'csi',
+  name: 'stats',
+  summary: 'what a CSI driver says of one volume',
+  description: 'Asks a CSI driver for the numbers and the condition of one volume, as the kubelet does.',
+  options: [
+    new Option(
+      '--volume-id <ID>',
+      "the volume's id in the driver: spec.csi.volumeHandle of its PersistentVolume",
+    ).makeOptionMandatory(),
+    new Option(
+      '--path <PATH>',
+      'where the volume is published or staged, as the driver sees it',
+    ).makeOptionMandatory(),
+    new Option('--staging-path <PATH>', 'where it is staged; some drivers need to know'),
+    BYTES,
+    ...CSI_OPTIONS,
+  ],
+  incomplete: 'the driver did not answer, or has no numbers',
+  examples: ['--endpoint /csi/csi.sock --volume-id pvc-1 --path /mnt/pvc-1'],
+  run: async (_, options, signal) => {
+    const { timeout: timeoutMs, volumeId, path: volumePath, stagingPath: stagingTargetPath } = options;
+    const session = await CsiSession.open(options, signal);
+    const { MetricsCsi } = await import('../../csi/index.js');
+    const { client } = session;
+    const began = performance.now();
+    // A driver that does not say its name may still have numbers: they get the other half of the time.
+    const identity = await session.ask((limits) =>
+      client.getPluginInfo({ ...limits, timeoutMs: timeoutMs / 2 }),
+    );
+    const { name, vendorVersion: version } = identity.answer ?? { name: '', vendorVersion: '' };
+    const provider = new MetricsCsi({
+      client: {
+        readVolume: (volume, limits) =>
+          client.readVolume(volume, {
+            ...limits,
+            timeoutMs: Math.max(1, timeoutMs - (performance.now() - began)),
+          }),
+      },
+      ...{ volumeId, volumePath },
+      ...(stagingTargetPath !== undefined && { stagingTargetPath }),
+      ...(name !== '' && { driverName: name }),
+    });
+    const rows = await measure([{ path: volumePath, provider }], signal);
+    client.close();
+    return session.answer(
+      'csi stats',
+      {
+        driver: identity.answer && { name, version },
+        volumes: rows.map((row) => ({ volumeId, ...row })),
+      },
+      [
+        ...told('driver', identity, (answer) => `${answer.name} ${answer.vendorVersion}`),
+        { name: 'volume', value: `${volumeId} at ${volumePath}` },
+        ...rows.flatMap((row) => fieldsOf(row, options.bytes === true)),
+      ],
+      rows.every(({ state }) => state === 'ok'),
+    );
+  },
+};
+
+function fieldsOf({ state, metrics, error }: Row, exact: boolean): Field[] {
+  const isReadOnly = metrics?.readOnly === true;
+  const shown = isReadOnly ? `${state}, read-only` : state;
+  const fields: Field[] = [{ name: 'state', value: shown, style: styleOfState(shown) }];
+  if (error !== undefined) fields.push(...failed('reason', error));
+  if (metrics === undefined) return fields;
+  const { capacity, available, used, inodes, inodesFree, inodesUsed, condition, warnings = [] } = metrics;
+  const bytes = (value: bigint | undefined): string =>
+    value === undefined ? UNKNOWN : exact ? String(value) : humanBytes(value);
+  const count = (value: bigint | undefined): string => (value === undefined ? UNKNOWN : String(value));
+  return [
+    ...fields,
+    { name: 'capacity', value: bytes(capacity) },
+    { name: 'used', value: `${bytes(used)}${useOf(metrics)}` },
+    { name: 'available', value: bytes(available) },
+    { name: 'inodes', value: count(inodes) },
+    { name: 'inodes used', value: count(inodesUsed) },
+    { name: 'inodes free', value: count(inodesFree) },
+    condition === undefined
+      ? { name: 'condition', value: UNKNOWN }
+      : { name: 'condition', value: verdict(condition), style: condition.abnormal ? 'red' : 'green' },
+    ...warnings.map((value): Field => ({ name: 'warning', value, style: 'yellow' })),
+  ];
+}
+
+function useOf({ used, available }: Metrics): string {
+  if (used === undefined || available === undefined || used + available === 0n) return '';
+  return ` (${percent(used, used + available)})`;
+}
+
+function verdict({ abnormal, message, problems = [] }: VolumeCondition): string {
+  const listed = problems.map((each) => `${each.status} ${each.reason}: ${each.message}`);
+  const words = listed.length > 0 ? listed.join('; ') : message;
+  return `${abnormal ? 'abnormal' : 'normal'}${words === '' ? '' : `: ${words}`}`;
+}

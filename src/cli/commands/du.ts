@@ -1,0 +1,47 @@
+import { Option } from 'commander';
+import { MetricsDu, MetricsStatFs } from '../../index.js';
+import { MEASURE_OPTIONS, wholeNumber, type CliCommand, type MeasureOptions } from '../command.js';
+import { Progress } from '../output/progress.js';
+import { volumesAnswer } from '../output/volumes.js';
+
+interface Options extends MeasureOptions {
+  readonly allowPartial?: true;
+  readonly threads?: number;
+}
+
+export const DU: CliCommand<Options> = {
+  name: 'du',
+  operand: { name: 'PATH', text: 'a directory or a file' },
+  summary: 'what the tree at each PATH uses',
+  description:
+    'Walks each PATH and adds up its blocks and inodes. It does not follow symlinks below PATH, leaves out other mounts ' +
+    'and counts a hard link once. CAPACITY, AVAILABLE and INODES are those of the filesystem that holds PATH; USE% is the ' +
+    "tree's part of the capacity.\n\n" +
+    'A walk may take any time as long as it makes progress; --timeout limits only the look at the filesystem before it.',
+  options: [
+    new Option('--allow-partial', 'leave out what cannot be read, and say how much that is'),
+    new Option('--threads <N>', 'threads that share one walk, 1 to 64').argParser(wholeNumber(1, 64)),
+    ...MEASURE_OPTIONS,
+  ],
+  incomplete: 'some PATH gave no numbers; its STATE and the reason say why',
+  examples: ['/var/log /home', '--allow-partial /var/lib/kubelet/pods'],
+  run: async (paths, options, signal) => {
+    const { timeout: timeoutMs, binding, allowPartial = false, threads } = options;
+    const progress = new Progress(process.stderr);
+    const volumes = paths.map((path, index) => ({
+      path,
+      provider: new MetricsDu(path, {
+        ...{ timeoutMs, binding, allowPartial, threads },
+        onProgress: (sofar) => {
+          progress.update(index, sofar);
+        },
+      }),
+      filesystem: new MetricsStatFs(path, { timeoutMs, binding }),
+    }));
+    try {
+      return await volumesAnswer('du', volumes, options, signal);
+    } finally {
+      progress.end();
+    }
+  },
+};

@@ -1,0 +1,203 @@
+import { Command, CommanderError } from 'commander';
+import { setMaxListeners } from 'node:events';
+import { createRequire } from 'node:module';
+import { PROGRAM, UsageError, type Answer, type CliCommand } from './command.js';
+import { BLOCK } from './commands/block.js';
+import { CSI_PROBE } from './commands/csi-probe.js';
+import { CSI_STATS } from './commands/csi-stats.js';
+import { DU } from './commands/du.js';
+import { MOUNTS } from './commands/mounts.js';
+import { STATFS } from './commands/statfs.js';
+import { styled } from './output/colour.js';
+
+const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
+
+const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver through its socket' };
+
+/** What the arguments ask for. */
+export interface Request {
+  /** The arguments as commander reads them. */
+  readonly args: readonly string[];
+  /** The commands that they name, outermost first. */
+  readonly path: readonly Command[];
+  /** The innermost of them, or the program. */
+  readonly command: Command;
+  /**
+   * Does it.
+   *
+   * @throws CommanderError or UsageError for a command line that is wrong
+   */
+  answer(): Promise<Answer>;
+}
+
+/** Finds the command that the arguments name. Nothing is done before `answer`. */
+export function readCommandLine(given: readonly string[]): Request {
+  let answer: Answer = { text: '', isComplete: true };
+  const program = programOf(
+    (whole) => (answer = whole),
+    (text) => (answer = { text: answer.text + text, isComplete: true }),
+  );
+  const { args, path } = findCommand(program, given);
+  const command = path.at(-1) ?? program;
+  return {
+    ...{ args, path, command },
+    async answer() {
+      refuseMissingValues(command, args);
+      try {
+        await program.parseAsync(args, { from: 'user' });
+      } catch (error) {
+        // What commander ends with after help and version.
+        if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
+      }
+      return answer;
+    },
+  };
+}
+
+/** What an error of {@link Request.answer} says. */
+export function problemOf(error: unknown, { command, args }: Request): string {
+  if (!(error instanceof CommanderError)) return error instanceof Error ? error.message : String(error);
+  const { code, message } = error;
+  if (code === 'commander.help') {
+    const names = command.commands.map((each) => each.name()).join(', ');
+    return `expected a command${command.parent === null ? '' : ` after ${command.name()}`}: ${names}`;
+  }
+  if (code === 'commander.excessArguments') {
+    return `${command.name()} takes no operands, got '${command.args[0] ?? ''}'`;
+  }
+  // A suggestion stands on a line of its own.
+  const text = message.replace(/^error: /, '').replace(/\n(\(Did you mean [^\n]*\))$/, ' $1');
+  const isEarly = code === 'commander.unknownOption' && args[0]?.startsWith('-') === true;
+  return isEarly ? `${text}; the command comes before its options` : text;
+}
+
+/** commander's program: `onAnswer` gets what a command answered, `onHelp` the text of help and version. */
+function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) => void): Command {
+  const program = new Command(PROGRAM)
+    .exitOverride()
+    .configureOutput({ writeOut: onHelp, writeErr: () => undefined })
+    .configureHelp({ styleTitle: (text) => styled('bold', text), visibleCommands, subcommandTerm: termOf })
+    .description('Measures volumes as the kubelet does, and says why a number is missing.')
+    .usage('COMMAND [OPTIONS]')
+    .version(version(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(true)
+    .addHelpText('after', `\nFor the options of a command: ${PROGRAM} help COMMAND`)
+    .addHelpText('after', exitCodes('some volume gave no answer; the output says why'));
+  const groups = new Map<string, Command>();
+  for (const each of COMMANDS) {
+    if (each.group === undefined) {
+      add(program, each, onAnswer);
+      continue;
+    }
+    const group = groups.get(each.group) ?? groupOf(program, each.group);
+    groups.set(each.group, group);
+    add(group, each, onAnswer);
+  }
+  return program;
+}
+
+function groupOf(program: Command, name: string): Command {
+  const purpose = GROUPS[name] ?? '';
+  return program
+    .command(name)
+    .summary(purpose)
+    .description(`Commands that ${purpose}.`)
+    .usage('COMMAND [OPTIONS]')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(false);
+}
+
+function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) => void): void {
+  const { name, operand, summary, description, options, incomplete, examples } = command;
+  const added = parent
+    .command(name)
+    .summary(summary)
+    .description(description)
+    .helpOption('-h, --help', 'print help');
+  if (operand !== undefined) added.argument(`<${operand.name}...>`, operand.text);
+  added.usage(['[OPTIONS]', ...(operand === undefined ? [] : [`${operand.name}...`])].join(' '));
+  for (const option of options) added.addOption(option);
+  const full = [PROGRAM, command.group, name].filter((each) => each !== undefined).join(' ');
+  const shown = examples.map((example) => `\n  ${full} ${example}`).join('');
+  added.addHelpText('after', `\n${styled('bold', 'Examples:')}${shown}\n${exitCodes(incomplete)}`);
+  added.action(async () => {
+    onAnswer(await command.run(added.args, added.opts() as never, interruptSignal()));
+  });
+}
+
+/** The list of commands, those of groups included. */
+function visibleCommands(command: Command): Command[] {
+  const listed = command.commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]));
+  return command.parent === null
+    ? [...listed, new Command('help').arguments('[COMMAND]').summary('print help for a command')]
+    : [...listed];
+}
+
+/** A command in the list of commands. */
+function termOf(command: Command): string {
+  const group = command.parent?.parent ? [command.parent.name()] : [];
+  const operands = command.registeredArguments.map((each) =>
+    each.required ? `${each.name()}...` : `[${each.name()}]`,
+  );
+  return [...group, command.name(), ...operands].join(' ');
+}
+
+function exitCodes(incomplete: string): string {
+  return `
+${styled('bold', 'Exit codes:')}
+  0  everything answered
+  1  ${incomplete}
+  2  the command line is wrong`;
+}
+
+/**
+ * The arguments as commander reads them, and the commands that they name: `help X` becomes `X --help`, and nothing counts after a
+ * command that does not exist, so that the error is about that command.
+ */
+function findCommand(program: Command, given: readonly string[]): { args: string[]; path: Command[] } {
+  if (given[0] === '-V') return { args: ['--version'], path: [] };
+  const isHelp = given[0] === 'help';
+  const rest = isHelp ? given.slice(1) : given;
+  const path: Command[] = [];
+  for (const name of rest) {
+    const { commands } = path.at(-1) ?? program;
+    if (commands.length === 0 || name.startsWith('-')) break;
+    const found = commands.find((each) => each.name() === name);
+    if (found === undefined) return { args: rest.slice(0, path.length + 1), path };
+    path.push(found);
+  }
+  return { args: isHelp ? [...rest.slice(0, path.length), '--help'] : [...rest], path };
+}
+
+/** commander takes whatever follows an option for its value, even another option: `--path --json`. */
+function refuseMissingValues(command: Command, args: readonly string[]): void {
+  const end = args.indexOf('--');
+  for (const [at, arg] of args.slice(0, end === -1 ? undefined : end).entries()) {
+    const option = command.options.find((each) => each.required && each.long === arg);
+    const value = args[at + 1];
+    if (option === undefined || value === undefined || !/^-./.test(value)) continue;
+    throw new UsageError(
+      `option '${option.flags}' expects a value, got '${value}'; if that is the value, write ${arg}=${value}`,
+    );
+  }
+}
+
+/** Aborted by Ctrl-C (SIGINT), once: a second one ends the process as usual. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  // Each volume has a listener; Node warns of a leak after ten.
+  setMaxListeners(0, controller.signal);
+  process.once('SIGINT', () => {
+    const reason = new Error('aborted by SIGINT');
+    controller.abort(Object.assign(reason, { name: 'AbortError', code: 'ABORT_ERR' }));
+  });
+  return controller.signal;
+}
+
+function version(): string {
+  const { version } = createRequire(import.meta.url)('kube-volume-metrics/package.json') as {
+    version: string;
+  };
+  return version;
+}
