@@ -102,7 +102,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const { title, limit } = CALLS[call];
     console.log(`${title}: ${String(warm.length)}, at most ${String(limit)}`);
     for (const name of warm) console.log(`    ${name}`);
-    for (const name of first.filter((each) => !warm.includes(each))) console.log(`    ${name}, the first time`);
+    for (const name of first.filter((each) => !warm.includes(each)))
+      console.log(`    ${name}, the first time`);
     if (warm.length > limit) process.exitCode = 1;
   }
   if (process.argv.includes('--write')) writeBlock(DOCUMENT, BLOCK, table(counted));
