@@ -61,6 +61,7 @@ function declarations(sources) {
       declaration: true,
       emitDeclarationOnly: true,
       noEmit: false,
+      noCheck: true,
       removeComments: true,
       stripInternal: true,
     },
