@@ -1,20 +1,40 @@
 import tseslint from 'typescript-eslint';
-import { CONTRACT, LAYERS } from './test/layers.mjs';
+import { LAYERS } from './test/layers.mjs';
 
 /**
- * Each layer imports only from those below it. test/architecture.test.ts reads every import in any form and checks the same
- * table, the packages of each layer and the absence of cycles; this one speaks in the editor.
+ * Each layer imports only from those below it. test/architecture.test.ts holds this for every import in any form, with the packages
+ * of each layer and the absence of circles; here the editor shows most of it.
  */
-const FOLDERS = Object.keys(LAYERS).filter((name) => !['contract', 'index'].includes(name));
-const LAYER_RULES = [
-  { files: CONTRACT.map((name) => `src/${name}`), forbidden: ['./*', '../*', 'node:*'] },
-  ...FOLDERS.map((name) => ({
-    files: [`src/${name}/**`],
-    forbidden: FOLDERS.filter((other) => other !== name && !LAYERS[name].below.includes(other)).map(
-      (other) => `**/${other}/**`,
-    ),
-  })),
-];
+const LAYER_RULES = Object.entries(LAYERS)
+  .flatMap(([name, { files, below, apart }]) => {
+    const others = Object.keys(LAYERS).filter((other) => other !== name && !below.includes(other));
+    return files.map((file) => ({
+      file,
+      forbidden: [
+        ...(apart ? ['./*', '../*'] : []),
+        ...others.flatMap((other) => LAYERS[other].files).map((other) => patternFrom(file, other)),
+      ].filter((pattern) => pattern !== undefined),
+    }));
+  })
+  // A rule for a folder comes before those for what is in it, which replace it.
+  .sort((one, other) => one.file.length - other.file.length)
+  .map(({ file, forbidden }) => ({
+    files: [`src/${file}${file.endsWith('/') ? '**' : ''}`],
+    forbidden,
+  }));
+
+/** How a file that lies directly in a place would import those of another; nothing where that is the place itself or above it. */
+function patternFrom(place, other) {
+  if (place.startsWith(other)) return undefined;
+  const folders = place.split('/').slice(0, -1);
+  const path = other.split('/');
+  while (folders.length > 0 && folders[0] === path[0]) {
+    folders.shift();
+    path.shift();
+  }
+  const name = path.join('/').replace(/\.ts$/, '.js');
+  return `${'../'.repeat(folders.length) || './'}${name}${name.endsWith('/') ? '**' : ''}`;
+}
 
 export default tseslint.config(
   {
@@ -41,7 +61,7 @@ export default tseslint.config(
       },
     },
     rules: {
-      // A reason that came from a signal or a provider is passed on as it came, whatever it is.
+      // The reason of a signal, or what a provider threw, is passed on as it is.
       '@typescript-eslint/prefer-promise-reject-errors': 'off',
       '@typescript-eslint/only-throw-error': 'off',
       // Callers in JavaScript get the checks that the types promise to others.

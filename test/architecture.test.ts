@@ -1,99 +1,40 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { basename, dirname, join, relative, resolve } from 'node:path';
-import ts from 'typescript';
+import { join, relative, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { CONTRACT, LAYERS, LAZY, READS_FILES, STARTS_PROCESSES } from './layers.mjs';
+import { LAYERS, layerOf, layerTable, LAZY, PRESENT, READS_FILES, STARTS_PROCESSES } from './layers.mjs';
+import { circlesIn, importsIn, importsOf, isLocal, target, type Import } from './support/imports.js';
+import { blockIn, markdownTable } from './support/marked-block.mjs';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SRC = join(ROOT, 'src');
 
-interface Import {
-  readonly from: string;
-  readonly specifier: string;
-  /** Whether it is loaded when the module is, rather than when a call needs it. Types are never loaded. */
-  readonly kind: 'static' | 'lazy' | 'type';
-}
-
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts') && !name.startsWith('csi/gen/'))
+  .filter((name) => name.endsWith('.ts'))
   .map((name) => join(SRC, name));
-
-function layerOf(file: string): string {
-  const name = relative(SRC, file);
-  if (name === 'index.ts') return 'index';
-  if (CONTRACT.includes(name)) return 'contract';
-  if (name.startsWith('testing/csi/')) return 'testing/csi';
-  return name.split('/')[0] ?? '';
-}
-
-/** What an import names when that is no text. */
-const COMPUTED = '(computed)';
-
-/** Every import in a file, in any form: static, dynamic, re-export, type, require. */
-function importsIn(file: string, text: string): Import[] {
-  const found: Import[] = [];
-  const requires = new Set(['require']);
-  const add = (node: ts.Node | undefined, kind: Import['kind']): void => {
-    const specifier = node !== undefined && ts.isStringLiteralLike(node) ? node.text : COMPUTED;
-    found.push({ from: file, specifier, kind });
-  };
-  const isCallOf = (node: ts.Node | undefined, name: string): boolean =>
-    node !== undefined &&
-    ts.isCallExpression(node) &&
-    (ts.isIdentifier(node.expression)
-      ? node.expression.text === name
-      : ts.isPropertyAccessExpression(node.expression) && node.expression.name.text === name);
-  const isRequire = (node: ts.Expression): boolean =>
-    (ts.isIdentifier(node) && requires.has(node.text)) || isCallOf(node, 'createRequire');
-  const visit = (node: ts.Node): void => {
-    if (ts.isVariableDeclaration(node) && isCallOf(node.initializer, 'createRequire')) {
-      requires.add(node.name.getText());
-    }
-    if (ts.isImportDeclaration(node)) {
-      add(
-        node.moduleSpecifier,
-        node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ? 'type' : 'static',
-      );
-    } else if (ts.isExportDeclaration(node)) {
-      if (node.moduleSpecifier) add(node.moduleSpecifier, node.isTypeOnly ? 'type' : 'static');
-    } else if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference)) {
-      add(node.moduleReference.expression, 'static');
-    } else if (ts.isImportTypeNode(node)) {
-      add(ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined, 'type');
-    } else if (ts.isCallExpression(node)) {
-      const { expression } = node;
-      if (
-        expression.kind === ts.SyntaxKind.ImportKeyword ||
-        isRequire(expression) ||
-        isCallOf(node, 'getBuiltinModule')
-      ) {
-        add(node.arguments[0], 'lazy');
-      }
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true));
-  return found;
-}
-
-const importsOf = (file: string): Import[] => importsIn(file, readFileSync(file, 'utf8'));
 const imports = files.flatMap(importsOf);
-const isLocal = (each: Import): boolean => each.specifier.startsWith('.');
-const target = (each: Import): string => resolve(dirname(each.from), each.specifier.replace(/\.js$/, '.ts'));
+
+const below = (file: string): string => relative(SRC, file);
+const layer = (file: string): string => layerOf(below(file)) ?? '(none)';
 const show = (each: Import): string => `${relative(ROOT, each.from)} imports ${each.specifier}`;
 
 function isUpward(each: Import): boolean {
   if (!isLocal(each)) return false;
-  const from = layerOf(each.from);
-  const to = layerOf(target(each));
-  return from !== to && !LAYERS[from]?.below.includes(to);
+  const [from, to] = [layer(each.from), layer(target(each))];
+  return from === to ? LAYERS[from]?.apart === true : LAYERS[from]?.below.includes(to) !== true;
 }
+
+/** The sources of what the package exports. */
+const entries = new Set(
+  Object.keys(
+    (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object }).exports,
+  ).flatMap((name) => [join(SRC, name, 'index.ts'), join(SRC, `${name}.ts`)]),
+);
 
 /** Whether the command line reaches past what the package exports. */
 function isPastTheEntries(each: Import): boolean {
-  if (!isLocal(each) || layerOf(each.from) !== 'cli' || layerOf(target(each)) === 'cli') return false;
-  return basename(target(each)) !== 'index.ts';
+  if (!isLocal(each) || layer(each.from) !== 'cli' || layer(target(each)) === 'cli') return false;
+  return !entries.has(target(each));
 }
 
 const builtin = new Set(builtinModules.flatMap((name) => [name, `node:${name}`]));
@@ -105,51 +46,63 @@ function packageOf({ specifier }: Import): string {
     .join('/');
 }
 
+/** Whether it names a package, or a module of Node, that its layer may not import. */
 function isForeign(each: Import): boolean {
   if (isLocal(each)) return false;
-  const layer = layerOf(each.from);
-  if (builtin.has(each.specifier)) return layer === 'contract' || !each.specifier.startsWith('node:');
+  const rules = LAYERS[layer(each.from)];
+  if (rules === undefined) return true;
+  const { node, packages = [] } = rules;
+  if (builtin.has(each.specifier)) {
+    return !each.specifier.startsWith('node:') || node?.includes(each.specifier) === false;
+  }
   const name = packageOf(each);
-  return (LAZY.has(name) && each.kind === 'static') || !LAYERS[layer]?.packages.includes(name);
+  return (LAZY.has(name) && each.kind === 'static') || !packages.includes(name);
 }
 
-/** Whether it reads files or starts processes, and its file is none of those that may. */
+/** Whether it reads files or starts processes, and its file is not one of those that may. */
 function isUnsafe({ from, specifier }: Import): boolean {
-  const name = relative(SRC, from);
-  if (/^(node:)?fs(\/promises)?$/.test(specifier)) return !READS_FILES.includes(name);
+  if (/^(node:)?fs(\/promises)?$/.test(specifier)) return !READS_FILES.includes(below(from));
   return (
-    /^(node:)?(child_process|worker_threads|cluster)$/.test(specifier) && !STARTS_PROCESSES.includes(name)
+    /^(node:)?(child_process|worker_threads|cluster)$/.test(specifier) &&
+    !STARTS_PROCESSES.includes(below(from))
   );
 }
 
-/** Modules that lead back to themselves, by what is loaded with them. */
-function cyclesIn(all: readonly Import[]): string[] {
-  const edges = new Map<string, string[]>();
-  for (const each of all.filter((one) => isLocal(one) && one.kind === 'static')) {
-    edges.set(each.from, [...(edges.get(each.from) ?? []), target(each)]);
-  }
-  const done = new Set<string>();
-  const cycles: string[] = [];
-  const visit = (file: string, path: readonly string[]): void => {
-    if (path.includes(file)) {
-      cycles.push([...path.slice(path.indexOf(file)), file].map((one) => relative(SRC, one)).join(' -> '));
-    } else if (!done.has(file)) {
-      for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
-      done.add(file);
-    }
-  };
-  for (const file of edges.keys()) visit(file, []);
-  return cycles;
-}
+const circles = (all: readonly Import[]): string[] =>
+  circlesIn(all).map((circle) => circle.map(below).join(' -> '));
 
 describe('architecture', () => {
   test('every file is in a layer', () => {
-    expect(files.filter((file) => LAYERS[layerOf(file)] === undefined)).toEqual([]);
+    expect(files.map(below).filter((file) => layerOf(file) === undefined)).toEqual([]);
     expect(files.length).toBeGreaterThan(10);
   });
 
-  test('a layer imports only from below', () => {
+  test('the layers, the folders and the table in docs/architecture.md agree', () => {
+    expect(
+      PRESENT.flatMap((name) => LAYERS[name]!.files).filter((each) => !existsSync(join(SRC, each))),
+    ).toEqual([]);
+    const planned = Object.keys(LAYERS).filter((name) => !PRESENT.includes(name));
+    expect(files.filter((file) => planned.includes(layer(file))).map(below)).toEqual([]);
+    const { head, rows } = layerTable();
+    expect(blockIn(join(ROOT, 'docs/architecture.md'), 'layers')).toBe(markdownTable(head, rows));
+  });
+
+  test('the table of layers has no upward import itself', () => {
+    const names = Object.keys(LAYERS);
+    const wrong = names.flatMap((name, index) =>
+      LAYERS[name]!.below.filter((each) => !names.slice(0, index).includes(each)).map((each) => [name, each]),
+    );
+    // The command line is below nothing.
+    expect(wrong).toEqual([]);
+    expect(names.filter((name) => LAYERS[name]!.below.includes('cli'))).toEqual([]);
+  });
+
+  test('a layer imports only from below, types included', () => {
     expect(imports.filter(isUpward).map(show)).toEqual([]);
+  });
+
+  test('no file leads back to itself, types included', () => {
+    expect(circles(imports)).toEqual([]);
   });
 
   test('the command line imports what the package exports', () => {
@@ -158,40 +111,74 @@ describe('architecture', () => {
 
   test('imports name the file they mean', () => {
     const known = new Set(files);
-    const wrong = imports
-      .filter(isLocal)
-      .filter((each) => !target(each).includes('/csi/gen/') && !known.has(target(each)));
-    expect(wrong.map(show)).toEqual([]);
+    expect(
+      imports
+        .filter(isLocal)
+        .filter((each) => !known.has(target(each)))
+        .map(show),
+    ).toEqual([]);
   });
 
   test('a layer uses only its own packages, and the heavy ones only when needed', () => {
     expect(imports.filter(isForeign).map(show)).toEqual([]);
   });
 
-  test('every dependency of the package is imported somewhere', () => {
+  test('every dependency of the package is imported by what is not only the command line', () => {
     const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;
     };
-    const generated = importsOf(join(SRC, 'csi/gen/csi/v1/csi.ts'));
-    const isUsed = (name: string): boolean =>
-      [...imports, ...generated].some(
-        ({ specifier, kind }) => kind !== 'type' && `${specifier}/`.startsWith(`${name}/`),
-      );
-    expect(Object.keys(dependencies).filter((name) => !isUsed(name))).toEqual([]);
-  });
-
-  test('no module that is loaded with another leads back to it', () => {
-    expect(cyclesIn(imports)).toEqual([]);
+    const used = imports
+      .filter(({ from, kind }) => kind !== 'type' && layer(from) !== 'cli')
+      .map((each) => packageOf(each));
+    expect(Object.keys(dependencies).filter((name) => !used.includes(name))).toEqual([]);
   });
 
   test('only the files that are known to do so read files or start processes, and never of a volume', () => {
     expect(imports.filter(isUnsafe).map(show)).toEqual([]);
     const used = (pattern: RegExp): string[] =>
-      imports.filter(({ specifier }) => pattern.test(specifier)).map(({ from }) => relative(SRC, from));
+      imports.filter(({ specifier }) => pattern.test(specifier)).map(({ from }) => below(from));
     expect(READS_FILES.filter((file) => !used(/^node:fs/).includes(file))).toEqual([]);
     expect(STARTS_PROCESSES.filter((file) => !used(/^node:child_process/).includes(file))).toEqual([]);
   });
 });
+
+describe('source files', () => {
+  const MOST_LINES = 250;
+  const MOST_FILES = 105;
+  const MOST_COLUMNS = 110;
+  const own = files.filter((file) => layer(file) !== 'csi/gen');
+  const native = readdirSync(join(ROOT, 'native'))
+    .filter((name) => /\.(cc|h|mjs)$/.test(name))
+    .map((name) => join(ROOT, 'native', name));
+  const all = [...own, ...native].map((file) => ({
+    name: relative(ROOT, file),
+    lines: readFileSync(file, 'utf8').trimEnd().split('\n'),
+  }));
+
+  test(`have at most ${String(MOST_LINES)} lines`, () => {
+    const long = all.filter(({ lines }) => lines.length > MOST_LINES);
+    expect(long.map(({ name, lines }) => `${name}: ${String(lines.length)}`)).toEqual([]);
+    expect(native.length).toBeGreaterThan(5);
+  });
+
+  test(`of src/ are at most ${String(MOST_FILES)}`, () => {
+    expect(own.length).toBeLessThanOrEqual(MOST_FILES);
+  });
+
+  test(`have no comment of more than ${String(MOST_COLUMNS)} columns`, () => {
+    const wide = all.flatMap(({ name, lines }) =>
+      lines.flatMap((line, index) =>
+        isComment(line) && line.length > MOST_COLUMNS ? [`${name}:${String(index + 1)}`] : [],
+      ),
+    );
+    expect(wide).toEqual([]);
+  });
+});
+
+/** Whether a line has nothing but a comment; a web address in it may be as long as it is. */
+function isComment(line: string): boolean {
+  return /^\s*(\/\/|\/\*|\*)/.test(line) && !/https?:\S{60}/.test(line);
+}
 
 describe('what the architecture forbids is seen', () => {
   const FORMS = (specifier: string): string[] => [
@@ -212,14 +199,59 @@ describe('what the architecture forbids is seen', () => {
   ];
   const importsAt = (file: string, text: string): Import[] => importsIn(join(SRC, file), text);
 
-  test.each(FORMS('../cli/run.js'))('upwards: %s', (text) => {
+  test.each(FORMS('../cli/main.js'))('upwards: %s', (text) => {
     expect(importsAt('stats/x.ts', text).filter(isUpward)).toHaveLength(1);
     expect(importsAt('cli/x.ts', text).filter(isUpward)).toEqual([]);
   });
 
+  test.each([
+    ['errors.ts', './metrics.js'],
+    ['stringify.ts', './reading.js'],
+    ['waiting/x.ts', '../os/fs-info.js'],
+    ['os/os-binding.ts', './fs-info.js'],
+    ['os/os-binding.ts', './native/addon.js'],
+    ['os/native/x.ts', '../commands/launch.js'],
+    ['os/native/x.ts', '../choose-binding.js'],
+    ['os/commands/x.ts', '../native/addon.js'],
+    ['os/commands/x.ts', '../fs-info.js'],
+    ['os/x.ts', '../providers/metrics-nil.js'],
+    ['providers/x.ts', '../os/native/addon.js'],
+    ['providers/x.ts', '../stats/pod.js'],
+    ['stats/x.ts', '../providers/metrics-nil.js'],
+    ['stats/schedule/x.ts', '../pod.js'],
+    ['csi/gen/csi/v1/x.ts', '../../../messages/x.js'],
+    ['csi/messages/x.ts', '../client/x.js'],
+    ['csi/client/x.ts', '../handler/x.js'],
+    ['csi/handler/x.ts', '../client/x.js'],
+    ['csi/client/x.ts', '../index.js'],
+    ['csi/index.ts', '../index.js'],
+    ['prometheus/x.ts', '../csi/index.js'],
+    ['testing/x.ts', './csi/index.js'],
+    ['index.ts', './csi/index.js'],
+    ['kubelet/x.ts', '../explain/x.js'],
+    ['nowhere/x.ts', '../errors.js'],
+  ])('%s must not import %s, not even its types', (file, specifier) => {
+    for (const text of [`import '${specifier}';`, `import type { X } from '${specifier}';`]) {
+      expect(importsAt(file, text).filter(isUpward)).toHaveLength(1);
+    }
+  });
+
+  test.each([
+    ['os/native/x.ts', '../os-binding.js'],
+    ['os/choose-binding.ts', './commands/x.js'],
+    ['os/native/x.ts', './addon.js'],
+    ['stats/x.ts', './schedule/x.js'],
+    ['csi/client/x.ts', '../messages/x.js'],
+    ['csi/index.ts', './handler/x.js'],
+    ['testing/csi/x.ts', '../fake-metrics.js'],
+  ])('%s may import %s', (file, specifier) => {
+    expect(importsAt(file, `import '${specifier}';`).filter(isUpward)).toEqual([]);
+  });
+
   test.each(FORMS('prom-client'))('a package of another layer: %s', (text) => {
     expect(importsAt('os/x.ts', text).filter(isForeign)).toHaveLength(1);
-    expect(importsAt('csi/x.ts', text.replace('prom-client', '@grpc/grpc-js')).filter(isForeign)).toEqual([]);
+    const own = text.replace('prom-client', '@grpc/grpc-js');
+    expect(importsAt('csi/client/x.ts', own).filter(isForeign)).toEqual([]);
   });
 
   test.each([...FORMS('node:fs/promises'), "const x = process.getBuiltinModule('node:fs');"])(
@@ -233,30 +265,52 @@ describe('what the architecture forbids is seen', () => {
   test.each(['const x = await import(name);', "const x = require('exe' + 'ca');", 'await import(`${a}/b`);'])(
     'what only a run can know: %s',
     (text) => {
-      expect(importsAt('os/x.ts', text).filter(isForeign)).toHaveLength(1);
+      expect(importsAt('os/commands/x.ts', text).filter(isForeign)).toHaveLength(1);
     },
   );
 
-  test("the contract's import of Node, a module of Node without its prefix, and a heavy package at once", () => {
-    expect(importsAt('errors.ts', "import 'node:os';").filter(isForeign)).toHaveLength(1);
+  test('a module of Node in the contract, one above it that is not for it, and one without its prefix', () => {
+    expect(importsAt('errors.ts', "import 'node:util';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('reading.ts', "import 'node:os';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('reading.ts', "import 'node:util';").filter(isForeign)).toEqual([]);
     expect(importsAt('os/x.ts', "import 'os';").filter(isForeign)).toHaveLength(1);
-    expect(importsAt('os/x.ts', "import 'execa';").filter(isForeign)).toHaveLength(1);
-    expect(importsAt('os/x.ts', "await import('execa');").filter(isForeign)).toEqual([]);
+  });
+
+  test('a heavy package that is loaded at once', () => {
+    expect(importsAt('os/commands/x.ts', "import 'execa';").filter(isForeign)).toHaveLength(1);
+    expect(importsAt('os/commands/x.ts', "await import('execa');").filter(isForeign)).toEqual([]);
   });
 
   test("the command line's import past an entry", () => {
-    expect(importsAt('cli/x.ts', "import '../csi/connection.js';").filter(isPastTheEntries)).toHaveLength(1);
+    expect(importsAt('cli/x.ts', "import '../csi/client/x.js';").filter(isPastTheEntries)).toHaveLength(1);
+    expect(
+      importsAt('cli/commands/x.ts', "import '../../os/mounts.js';").filter(isPastTheEntries),
+    ).toHaveLength(1);
     expect(importsAt('cli/x.ts', "import '../csi/index.js';").filter(isPastTheEntries)).toEqual([]);
   });
 
-  test('a cycle, also one of re-exports and one that a file closes with itself', () => {
-    const cycle = [
-      ...importsAt('os/a.ts', "import './b.js';"),
-      ...importsAt('os/b.ts', "export * from './c.js';"),
+  test.each([
+    ['loaded modules', "import './b.js';"],
+    ['re-exports', "export * from './b.js';"],
+    ['types', "import type { B } from './b.js';"],
+    ['types in an expression', "let x: import('./b.js').B;"],
+    ['what is loaded later', "await import('./b.js');"],
+  ])('a circle of %s', (_, first) => {
+    const circle = [
+      ...importsAt('os/a.ts', first),
+      ...importsAt('os/b.ts', "export type { C } from './c.js';"),
       ...importsAt('os/c.ts', "import { type A } from './a.js';"),
     ];
-    expect(cyclesIn(cycle)).toEqual(['os/a.ts -> os/b.ts -> os/c.ts -> os/a.ts']);
-    expect(cyclesIn(importsAt('os/a.ts', "import './a.js';"))).toEqual(['os/a.ts -> os/a.ts']);
-    expect(cyclesIn(importsAt('os/a.ts', "import type { B } from './a.js';"))).toEqual([]);
+    expect(circles(circle)).toEqual(['os/a.ts -> os/b.ts -> os/c.ts -> os/a.ts']);
+    expect(circles(circle.slice(1))).toEqual([]);
+  });
+
+  test('a circle that a file closes with itself', () => {
+    expect(circles(importsAt('os/a.ts', "import './a.js';"))).toEqual(['os/a.ts -> os/a.ts']);
+  });
+
+  test('a comment that is too wide', () => {
+    expect(isComment(` * ${'x'.repeat(120)}`)).toBe(true);
+    expect(isComment(`const text = '${'x'.repeat(120)}'; // why`)).toBe(false);
   });
 });
