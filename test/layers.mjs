@@ -32,12 +32,12 @@ export const LAZY = new Set(['execa', 'fs-extra']);
 
 /** Who may import `node:fs`: they read /proc, /sys, the folders of programs, and the package's own. None reads a volume. */
 export const READS_FILES = [
-  'os/addon.ts',
-  'os/block-device.ts',
+  'os/devices.ts',
   'os/mounts.ts',
-  'os/commands/sign-of-life.ts',
+  'os/native/addon.ts',
+  'os/commands/children.ts',
   'os/commands/tools.ts',
 ];
 
 /** Who may import `node:child_process`. */
-export const STARTS_PROCESSES = ['os/commands/at-exit.ts', 'os/commands/launch.ts'];
+export const STARTS_PROCESSES = ['os/commands/launch.ts'];

@@ -1,5 +1,5 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { checkedMs, checkedOptions, checkedSignal } from '../os/limits.js';
+import { checkedMs, checkedOptions, checkedSignal } from '../options.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
 import { checkedVolume, type CsiVolume } from './csi-volume.js';
 import { DriverConnection } from './driver-connection.js';
@@ -73,7 +73,7 @@ export class CsiNodeClient {
    * @throws TypeError for an endpoint or option that is none
    */
   constructor(endpoint: string, options: CsiNodeClientOptions = {}) {
-    const { onCall, timeoutMs } = checkedOptions(options);
+    const { onCall, timeoutMs } = checkedOptions(options, ['timeoutMs', 'onCall']);
     if (onCall !== undefined && typeof onCall !== 'function') {
       throw new TypeError(`Expected onCall to be a function, got ${typeof onCall}`);
     }
@@ -219,7 +219,7 @@ export class CsiNodeClient {
   }
 
   #limits(options: CsiCallOptions): CallLimits {
-    const { signal, timeoutMs } = checkedOptions(options);
+    const { signal, timeoutMs } = checkedOptions(options, ['signal', 'timeoutMs']);
     const ms = checkedMs('timeoutMs', timeoutMs, this.#timeoutMs);
     return { deadlineMs: Date.now() + ms, signal: checkedSignal(signal) };
   }

@@ -1,5 +1,5 @@
 import { MetricsError } from '../errors.js';
-import { checkedText } from '../os/limits.js';
+import { checkedText } from '../options.js';
 
 /** A volume as CSI names it. */
 export interface CsiVolume {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { Metrics, MetricsProvider } from '../metrics.js';
-import type { Limits } from '../os/limits.js';
+import type { Limits } from '../os/volume-call.js';
 import { mountAt } from '../os/mount-at.js';
 import { pathInfo } from '../os/path-info.js';
 import { MetricsBlock } from '../providers/metrics-block.js';

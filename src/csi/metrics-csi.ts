@@ -1,6 +1,6 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
-import { checkedOptions, checkedText, openSignal } from '../os/limits.js';
+import { checkedOptions, checkedText, openSignal } from '../options.js';
 import type { CsiNodeClient, CsiVolumeAnswer } from './csi-node-client.js';
 import { volumeTexts, type CsiVolume } from './csi-volume.js';
 import { NodeServiceCapability_RPC_Type as Capability } from './gen/csi/v1/csi.js';
@@ -34,7 +34,13 @@ export class MetricsCsi implements MetricsProvider {
    * @throws TypeError for an option of another type
    */
   constructor(options: MetricsCsiOptions) {
-    const { client, driverName = 'csi' } = checkedOptions(options);
+    const { client, driverName = 'csi' } = checkedOptions(options, [
+      'client',
+      'volumeId',
+      'volumePath',
+      'stagingTargetPath',
+      'driverName',
+    ]);
     if (typeof (client as Partial<CsiNodeClient> | undefined)?.readVolume !== 'function') {
       throw new TypeError('Expected client to be a CsiNodeClient');
     }

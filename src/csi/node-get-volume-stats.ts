@@ -1,5 +1,5 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
-import { checkedOptions } from '../os/limits.js';
+import { checkedOptions } from '../options.js';
 import {
   NodeServiceCapability_RPC_Type,
   type NodeGetVolumeStatsRequest,
@@ -73,7 +73,16 @@ export function nodeGetVolumeStats(
 export function nodeGetVolumeStats(
   options: NodeGetVolumeStatsOptions = {},
 ): NodeGetVolumeStatsHandler | NodeGetVolumeStatsHandler<ProtoLoaderStatsRequest, ProtoLoaderStatsResponse> {
-  const { codec = 'ts-proto' } = checkedOptions(options);
+  const { codec = 'ts-proto' } = checkedOptions(options, [
+    'codec',
+    'knownVolume',
+    'providerFor',
+    'requireMount',
+    'condition',
+    'maxAgeMs',
+    'timeoutMs',
+    'onError',
+  ]);
   const stats = new VolumeStats(options);
   if (codec === 'ts-proto') return handlerOf(stats, tsProto);
   if (codec === 'proto-loader') return handlerOf(stats, protoLoader);

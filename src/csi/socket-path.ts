@@ -1,4 +1,4 @@
-import { checkedText } from '../os/limits.js';
+import { checkedText } from '../options.js';
 
 /** The longest path that fits the kernel's sockaddr_un with its closing NUL. Node cuts a longer one without a word. */
 const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { MetricsError } from '../errors.js';
 import type { Metrics, MetricsProvider, VolumeCondition } from '../metrics.js';
-import { checkedFlag, checkedMs } from '../os/limits.js';
+import { checkedFlag, checkedMs } from '../options.js';
 import type { CsiVolume } from './csi-volume.js';
 import { serviceError } from './grpc-status.js';
 import { measureAtPath } from './measure-at-path.js';
