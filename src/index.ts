@@ -17,18 +17,20 @@ export type { CachedMetricsOptions } from './providers/cached-metrics.js';
 
 // For whoever writes a provider of their own: the bounded calls that the providers above are made of.
 export { fsInfo } from './os/fs-info.js';
-export type { FsInfo } from './os/statfs.js';
+export type { FsInfo } from './os/fs-info.js';
 export { pathInfo } from './os/path-info.js';
 export type { PathInfo } from './os/path-info.js';
 export { diskUsage } from './os/disk-usage.js';
 export type { DiskUsage, DiskUsageOptions } from './os/disk-usage.js';
+export { mountAt } from './os/mount-at.js';
 export { mounts } from './os/mounts.js';
 export type { Mount } from './os/mounts.js';
-export type { Binding, Limits } from './os/limits.js';
+export type { SystemError } from './os/system-error.js';
+export type { Binding, Limits } from './os/volume-call.js';
 
 // For whoever asks why it is slow or unsupported here: which code measures.
-export { activeBinding } from './os/binding.js';
-export type { ActiveBinding } from './os/binding.js';
+export { activeBinding } from './os/choose-binding.js';
+export type { ActiveBinding } from './os/choose-binding.js';
 
 // For whoever writes an exporter or a node agent: all volumes of a node, measured in the background.
 export { FsResourceAnalyzer } from './stats/fs-resource-analyzer.js';

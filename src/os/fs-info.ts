@@ -1,25 +1,54 @@
-import { osBinding } from './binding.js';
-import { checkedLimits, type Limits } from './limits.js';
-import { withinLimits } from './share.js';
-import { toFsInfo, type FsInfo } from './statfs.js';
+import { LARGEST_INT64 } from '../reading.js';
+import type { Metrics } from '../metrics.js';
+import { osBinding } from './choose-binding.js';
+import type { StatFs } from './os-binding.js';
 import { toMetricsError } from './system-error.js';
-import { volumePath } from './volume-path.js';
+import { answerTo, checkedLimits, LIMITS, volumeCall, type Limits, type VolumeCall } from './volume-call.js';
+
+/** Size and state of a filesystem. A field that is not known is absent. */
+export interface FsInfo {
+  /** Bytes it has in all. */
+  readonly capacity: bigint;
+  /** Bytes an unprivileged writer can still use. */
+  readonly available: bigint;
+  /**
+   * Bytes in use. `used + available` is less than `capacity` if blocks are reserved for root. Absent if the filesystem claims
+   * more free blocks than it has.
+   */
+  readonly used?: bigint;
+  /** Inodes it can hold. The three are absent if the filesystem does not count inodes or has no limit. */
+  readonly inodes?: bigint;
+  readonly inodesFree?: bigint;
+  readonly inodesUsed?: bigint;
+  /** Whether it is mounted read-only at the path; absent if not known. */
+  readonly readOnly?: boolean;
+  /** Bytes of one of its blocks (f_frsize). */
+  readonly blockSize: bigint;
+  /** The kind of filesystem: `ext4`, `xfs`, `tmpfs`. A kind without a name here is `0x` and its number. */
+  readonly type: string;
+  /** What was odd and left out or changed, one sentence each; absent if nothing was. */
+  readonly warnings?: readonly string[];
+}
 
 /**
  * Size and state of the filesystem that holds a path, with one system call.
  *
  * @param path - absolute, or relative to the current directory; anything on the filesystem, symlinks followed
  * @param options - limits of this call
- * @returns bytes, inodes where the filesystem counts them, read-only state, block size and kind
+ * @returns bytes, inodes if the filesystem counts them, read-only state, block size and kind
  * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED (not Linux),
- * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is none
+ * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or wrong
  */
 export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo> {
-  const { timeoutMs, signal, binding: wanted } = checkedLimits(options);
-  const binding = osBinding(wanted);
+  const limits = checkedLimits(options, LIMITS);
+  return await fsInfoOf(volumeCall(path, limits));
+}
+
+/** Like {@link fsInfo}, for a call that was checked. */
+export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
+  const binding = osBinding(call.binding);
   try {
-    const target = volumePath(path);
-    return toFsInfo(await withinLimits(() => binding.statFs(target), target, timeoutMs, signal));
+    return toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
   } catch (error) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
     throw toMetricsError(
@@ -29,3 +58,116 @@ export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo
     );
   }
 }
+
+/** The fields of a reading that a filesystem tells. */
+export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'> {
+  const { blockSize, type, ...fields } = info;
+  return fields;
+}
+
+/** Judges the raw counts: units, sentinels and counters that wrapped. */
+export function toFsInfo(raw: StatFs): FsInfo {
+  const { frsize, blocks, bfree, bavail, files, ffree } = raw;
+  const warnings: string[] = [];
+  const hasInodes = files > 0n && files < LARGEST_INT64;
+  if (hasInodes && ffree > files) {
+    warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
+  }
+  if (bavail > blocks) {
+    warnings.push(
+      `available taken as 0: ${String(bavail)} available blocks of ${String(blocks)} is a wrapped negative`,
+    );
+  }
+  if (bfree > blocks) {
+    warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
+  }
+  return {
+    capacity: blocks * frsize,
+    available: bavail > blocks ? 0n : bavail * frsize,
+    ...(bfree <= blocks && { used: (blocks - bfree) * frsize }),
+    ...(hasInodes && ffree <= files && { inodes: files, inodesFree: ffree, inodesUsed: files - ffree }),
+    ...(raw.readOnly !== undefined && { readOnly: raw.readOnly }),
+    blockSize: frsize,
+    type: FILESYSTEMS[raw.magic] ?? `0x${raw.magic.toString(16)}`,
+    ...(warnings.length > 0 && { warnings }),
+  };
+}
+
+/**
+ * Names of filesystems by statfs(2)'s f_type, linux/magic.h and each filesystem's own source. Where one number stands for
+ * several (ext2 to ext4, the kinds of FUSE), the name is the family's newest; mountinfo has the exact one.
+ */
+const FILESYSTEMS: Readonly<Record<number, string>> = {
+  0x137d: 'ext',
+  0x1021994: 'tmpfs',
+  0x1021997: '9p',
+  0x11307854: 'ubifs',
+  0x1373: 'devfs',
+  0x187: 'autofs',
+  0x19800202: 'mqueue',
+  0x1cd1: 'devpts',
+  0x2011bab0: 'exfat',
+  0x24051905: 'ubifs',
+  0x27e0eb: 'cgroup',
+  0x28cd3d45: 'cramfs',
+  0x2fc12fc1: 'zfs',
+  0x3153464a: 'jfs',
+  0x3434: 'nilfs2',
+  0x4244: 'hfs',
+  0x42494e4d: 'binfmt_misc',
+  0x42465331: 'befs',
+  0x47504653: 'gpfs',
+  0x482b: 'hfsplus',
+  0x4d44: 'vfat',
+  0x517b: 'smb',
+  0x52654973: 'reiserfs',
+  0x5346414f: 'afs',
+  0x5346544e: 'ntfs',
+  0x534f434b: 'sockfs',
+  0x58465342: 'xfs',
+  0x61756673: 'aufs',
+  0x62656570: 'configfs',
+  0x62656572: 'sysfs',
+  0x63677270: 'cgroup2',
+  0x64626720: 'debugfs',
+  0x65735543: 'fusectl',
+  0x65735546: 'fuse',
+  0x6969: 'nfs',
+  0x6a656a63: 'bcachefs',
+  0x6e736673: 'nsfs',
+  0x73717368: 'squashfs',
+  0x73757245: 'coda',
+  0x7366746e: 'ntfs3',
+  0x74726163: 'tracefs',
+  0x7461636f: 'ocfs2',
+  0x794c7630: 'overlay',
+  0x786f4256: 'vboxsf',
+  0x858458f6: 'ramfs',
+  0x9123683e: 'btrfs',
+  0x958458f6: 'hugetlbfs',
+  0x9660: 'iso9660',
+  0x9fa0: 'proc',
+  0xaad7aaea: 'panfs',
+  0xabba1974: 'xenfs',
+  0xbacbacbc: 'vmhgfs',
+  0xbd00bd0: 'lustre',
+  0xc36400: 'ceph',
+  0xca451a4e: 'bcachefs',
+  0xcafe4a11: 'bpf',
+  0xde5e81e4: 'efivarfs',
+  0xe0f5e1e2: 'erofs',
+  0xef51: 'ext2',
+  0xef53: 'ext4',
+  0xf15f: 'ecryptfs',
+  0xf2f52010: 'f2fs',
+  0xf995e849: 'hpfs',
+  0xfe534d42: 'cifs',
+  0xff534d42: 'cifs',
+  0x1161970: 'gfs2',
+  0x15013346: 'udf',
+  0x73636673: 'securityfs',
+  0x6165676c: 'pstore',
+  0x50495045: 'pipefs',
+  0x47474746: 'beegfs',
+  0x19830326: 'beegfs',
+};

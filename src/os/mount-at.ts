@@ -1,41 +1,90 @@
-import { osBinding } from './binding.js';
-import { majorMinor } from './device-number.js';
-import type { Limits } from './limits.js';
-import { mounts, type Mount } from './mounts.js';
-import { pathInfo } from './path-info.js';
-import { sharedLimits } from './share.js';
-import { volumePath, withoutSlash } from './volume-path.js';
+import { MetricsError } from '../errors.js';
+import { osBinding } from './choose-binding.js';
+import { majorMinor } from './devices.js';
+import { fsInfoOf, type FsInfo } from './fs-info.js';
+import { mounts, visibleMounts, type Mount } from './mounts.js';
+import { pathInfoOf } from './path-info.js';
+import {
+  checkedLimits,
+  LIMITS,
+  volumeCall,
+  withoutSlash,
+  type Limits,
+  type VolumeCall,
+} from './volume-call.js';
 
 /**
- * Which mount has its root right at the path, symlinks followed: its {@link Mount.id}, or undefined when nothing is mounted
- * there. Other mounts are left alone, except that without the kernel's word (Linux 5.8, native binding) the directory
- * above may be asked for its device.
+ * Which mount has its root right at the path, symlinks followed. A provider of a volume that is a mount uses it to make sure that
+ * it measures the volume: while nothing is mounted, the path is an empty directory and its numbers are those of the host's
+ * filesystem. A mount may come or go at any moment, so ask before and after measuring, and use the numbers only if both answers
+ * are the same mount:
  *
- * Without the kernel's word, a path that leads through a symlink to a bind mount of the filesystem around it, or to a mount of
- * btrfs, is not recognised and counts as not mounted: rather no numbers than the host's.
+ * ```ts
+ * const before = await mountAt(path, { signal });
+ * const reading = await measure(path);
+ * if (before === undefined || (await mountAt(path, { signal })) !== before) {
+ *   throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
+ * }
+ * ```
  *
- * @throws MetricsError as {@link pathInfo} does
+ * The kernel (Linux 5.8) answers for the native binding. Without its answer, mountinfo and the device numbers of the path and of
+ * the directory above it decide. They do not show a mount of btrfs, or a bind mount of the filesystem around it, behind a
+ * symlink: such a path counts as not mounted, because no number is better than the host's.
+ *
+ * @param path - absolute, or relative to the current directory
+ * @param options - limits of this call
+ * @returns the `Mount.id` of the mount as `mounts()` lists it, or undefined if nothing is mounted right at the path. The kernel
+ * reuses an id after its mount is gone.
+ * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND if the path does not exist, METRICS_TIMED_OUT,
+ * METRICS_NOT_SUPPORTED (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or
+ * wrong
  */
-export async function mountAt(path: string, limits: Limits): Promise<number | undefined> {
-  const rest = sharedLimits(path, limits);
+export async function mountAt(path: string, options: Limits = {}): Promise<number | undefined> {
+  const limits = checkedLimits(options, LIMITS);
+  return await mountAtOf(volumeCall(path, limits));
+}
+
+/** Like {@link mountAt}, for a call that was checked. */
+export async function mountAtOf(call: VolumeCall): Promise<number | undefined> {
   // Through the commands each question about the path is a process, so the list of mounts is looked at first.
-  let here = osBinding(limits.binding ?? 'auto').name === 'native' ? await pathInfo(path, rest()) : undefined;
+  let here = osBinding(call.binding).name === 'native' ? await pathInfoOf(call) : undefined;
   if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
-  const visible = (await mountsFromNow()).filter((mount) => !mount.hidden);
-  const plain = withoutSlash(volumePath(path));
+  const visible = visibleMounts(await mountsFromNow());
+  const plain = withoutSlash(call.path);
   const named = visible.find((mount) => mount.mountPoint === plain);
   if (named !== undefined) return named.id;
-  here ??= await pathInfo(path, rest());
+  here ??= await pathInfoOf(call);
   if (here.kind !== 'directory') return undefined;
   const { device, inode } = here;
-  const above = await pathInfo(`${path}/..`, rest());
+  const above = await pathInfoOf({ ...call, path: `${plain === '/' ? '' : plain}/..` });
   if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device))?.id;
   return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
 }
 
+/**
+ * Like `fsInfo`, for what is mounted right at the path. The numbers count only between two looks that find the same mount there:
+ * it may come or go at any moment, and the host's numbers must never be taken for the volume's. The second look also finds a
+ * mount that the kernel makes on access (autofs).
+ *
+ * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there, and as `fsInfo`
+ */
+export async function fsInfoOfMount(call: VolumeCall): Promise<FsInfo> {
+  let before = await mountAtOf(call);
+  for (;;) {
+    if (before === undefined) {
+      const { path } = call;
+      throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
+    }
+    const info = await fsInfoOf(call);
+    const after = await mountAtOf(call);
+    if (after === before) return info;
+    before = after;
+  }
+}
+
 let next: Promise<readonly Mount[]> | undefined;
 
-/** The mounts, read after the moment of the call; whoever asks in the same turn of the event loop shares one reading. */
+/** The mounts, read after the moment of the call. Callers in the same turn of the event loop share one reading. */
 function mountsFromNow(): Promise<readonly Mount[]> {
   next ??= new Promise((resolve) => {
     setImmediate(() => {

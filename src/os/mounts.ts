@@ -12,7 +12,7 @@ export interface Mount {
   readonly fsType: string;
   /** What is mounted, in the filesystem's own terms: a device, `server:/export`, `tmpfs`. */
   readonly source: string;
-  /** Options of this mount, then those of the filesystem beneath that are not among them. */
+  /** Options of this mount, then the other options of the filesystem beneath. */
   readonly options: readonly string[];
   /** Whether the mount or the filesystem beneath is read-only. */
   readonly readOnly: boolean;
@@ -20,29 +20,29 @@ export interface Mount {
   readonly id: number;
   /** `major:minor` of files on it, as `stat` gives (but btrfs, where each subvolume has its own). */
   readonly device: string;
-  /** Whether a later mount covers it, so that no path leads to it any more. */
+  /** Whether a later mount covers it, so that no path leads to it. */
   readonly hidden: boolean;
 }
 
-/** Read without touching any mount; a file of /proc answers from the kernel's memory. */
+/** Reading it touches no mount: the kernel answers from memory. */
 const MOUNTINFO = '/proc/self/mountinfo';
 
 /**
- * Every mount of this process's mount namespace, in the kernel's order, those that another one hides among them. Touches
- * no mount.
+ * Every mount of this process's mount namespace, hidden ones included, in the kernel's order. Touches no mount.
  *
  * @returns the mounts
- * @throws MetricsError METRICS_NOT_SUPPORTED where there is no `/proc/self/mountinfo`, METRICS_FS_INFO_FAILED where it cannot be read now
+ * @throws MetricsError METRICS_NOT_SUPPORTED if there is no `/proc/self/mountinfo`, METRICS_FS_INFO_FAILED if it cannot be read
+ * now
  */
 export async function mounts(): Promise<readonly Mount[]> {
   return Promise.resolve(parseMountinfo(readMountinfo('utf8')));
 }
 
 /**
- * The kernel's list of mounts. Read at once, because it comes from the kernel's memory: an asynchronous read would wait for a
- * thread of Node's pool, all of which may be stuck in somebody else's calls on a dead volume.
+ * The kernel's list of mounts, read synchronously. An asynchronous read would wait for a thread of Node's pool, and other code
+ * may have all of them stuck in calls on a dead volume.
  *
- * @throws MetricsError METRICS_NOT_SUPPORTED where there is none, METRICS_FS_INFO_FAILED where it cannot be read now
+ * @throws as {@link mounts}
  */
 export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
   try {
@@ -56,7 +56,7 @@ export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
   }
 }
 
-/** The mounts in a text of /proc/[pid]/mountinfo's format, proc_pid_mountinfo(5). Lines of another form are left out. */
+/** The mounts in the text of a /proc/[pid]/mountinfo, proc_pid_mountinfo(5). Lines of another form are skipped. */
 export function parseMountinfo(text: string): readonly Mount[] {
   const all = text.split('\n').flatMap((line) => parseLine(line) ?? []);
   const byId = new Map(all.map((each) => [each.mount.id, each]));
@@ -75,14 +75,14 @@ interface Listed {
 
 function parseLine(line: string): Listed | undefined {
   // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-  // The optional fields before the lone "-" may be none or many.
+  // There may be any number of optional fields before the lone "-".
   const fields = line.split(' ');
   const dash = fields.indexOf('-', 6);
   const [id, parent, device, root, mountPoint, mountOptions] = fields;
   const [fsType, source, superOptions] = fields.slice(dash + 1);
   if (dash === -1 || mountPoint === undefined || superOptions === undefined) return undefined;
   const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
-  // "rw" of the one and "ro" of the other may both stand there; together that is read-only.
+  // The mount may say "rw" and the filesystem "ro", or the other way round: together that is read-only.
   const readOnly = options.includes('ro');
   return {
     mount: {
@@ -100,8 +100,8 @@ function parseLine(line: string): Listed | undefined {
 }
 
 /**
- * Whether another mount lies on the same mount point, or on a directory on the way to it. The order of the list does not
- * say so (a mount may stand before the one it is mounted on); the parents do.
+ * Whether another mount covers the same mount point, or a directory on the way to it. The order of the list does not tell (a
+ * mount may come before the one it is mounted on); the parents do.
  *
  * @param pointsOn - the mount points of what is mounted on each mount
  */
@@ -116,7 +116,7 @@ function isHidden(
   let each: Listed | undefined = listed;
   while (each !== undefined && !seen.has(each)) {
     seen.add(each);
-    // Had what is mounted higher up been there first, this one would be mounted on it and not beside it.
+    // If the mount higher up had been there first, this one would be mounted on it and not beside it.
     const beside = pointsOn.get(each.parent);
     let point = each.mount.mountPoint;
     while (point.length > 1) {
@@ -135,10 +135,40 @@ function unescape(field: string): string {
   );
 }
 
+/** The mounts that paths lead to. */
+export function visibleMounts(all: readonly Mount[]): readonly Mount[] {
+  return all.filter((mount) => !mount.hidden);
+}
+
+/** The mount that a path without symlinks is on, among visible ones. */
+export function mountOf(realPath: string, visible: readonly Mount[]): Mount | undefined {
+  const holders = visible.filter(
+    ({ mountPoint }) => mountPoint === '/' || `${realPath}/`.startsWith(`${mountPoint}/`),
+  );
+  return holders.reduce<Mount | undefined>(
+    (longest, each) => (each.mountPoint.length >= (longest?.mountPoint.length ?? 0) ? each : longest),
+    undefined,
+  );
+}
+
 /** The mount points strictly below `directory`, an absolute path without symlinks. */
 export function mountPointsBelow(all: readonly Mount[], directory: string): string[] {
   const prefix = directory.endsWith('/') ? directory : `${directory}/`;
   return [...new Set(all.map((mount) => mount.mountPoint))].filter(
     (point) => point.startsWith(prefix) && point !== prefix,
   );
+}
+
+/** The outermost mount points below `realPath`, as what follows it: each begins with `/`. */
+export function mountedBelow(realPath: string, visible: readonly Mount[]): string[] {
+  // With a slash at its end, a mount point sorts right before those below it.
+  const points = mountPointsBelow(visible, realPath)
+    .map((point) => `${point}/`)
+    .sort();
+  const outermost: string[] = [];
+  for (const point of points) {
+    const before = outermost.at(-1);
+    if (before === undefined || !point.startsWith(before)) outermost.push(point);
+  }
+  return outermost.map((point) => point.slice(realPath === '/' ? 0 : realPath.length, -1));
 }

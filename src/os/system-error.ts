@@ -19,7 +19,7 @@ for (const [negative, [name, text]] of getSystemErrorMap()) {
   byNumber.set(-negative, [name, text]);
   numberOf.set(name, -negative);
 }
-// libuv has no word for some that a volume can answer with, that of a server which is gone (ESTALE) among them.
+// Errnos that a volume can answer with and libuv has no text for, such as ESTALE of a server that is gone.
 const FURTHER_TEXTS: Readonly<Record<string, string>> = {
   ESTALE: 'stale file handle',
   EDQUOT: 'disk quota exceeded',
@@ -32,7 +32,7 @@ const FURTHER_TEXTS: Readonly<Record<string, string>> = {
   EKEYREJECTED: 'key was rejected by service',
   EREMOTE: 'object is remote',
 };
-/** Linux's own, which Node does not name either: numbers of every architecture that Node 20 and newer run on. */
+/** Linux's own, which Node does not name either. The numbers hold on every architecture that Node 20 and newer run on. */
 const LINUX_ERRNOS = {
   EREMOTE: 66,
   EUCLEAN: 117,
@@ -68,11 +68,11 @@ export function isSystemError(error: unknown): error is SystemError {
 }
 
 /**
- * What a caller sees of a failed system call: METRICS_NOT_FOUND where it says that the path is not there, otherwise `code`.
- * Errors that are no system error pass through.
+ * What a caller sees of a failed system call: METRICS_NOT_FOUND if the path does not exist, otherwise `code`. Other errors pass
+ * through unchanged.
  *
- * @param asked - the path that the caller asked about, where the call may have been about another one: that one is not there
- * then, which says nothing of the caller's
+ * @param asked - the caller's path, if the call may have been about another one. That the other path does not exist says nothing
+ * of the caller's.
  */
 export function toMetricsError(
   error: unknown,
@@ -87,4 +87,20 @@ export function toMetricsError(
     cause: error,
     path: error.path,
   });
+}
+
+/** The rejection of every caller who asks about a path whose system call has been out for too long. */
+export function pathStuck(path: string, since: Date): MetricsError {
+  return new MetricsError(
+    'METRICS_TIMED_OUT',
+    `${path} is stuck: a system call on it has not returned since ${since.toISOString()}`,
+    { path, stuckSince: since },
+  );
+}
+
+/** The rejection of a caller while calls on too many other paths are stuck: each may hold a thread or a process. */
+export function tooManyStuck(syscall: string, path: string): SystemError {
+  const error = systemError('EAGAIN', syscall, path);
+  error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;
+  return error;
 }

@@ -1,7 +1,7 @@
-import { types } from 'node:util';
-import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedOptions, openSignal } from '../os/limits.js';
+import { checkedAge, checkedOptions, openSignal } from '../options.js';
+import { checkedReading } from '../reading.js';
+import { JoinedCall } from '../waiting/joined-call.js';
 
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
@@ -13,20 +13,14 @@ export interface CachedMetricsOptions {
   readonly maxAgeMs?: number | undefined;
 }
 
-/** A call of the wrapped provider that has not settled, and how many callers wait for it. */
-interface Flight {
-  readonly reading: Promise<Metrics>;
-  readonly controller: AbortController;
-  callers: number;
-}
+const OPTIONS = ['maxAgeMs'] as const;
 
 /**
- * Keeps the reading of another provider. A success is kept, an error never is; callers who arrive while a call is in flight share
- * it. A kept reading has its own `time`, not that of the call. What has no time or no source is no reading, and neither kept nor
- * passed on.
+ * Keeps the reading of another provider. It keeps a success, never an error or an invalid reading. Callers who arrive while a call
+ * is in flight share that call. The `time` of a kept reading is when it was measured, not when it is asked for.
  *
- * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the pod, about once a minute:
- * who wants its behaviour in a process of their own sets `maxAgeMs`.
+ * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the pod, about once a
+ * minute (kubernetes pkg/volume/metrics_cached.go). Set `maxAgeMs` to get the same behaviour in a process of your own.
  */
 export class CachedMetrics implements MetricsProvider {
   /** The wrapped provider's name. */
@@ -34,112 +28,60 @@ export class CachedMetrics implements MetricsProvider {
   readonly #provider: MetricsProvider;
   readonly #maxAgeMs: number;
   #kept: { readonly reading: Metrics; readonly sinceMs: number } | undefined;
-  #flight: Flight | undefined;
+  #call: JoinedCall<Metrics> | undefined;
 
   /**
-   * @param provider - who measures
+   * @param provider - measures
    * @param options - for how long a reading is kept
-   * @throws TypeError when the provider is none, or the age is no number of milliseconds
+   * @throws TypeError unless the provider has a name and a `getMetrics` method; for an option that is unknown or wrong
    */
   constructor(provider: MetricsProvider, options: CachedMetricsOptions = {}) {
-    const { maxAgeMs = Infinity } = checkedOptions(options);
+    const { maxAgeMs } = checkedOptions(options, OPTIONS);
     const given: Partial<MetricsProvider> | null | undefined = provider;
     if (typeof given?.name !== 'string' || typeof given.getMetrics !== 'function') {
       throw new TypeError('Expected provider to have a name and a getMetrics method');
     }
-    if (typeof maxAgeMs !== 'number' || !(maxAgeMs >= 0)) {
-      throw new TypeError(
-        `Expected maxAgeMs to be a number of milliseconds of at least 0, got ${String(maxAgeMs)}`,
-      );
-    }
     this.name = given.name;
     this.#provider = provider;
-    this.#maxAgeMs = maxAgeMs;
+    this.#maxAgeMs = checkedAge('maxAgeMs', maxAgeMs, Infinity);
   }
 
   /**
-   * @param options - the signal releases this caller only; when the last one leaves, the shared call is aborted
+   * @param options - the signal releases this caller only; when the last caller leaves, the shared call is aborted
    * @returns the kept reading, or that of the shared call
-   * @throws what the wrapped provider rejects with; MetricsError METRICS_PROVIDER_FAILED when what it gives is no reading
+   * @throws what the wrapped provider rejects with; MetricsError METRICS_PROVIDER_FAILED if its reading is invalid
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
     if (this.#kept !== undefined && performance.now() - this.#kept.sinceMs < this.#maxAgeMs) {
       return this.#kept.reading;
     }
-    const flight = (this.#flight ??= this.#start());
-    flight.callers += 1;
-    return await (signal === undefined ? flight.reading : this.#untilAborted(flight, signal));
+    // An abandoned call is being aborted, and its answer is not kept.
+    if (this.#call === undefined || this.#call.isAbandoned) this.#call = this.#start();
+    return await this.#call.join({ signal, late: () => undefined });
   }
 
-  #start(): Flight {
-    const controller = new AbortController();
-    const flight: Flight = { reading: measure(this.#provider, controller.signal), controller, callers: 0 };
-    flight.reading.then(
+  #start(): JoinedCall<Metrics> {
+    const call = new JoinedCall((signal) => measure(this.#provider, signal));
+    call.answer.then(
       (reading) => {
-        if (this.#flight !== flight) return;
-        this.#flight = undefined;
+        if (this.#call !== call || call.isAbandoned) return;
+        this.#call = undefined;
         this.#kept = { reading, sinceMs: performance.now() };
       },
       () => {
-        if (this.#flight === flight) this.#flight = undefined;
+        if (this.#call === call) this.#call = undefined;
       },
     );
-    return flight;
-  }
-
-  #untilAborted(flight: Flight, signal: AbortSignal): Promise<Metrics> {
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        flight.callers -= 1;
-        if (flight.callers === 0) {
-          // Before the abort: nobody may join a call that is being aborted, and what it may still bring is not kept.
-          if (this.#flight === flight) this.#flight = undefined;
-          flight.controller.abort(signal.reason);
-        }
-        reject(signal.reason as Error);
-      };
-      // The wrapped provider runs its first part inside #start, and anything may happen there.
-      if (signal.aborted) {
-        leave();
-        return;
-      }
-      signal.addEventListener('abort', leave, { once: true });
-      const stay = (): void => {
-        signal.removeEventListener('abort', leave);
-      };
-      flight.reading.then(
-        (reading) => {
-          stay();
-          resolve(reading);
-        },
-        (error: unknown) => {
-          stay();
-          reject(error);
-        },
-      );
-    });
+    return call;
   }
 }
 
 /**
- * Turns what the provider throws, instead of rejecting with it, into a rejection.
+ * Async, so that an error which the provider throws becomes a rejection.
  *
- * @throws MetricsError METRICS_PROVIDER_FAILED when what it gives is no reading
+ * @throws MetricsError METRICS_PROVIDER_FAILED if the provider's reading is invalid
  */
 async function measure(provider: MetricsProvider, signal: AbortSignal): Promise<Metrics> {
-  const reading: unknown = await provider.getMetrics({ signal });
-  if (isReading(reading)) return reading;
-  throw new MetricsError(
-    'METRICS_PROVIDER_FAILED',
-    `provider "${provider.name}" gave no reading: what it gave has no time or no source`,
-    { cause: reading },
-  );
-}
-
-/** Whether it has what every reading has. Not by instanceof: a date of another realm is one too. */
-function isReading(value: unknown): value is Metrics {
-  if (typeof value !== 'object' || value === null) return false;
-  const { time, source } = value as Partial<Record<keyof Metrics, unknown>>;
-  return types.isDate(time) && !Number.isNaN(time.getTime()) && typeof source === 'string' && source !== '';
+  return checkedReading(provider.name, await provider.getMetrics({ signal }));
 }

@@ -1,30 +1,32 @@
 import { isMetricsError, MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { blockDeviceSize } from '../os/block-device.js';
-import { checkedLimits, checkedText, openSignal, type Limits } from '../os/limits.js';
-import { pathInfo, type PathInfo } from '../os/path-info.js';
+import { checkedText, openSignal } from '../options.js';
+import { blockDeviceSize } from '../os/devices.js';
+import { pathInfoOf, type PathInfo } from '../os/path-info.js';
+import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../os/volume-call.js';
 
 /** Options of {@link MetricsBlock}: limits of each call. */
 export type MetricsBlockOptions = Omit<Limits, 'signal'>;
 
+const OPTIONS = ['timeoutMs', 'binding'] as const;
+
 /**
- * Measures a raw block volume: its capacity and nothing else, because what is used in it only its user knows. A regular file is taken
- * for the image of one.
+ * Measures a raw block volume: its capacity and nothing else, because only its user knows what is used in it. A regular file counts
+ * as the image of one.
  */
 export class MetricsBlock implements MetricsProvider {
   readonly name = 'block';
   readonly #device: string;
-  readonly #limits: Pick<Limits, 'timeoutMs' | 'binding'>;
+  readonly #limits: CheckedLimits;
 
   /**
    * @param device - a block device or a regular file: absolute, or relative to the current directory; symlinks are followed
    * @param options - limits of each call
-   * @throws TypeError for an argument of another type, or an option that is none
+   * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
   constructor(device: string, options: MetricsBlockOptions = {}) {
     this.#device = checkedText('device', device);
-    const { timeoutMs, binding } = checkedLimits(options);
-    this.#limits = { timeoutMs, binding };
+    this.#limits = checkedLimits(options, OPTIONS);
   }
 
   /**
@@ -40,11 +42,12 @@ export class MetricsBlock implements MetricsProvider {
   }
 
   async #lookUp(signal: AbortSignal | undefined): Promise<PathInfo> {
+    const call = volumeCall(this.#device, { ...this.#limits, signal });
     try {
-      return await pathInfo(this.#device, { ...this.#limits, signal });
+      return await pathInfoOf(call);
     } catch (error) {
       if (!isMetricsError(error) || !(error.cause instanceof Error)) throw error;
-      // The kubelet's text, kubernetes pkg/volume/metrics_block.go; it opens the device, this does not.
+      // The kubelet's text, kubernetes pkg/volume/metrics_block.go. It opens the device; this does not.
       throw this.#failure(
         `unable to open device "${this.#device}": ${error.cause.message}`,
         error.cause,

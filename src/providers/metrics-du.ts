@@ -1,33 +1,36 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedWalk, diskUsage, type DiskUsageOptions } from '../os/disk-usage.js';
-import { fsInfo } from '../os/fs-info.js';
-import { checkedLimits, checkedText, openSignal, type Limits } from '../os/limits.js';
-import { filesystemReading } from './filesystem-reading.js';
+import { checkedText, openSignal } from '../options.js';
+import { checkedWalk, diskUsageOf, type DiskUsageOptions } from '../os/disk-usage.js';
+import { filesystemReading, fsInfoOf } from '../os/fs-info.js';
+import type { Walk } from '../os/os-binding.js';
+import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../os/volume-call.js';
 
 /** Options of {@link MetricsDu}: those of a walk, and the limit of the look at the filesystem that comes before it. */
 export interface MetricsDuOptions extends Omit<DiskUsageOptions, 'signal'>, Pick<Limits, 'timeoutMs'> {}
 
+const OPTIONS = ['timeoutMs', 'binding', 'threads', 'allowPartial', 'stallTimeoutMs', 'onProgress'] as const;
+
 /**
- * Measures a volume that is a directory on a shared filesystem, by walking it: `used` and `inodesUsed` are those of the tree, the rest
- * is the filesystem's, shared with whatever else lies on it. Costs time per inode; keep a reading with `CachedMetrics`.
+ * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are those of the tree. The
+ * other quantities are the filesystem's, shared with everything else on it. A reading costs time per inode; keep it with
+ * `CachedMetrics`.
  */
 export class MetricsDu implements MetricsProvider {
   readonly name = 'du';
   readonly #path: string;
-  readonly #limits: Pick<Limits, 'timeoutMs' | 'binding'>;
-  readonly #walk: DiskUsageOptions;
+  readonly #limits: CheckedLimits;
+  readonly #walk: Walk;
 
   /**
    * @param path - the directory, or a single file: absolute, or relative to the current directory; a path that is a symlink is
    * followed
    * @param options - limits and manner of each walk
-   * @throws TypeError for an argument of another type, or an option that is none
+   * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
   constructor(path: string, options: MetricsDuOptions = {}) {
     this.#path = checkedText('path', path);
-    const { timeoutMs, binding } = checkedLimits(options);
-    this.#limits = { timeoutMs, binding };
-    this.#walk = { ...checkedWalk(options), binding };
+    this.#limits = checkedLimits(options, OPTIONS);
+    this.#walk = checkedWalk(options);
   }
 
   /**
@@ -38,9 +41,13 @@ export class MetricsDu implements MetricsProvider {
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
     const time = new Date();
-    // First, because a stuck filesystem costs no more than the time limit here, and no walk is begun on it.
-    const info = await fsInfo(this.#path, { ...this.#limits, signal });
-    const { used, inodesUsed, incomplete } = await diskUsage(this.#path, { ...this.#walk, signal });
+    const call = volumeCall(this.#path, { ...this.#limits, signal });
+    // First, because on a stuck filesystem this costs only the time limit, and no walk is started there.
+    const info = await fsInfoOf(call);
+    const { used, inodesUsed, incomplete } = await diskUsageOf(call.path, call.binding, {
+      ...this.#walk,
+      signal,
+    });
     return {
       time,
       source: this.name,

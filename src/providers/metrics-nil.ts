@@ -1,10 +1,10 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedText, openSignal } from '../os/limits.js';
+import { checkedText, openSignal } from '../options.js';
 
 /**
- * The provider of a volume that has no metrics, so that such a volume is in the list with its reason, not missing from it. It
- * touches nothing and works on every platform.
+ * The provider of a volume that has no metrics. With it, such a volume stays in the list, with the reason. It touches nothing and
+ * works on every platform.
  */
 export class MetricsNil implements MetricsProvider {
   readonly name = 'nil';
@@ -12,7 +12,7 @@ export class MetricsNil implements MetricsProvider {
 
   /**
    * @param reason - why there are no metrics, for people
-   * @throws TypeError when it is no string
+   * @throws TypeError unless it is a string
    */
   constructor(reason?: string) {
     // The kubelet's texts, kubernetes pkg/volume/metrics_errors.go.
@@ -22,7 +22,11 @@ export class MetricsNil implements MetricsProvider {
         : `metrics support is not implemented: ${checkedText('reason', reason)}`;
   }
 
-  /** Always rejects with METRICS_NOT_SUPPORTED; with `signal.reason` when the signal is aborted already. */
+  /**
+   * Always rejects.
+   *
+   * @throws MetricsError METRICS_NOT_SUPPORTED; `signal.reason` if the signal is aborted already; TypeError for an unknown option
+   */
   // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     openSignal(options);

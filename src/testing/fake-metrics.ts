@@ -1,5 +1,5 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { openSignal } from '../os/limits.js';
+import { openSignal } from '../options.js';
 
 /** A reading as a script gives it. `time` is when the call came and `source` is the fake's name, unless it says otherwise. */
 export interface FakeReading extends Partial<Metrics> {

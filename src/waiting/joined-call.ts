@@ -3,7 +3,8 @@ import type { Deadline } from './deadline.js';
 
 /** How long one caller waits for an answer. */
 export interface Waiting {
-  readonly deadline?: Deadline | undefined;
+  /** A {@link Deadline}, or another limit of its shape. */
+  readonly deadline?: Pick<Deadline, 'onEnd'> | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Makes the error of a caller whose time is up. */
   readonly late: () => unknown;
@@ -19,6 +20,8 @@ export interface Waiting {
 export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }: Waiting): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     if (signal?.aborted) {
+      // Nobody looks at the answer any more.
+      answer.catch(() => undefined);
       leave?.();
       reject(signal.reason);
       return;
@@ -31,12 +34,14 @@ export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }
     const timer = deadline?.onEnd(() => {
       giveUp(late);
     });
-    const stopListening = onAbort(signal, (reason) => {
-      giveUp(() => reason);
-    });
+    const stopListening =
+      signal &&
+      onAbort(signal, (reason) => {
+        giveUp(() => reason);
+      });
     const settle = (): void => {
       timer?.stop();
-      stopListening();
+      stopListening?.();
     };
     answer.then(
       (value) => {

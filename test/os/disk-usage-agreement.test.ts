@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { activeBinding } from '../../src/os/binding.js';
+import { activeBinding } from '../../src/os/choose-binding.js';
 import { diskUsage } from '../../src/os/disk-usage.js';
-import type { Binding } from '../../src/os/limits.js';
+import type { Binding } from '../../src/os/volume-call.js';
 import { needs } from '../support/needs.js';
 import { makeTree, modelUsage, Outside, randomFrom } from '../support/random-tree.js';
 

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MetricsError } from '../../src/errors.js';
-import { activeBinding } from '../../src/os/binding.js';
+import { activeBinding } from '../../src/os/choose-binding.js';
 import { diskUsage, type DiskUsage, type DiskUsageOptions } from '../../src/os/disk-usage.js';
 import { fsInfo } from '../../src/os/fs-info.js';
 import { FuseServer } from '../support/fuse.mjs';

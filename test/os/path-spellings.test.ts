@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { activeBinding } from '../../src/os/binding.js';
+import { activeBinding } from '../../src/os/choose-binding.js';
 import { diskUsage } from '../../src/os/disk-usage.js';
 import { fsInfo } from '../../src/os/fs-info.js';
 import { pathInfo } from '../../src/os/path-info.js';

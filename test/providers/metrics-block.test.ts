@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MetricsBlock, type Metrics } from '../../src/index.js';
-import { blockDeviceSize } from '../../src/os/block-device.js';
+import { blockDeviceSize } from '../../src/os/devices.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
 

@@ -2,7 +2,7 @@ import { linkSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MetricsDu, MetricsStatFs, type Metrics } from '../../src/index.js';
-import { sharedState } from '../../src/os/commands/state.js';
+import { sharedInFlight } from '../../src/os/commands/command-binding.js';
 import { FuseServer } from '../support/fuse.mjs';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
@@ -51,7 +51,7 @@ for (const binding of ['native', 'command'] as const) {
     });
 
     test('walks by its binding too', async () => {
-      const walks = vi.spyOn(sharedState().walks, 'inTurn');
+      const walks = vi.spyOn(sharedInFlight().turns, 'inTurn');
       await read(place.newDirectory());
       expect(walks).toHaveBeenCalledTimes(binding === 'command' ? 1 : 0);
       walks.mockRestore();

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { delimiter, join } from 'node:path';
-import { activeBinding } from '../../src/os/binding.js';
+import { activeBinding } from '../../src/os/choose-binding.js';
 
 /** What a test needs of the machine it runs on. */
 export interface Needs {

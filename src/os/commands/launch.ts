@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
-import { atMost } from './at-most.js';
+import { Deadline } from '../../waiting/deadline.js';
 
 /** How a process ended: by itself or by a signal, or what kept it from starting. */
 export interface Outcome {
@@ -16,7 +16,7 @@ export interface Launched {
   readonly child: ChildProcess;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** When it has ended and its output was taken. Never rejects. */
+  /** Resolves once it has ended and its output was taken. Never rejects. */
   readonly ended: Promise<Outcome>;
 }
 
@@ -26,19 +26,19 @@ export type Launch = (file: string, args: readonly string[]) => Launched | { fai
 const OPTIONS = {
   // Not the current directory, which may be gone, and which a child would keep busy.
   cwd: '/',
-  // Nothing else: options of GNU's commands come from there too, and BusyBox's find leaves it 2 KiB (see find.ts).
+  // Nothing else: GNU's commands take options from the environment, and BusyBox's find leaves 2 KiB for it (du-and-find.ts).
   env: { LC_ALL: 'C' },
 } as const;
 
-/** How long execa usually takes to load, and much more. */
+/** Much longer than execa takes to load. */
 const LOAD_MS = 1_000;
 
 let chosen: Promise<Launch> | undefined;
 
 /**
- * The way to launch a program without a shell, without input and with nothing of this process's environment:
- * by execa, and by Node itself where execa cannot be loaded. It is chosen once: Node keeps the failure of an
- * import() for good, also when it was only short of descriptors or memory at that moment.
+ * The way to launch a program without a shell, without input and without this process's environment: execa, or Node itself if
+ * execa cannot be loaded. It is chosen once, because Node never retries a failed import(), even if it failed only because
+ * descriptors or memory were short.
  */
 export function launcher(): Promise<Launch> {
   return (chosen ??= choose());
@@ -52,8 +52,8 @@ async function choose(): Promise<Launch> {
     },
     () => undefined,
   );
-  // It is read by threads of Node's pool, and others may hold all of them for ever.
-  await atMost(LOAD_MS, loaded, false);
+  // Node's thread pool reads it, and other code may hold all of its threads for ever.
+  await new Deadline(LOAD_MS).wait(loaded, () => undefined);
   return launch;
 }
 
@@ -66,7 +66,7 @@ function byExeca(execa: typeof import('execa').execa): Launch {
       buffer: false,
       reject: false,
       forceKillAfterDelay: false,
-      // It would listen for signals, and raise one again where the host listens for it once (see at-exit.ts).
+      // It would listen for signals, and raise one again that the host listens for only once (see killAtExit).
       cleanup: false,
     });
   return (file, args) => {
@@ -79,9 +79,8 @@ function byExeca(execa: typeof import('execa').execa): Launch {
 }
 
 /**
- * Calls execa where Node may make no pipes: with no descriptor left it gives a child without any
- * (nodejs/node#14166). execa 9 trips over that before it listens for the child's 'error', which then would end
- * this process. So the error is waited for here.
+ * Calls execa, prepared for a child without pipes: Node makes one if no descriptor is left (nodejs/node#14166). execa 9 throws on
+ * such a child before it listens for the child's 'error', which would then end this process. So this listens for the error.
  *
  * @returns what execa returned, or what the child has failed with
  */
@@ -112,7 +111,7 @@ const byNode: Launch = (file, args) => {
     });
     return { child, stdout: child.stdout, stderr: child.stderr, ended: closed };
   } catch (error) {
-    // Too many arguments are told at once (E2BIG).
+    // Node throws for too many arguments (E2BIG).
     return { failed: Promise.resolve({ code: (error as NodeJS.ErrnoException).code }) };
   }
 };
@@ -123,4 +122,24 @@ function errorOf(child: ChildProcess): Promise<Outcome> {
       resolve({ code });
     });
   });
+}
+
+const children = new Set<ChildProcess>();
+
+/**
+ * Kills a child, if it is still running, when this process or worker thread exits. It does not listen for signals: the host
+ * decides what a signal does, even if it listens for one only once. No listener learns of a signal that just ends this process,
+ * or of worker.terminate(): see tools.ts for these.
+ */
+export function killAtExit(child: ChildProcess): void {
+  if (children.size === 0) process.on('exit', killAll);
+  children.add(child);
+  child.once('exit', () => {
+    children.delete(child);
+    if (children.size === 0) process.off('exit', killAll);
+  });
+}
+
+function killAll(): void {
+  for (const child of children) child.kill('SIGKILL');
 }

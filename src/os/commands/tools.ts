@@ -7,21 +7,23 @@ import { Children } from './children.js';
 /** The commands that are used here. */
 export type ToolName = 'stat' | 'df' | 'readlink' | 'nice' | 'setpriv' | 'du' | 'find';
 
-/** Whose command it is: that decides about its options and its words. */
+/** Whose command it is. That decides its options and the texts it prints. */
 export type Dialect = 'gnu' | 'busybox';
 
-/** A command that turns into another one, without that one. */
+/** The beginning of a command line that runs another command in the same process. */
 export type Prefix = readonly [file: string, ...args: string[]];
 
-/** Where commands are looked for. PATH is not asked: it may lead onto a volume. */
+/** Where commands are looked for. PATH is not used: it may lead onto a volume. */
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
 
-/** The commands of this machine. What was found is not looked for again. */
+/** The commands of this machine. Each is looked for once. */
 export class Tools {
   readonly #directories: readonly string[];
   readonly #files = new Map<ToolName, Promise<string>>();
   readonly #dialects = new Map<ToolName, Promise<Dialect>>();
   readonly #prefixes = new Map<'walker', Promise<Prefix>>();
+  /** The commands that are asked about themselves. */
+  readonly #children = new Children();
 
   constructor(directories: readonly string[] = DIRECTORIES) {
     this.#directories = directories;
@@ -30,7 +32,7 @@ export class Tools {
   /**
    * The absolute path of a command.
    *
-   * @throws MetricsError METRICS_NOT_SUPPORTED naming the command that is missing
+   * @throws MetricsError METRICS_NOT_SUPPORTED naming the missing command
    */
   file(name: ToolName): Promise<string> {
     // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
@@ -38,9 +40,9 @@ export class Tools {
   }
 
   /**
-   * @param path - what the command is needed for; errors name it
-   * @throws MetricsError METRICS_NOT_SUPPORTED when the command is missing, or neither GNU's nor BusyBox's; a
-   * system error such as EAGAIN when it could not be asked
+   * @param path - the path that the command is needed for; errors name it
+   * @throws MetricsError METRICS_NOT_SUPPORTED if the command is missing, or neither GNU's nor BusyBox's; a system error such as
+   * EAGAIN if it could not be run
    */
   dialect(name: ToolName, path: string): Promise<Dialect> {
     return naming(
@@ -49,13 +51,18 @@ export class Tools {
     );
   }
 
+  /** A text that changes as long as the commands that are asked about themselves make progress, and while there are none. */
+  sign(): string {
+    return this.#children.sign();
+  }
+
   /**
-   * What a walker is run by, in the same process: `nice`, under `setpriv` where that can (util-linux's can). It
-   * lets the kernel kill the walker when the thread that started it is gone, however it went: by a signal that
-   * nobody listens for, or by worker.terminate(). Without that the walker ends at SIGPIPE with the next that it
-   * prints: soon for find, for du after up to a whole directory right below the root.
+   * What runs a walking command, in the same process: `nice`, under util-linux's `setpriv` if that is there. It lets the kernel
+   * kill the walk when the thread that started it is gone, also by a signal that has no listener or by worker.terminate().
+   * Without `setpriv` the walk ends by SIGPIPE when it next prints: soon for find, for du after up to a whole directory right
+   * below the root.
    *
-   * @param path - what is to be walked; errors name it
+   * @param path - the root of the walk; errors name it
    * @throws as {@link Tools.dialect}
    */
   walkerPrefix(path: string): Promise<Prefix> {
@@ -75,10 +82,10 @@ export class Tools {
       const setpriv = await this.file('setpriv');
       const leash = ['--pdeathsig', 'KILL'];
       // BusyBox's has no such option.
-      const { exitCode } = await new Children().ask(setpriv, [...leash, harmless], setpriv);
+      const { exitCode } = await this.#children.ask(setpriv, [...leash, harmless], setpriv);
       return exitCode === 0 ? [setpriv, ...leash] : [];
     } catch (error) {
-      // Not there, or not to be run.
+      // It is missing or cannot be run.
       if (error instanceof MetricsError) return [];
       throw error;
     }
@@ -86,20 +93,20 @@ export class Tools {
 
   async #ask(name: ToolName): Promise<Dialect> {
     const file = await this.file(name);
-    // BusyBox knows no --version and introduces itself when it says so.
-    const { stdout, stderr } = await new Children().ask(file, ['--version'], file);
+    // BusyBox does not know --version, but its error message names it.
+    const { stdout, stderr } = await this.#children.ask(file, ['--version'], file);
     const dialect = dialectOf(stdout + stderr);
     if (dialect !== undefined) return dialect;
     throw new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} is neither GNU's nor BusyBox's`);
   }
 
-  /** At once: Node's pool may have no thread to spare (see readMountinfo), and these are no volumes. */
+  /** Synchronous: Node's thread pool may be full (see readMountinfo), and these directories are not on volumes. */
   #find(name: ToolName): string {
     const file = this.#directories.map((directory) => join(directory, name)).find(isExecutable);
     if (file !== undefined) return file;
     throw new MetricsError(
       'METRICS_NOT_SUPPORTED',
-      `the command ${name} is needed and not there (looked in ${this.#directories.join(', ')})`,
+      `the command ${name} is needed and was not found in ${this.#directories.join(', ')}`,
     );
   }
 }
@@ -119,7 +126,7 @@ export function dialectOf(version: string): Dialect | undefined {
   return /\(GNU (?:coreutils|findutils)\)/.test(version) ? 'gnu' : undefined;
 }
 
-/** Those who ask about several paths at once share one failure. Each of them is to read of its own path. */
+/** Callers with different paths may share one failure. Each of them gets an error that names its own path. */
 async function naming<T>(path: string, answer: Promise<T>): Promise<T> {
   try {
     return await answer;
@@ -128,7 +135,7 @@ async function naming<T>(path: string, answer: Promise<T>): Promise<T> {
   }
 }
 
-/** What was asked before, or a new answer; a failure is not kept. */
+/** The answer to an earlier question, or a new one. Failures are not kept. */
 function kept<K, V>(answers: Map<K, Promise<V>>, key: K, ask: () => Promise<V>): Promise<V> {
   const known = answers.get(key);
   if (known !== undefined) return known;

@@ -2,9 +2,11 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Children } from '../../../src/os/commands/children.js';
-import { starter, type Command } from '../../../src/os/commands/run.js';
+import { type Command, starter } from '../../../src/os/commands/children.js';
 import { needs } from '../../support/needs.js';
 import { appears, ownChildren } from './own-children.js';
+import { readFileSync } from 'node:fs';
+import { signOfLife } from '../../../src/os/commands/children.js';
 
 const SH = '/bin/sh';
 
@@ -120,3 +122,30 @@ describe.skipIf(needs({}))('keeping the process alive', () => {
 function sleeper(): string | undefined {
   return [...ownChildren()].find(([, command]) => command === '/bin/sleep 1000 ')?.[0];
 }
+
+describe.skipIf(needs({}) !== false)('the sign of life', () => {
+  test('changes while a process runs or could run', () => {
+    const first = signOfLife(process.pid);
+    expect(first).toBeDefined();
+    expect(signOfLife(process.pid)).not.toBe(first);
+  });
+
+  test('stays the same while it sleeps, and is none once it is gone', async () => {
+    const child = spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
+    const { pid } = child;
+    try {
+      await once(child, 'spawn');
+      await appears(() =>
+        readFileSync(`/proc/${String(pid)}/stat`, 'utf8').includes('(sleep) S') ? true : undefined,
+      );
+      const first = signOfLife(pid);
+      expect(first).toMatch(/^\d+$/);
+      expect(signOfLife(pid)).toBe(first);
+    } finally {
+      child.kill('SIGKILL');
+    }
+    await once(child, 'exit');
+    expect(signOfLife(pid)).toBeUndefined();
+    expect(signOfLife(undefined)).toBeUndefined();
+  });
+});

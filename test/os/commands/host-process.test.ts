@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { starter } from '../../../src/os/commands/run.js';
+import { starter } from '../../../src/os/commands/children.js';
 import { needs } from '../../support/needs.js';
 import { appears } from './own-children.js';
 

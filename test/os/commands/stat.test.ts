@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseStat, parseStatFs } from '../../../src/os/commands/stat.js';
 import { recorded } from './recorded.js';
+import { LateCommands } from '../../../src/os/commands/stat.js';
 
 describe.each(['gnu', 'busybox'])('%s', (dialect) => {
   test('stat of a directory, a file, what a symlink leads to, a fifo', () => {
@@ -68,3 +69,46 @@ test.each(['', 'ef53', '1 2 3 4 5 6\n', '1 2 3 4 5 6 7 8\n', 'x 2 3 4 5 6 7\n', 
     expect(parseStat(text.replace('f', 'g'))).toBeUndefined();
   },
 );
+
+describe('commands that are late', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Kills a command; returns what lets it go. */
+  function killed(late: LateCommands, name: string): () => void {
+    let go: () => void = () => undefined;
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    late.killed([name], gone);
+    return go;
+  }
+
+  test('a killed command that is not gone in a second blocks its name until it is', async () => {
+    const late = new LateCommands();
+    const go = killed(late, 'df');
+    await vi.advanceTimersByTimeAsync(999);
+    expect(late.blocks('df')).toBe(false);
+    // The last look at the event loop comes after the limit.
+    await vi.advanceTimersByTimeAsync(2);
+    expect(late.blocks('df')).toBe(true);
+    expect(late.blocks('stat')).toBe(false);
+    go();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(late.blocks('df')).toBe(false);
+  });
+
+  test('512 of them block every name', async () => {
+    const late = new LateCommands();
+    const [go] = Array.from({ length: 512 }, (_, number) => killed(late, String(number)));
+    await vi.advanceTimersByTimeAsync(1_001);
+    expect(late.blocks('df')).toBe(true);
+    go!();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(late.blocks('df')).toBe(false);
+  });
+});

@@ -54,7 +54,7 @@ describe.skipIf(needs({}))('finding commands', () => {
     const tools = new Tools([first!]);
     await expect(tools.file('stat')).rejects.toMatchObject({
       code: 'METRICS_NOT_SUPPORTED',
-      message: `the command stat is needed and not there (looked in ${first!})`,
+      message: `the command stat is needed and was not found in ${first!}`,
     });
     await expect(tools.dialect('stat', '/v')).rejects.toThrow('the command stat is needed');
     script(first!, 'stat', 'echo "stat (GNU coreutils) 9.9"');

@@ -1,0 +1,109 @@
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What native/binding.cc says of a walk that ended. */
+export type WalkDelivery = (
+  number: number,
+  errno: number,
+  path: string,
+  used: bigint,
+  inodesUsed: bigint,
+  errors: number,
+  firstErrno: number,
+  firstPath: string,
+  stuckSinceMs: number,
+) => void;
+
+/** What native/binding.cc exports. Each thread of JavaScript has its own, over one pool of native threads per process. */
+export interface Addon {
+  connect(deliver: (words: BigUint64Array) => void, deliverWalk: WalkDelivery): Channel;
+  /** Of the whole process: threads alive, calls stuck, calls without a worker, and system calls ever started. */
+  counts(): { threads: number; stuck: number; waiting: number; asked: number };
+}
+
+/** Why a call or walk was not started: status, errno, since when the path is stuck. */
+export type Refusal = readonly [status: number, errno: number, stuckSinceMs: number];
+
+export interface Channel {
+  /** Starts or joins a call. Returns the caller's ticket. */
+  start(kind: number, path: string): number | Refusal;
+  /** Gives the ticket up. Since when the path is stuck, in milliseconds since the epoch, or 0. */
+  leave(kind: number, path: string, ticket: number): number;
+  /** Starts a walk. Returns its number. */
+  walk(path: string, threads: number, allowPartial: boolean): number | Refusal;
+  /** Bytes, inodes and system calls so far; undefined while the walk waits for its turn, and once it has ended. */
+  walkProgress(number: number): BigUint64Array | undefined;
+  walkCancel(number: number): void;
+  /** Ends a walk that does not move and marks its path as stuck. Returns 0 if the walk has ended already. */
+  walkGiveUp(number: number, stuckSinceMs: number): number;
+}
+
+const PACKAGE = 'kube-volume-metrics';
+
+let loaded: Addon | string | undefined;
+
+/** The addon, or why it cannot be loaded. It is tried once, and again only if descriptors or memory were short. */
+export function addon(): Addon | string {
+  if (loaded !== undefined) return loaded;
+  try {
+    return (loaded = load());
+  } catch (error) {
+    const reason = reasonOf(error);
+    if (!isShortage(error)) loaded = reason;
+    return reason;
+  }
+}
+
+function load(): Addon | string {
+  if (process.platform !== 'linux')
+    return `volumes are measured on Linux only, and this is ${process.platform}`;
+  const native = nativeFolder();
+  if (native === undefined)
+    return `this code is not in the folder of ${PACKAGE}: mark the package as external in your bundler`;
+  const require = createRequire(import.meta.url);
+  const nodeGypBuild = require('node-gyp-build') as (folder: string) => Addon;
+  // node-gyp-build takes a folder that cannot be opened for one without an addon.
+  closeSync(openSync(native, 'r'));
+  const note = join(native, 'build/not-built.txt');
+  try {
+    return nodeGypBuild(native);
+  } catch (error) {
+    if (!isShortage(error) && existsSync(note))
+      return `the addon was not built: ${readFileSync(note, 'utf8')}`;
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return `the addon does not load: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`;
+}
+
+/** What dlopen(3) says of EMFILE, ENFILE and ENOMEM: glibc's words, then musl's. */
+const SHORTAGE = /Too many open files|: Cannot allocate memory|No file descriptors available|: Out of memory/;
+
+/** Whether it failed because descriptors or memory were short, so that another attempt may succeed. */
+function isShortage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM' || SHORTAGE.test(error.message);
+}
+
+/**
+ * `native/` beside the package.json above this file, whose depth differs between src/ and dist/. Undefined if that package.json
+ * is another package's, as in a bundle: an addon beside it would not be ours.
+ */
+function nativeFolder(): string | undefined {
+  // Absent in a CommonJS bundle.
+  const url = import.meta.url as string | undefined;
+  if (url === undefined) return undefined;
+  let folder = dirname(fileURLToPath(url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) return undefined;
+    folder = parent;
+  }
+  const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: unknown };
+  return name === PACKAGE ? join(folder, 'native') : undefined;
+}

@@ -1,0 +1,130 @@
+import { kindOf } from '../devices.js';
+import type { OsBinding, PathCall, PathInfo, StatFs } from '../os-binding.js';
+import { pathStuck, systemError, tooManyStuck } from '../system-error.js';
+import { addon, type Addon, type Channel } from './addon.js';
+import { NativeWalks } from './native-walks.js';
+
+/** The numbers that native/fs_info.h and native/call_pool.h give these. */
+const STATFS = 0;
+const STAT = 1;
+type Kind = typeof STATFS | typeof STAT;
+const SYSCALLS = { [STATFS]: 'statfs', [STAT]: 'stat' } as const;
+const DONE = 0;
+const STUCK = 1;
+const TOO_MANY_STUCK = 2;
+
+/** Words of one answer: ticket, kind, status, errno, stuck since (ms), then the values. */
+const WORDS = 13;
+const VALUES = 5;
+
+/**
+ * Independent of the number of processors: threads beyond them cost nothing when the tree is in memory, and overlap their waits
+ * for the disk when it is not. No more than this, because other programs need the machine too.
+ */
+const DEFAULT_THREADS = 4;
+
+/** The caller who waits for a ticket. */
+interface Waiter {
+  readonly kind: Kind;
+  readonly path: string;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+let binding: OsBinding | undefined;
+
+/** The binding over the addon, or why it is not available. */
+export function nativeBinding(): OsBinding | string {
+  if (binding !== undefined) return binding;
+  const native = addon();
+  return typeof native === 'string' ? native : (binding = overAddon(native));
+}
+
+function overAddon(native: Addon): OsBinding {
+  const waiters = new Map<number, Waiter>();
+  const walks = new NativeWalks();
+  const channel = native.connect((words) => {
+    for (let at = 0; at < words.length; at += WORDS) deliver(words, at, waiters);
+  }, walks.deliver);
+  return {
+    name: 'native',
+    statFs: (path) => start<StatFs>(channel, waiters, STATFS, path),
+    pathInfo: (path) => start<PathInfo>(channel, waiters, STAT, path),
+    diskUsage: (path, walk) =>
+      walks.run(channel, path, walk, walk.threads ?? DEFAULT_THREADS, ([status, errno, stuckSinceMs]) =>
+        failure('walk', path, status, errno, stuckSinceMs),
+      ),
+  };
+}
+
+function start<T>(channel: Channel, waiters: Map<number, Waiter>, kind: Kind, path: string): PathCall<T> {
+  const started = channel.start(kind, path);
+  if (typeof started !== 'number') {
+    const [status, errno, stuckSinceMs] = started;
+    return {
+      answer: Promise.reject(failure(SYSCALLS[kind], path, status, errno, stuckSinceMs)),
+      leave: () => undefined,
+    };
+  }
+  const answer = new Promise<T>((resolve, reject) => {
+    waiters.set(started, { kind, path, resolve, reject });
+  });
+  return {
+    answer,
+    leave() {
+      waiters.delete(started);
+      const sinceMs = channel.leave(kind, path, started);
+      return sinceMs === 0 ? undefined : new Date(sinceMs);
+    },
+  };
+}
+
+function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>): void {
+  const ticket = Number(words[at]);
+  const waiter = waiters.get(ticket);
+  if (waiter === undefined) return;
+  waiters.delete(ticket);
+  const status = Number(words[at + 2]);
+  const errno = Number(words[at + 3]);
+  if (status !== DONE || errno !== 0) {
+    waiter.reject(failure(SYSCALLS[waiter.kind], waiter.path, status, errno, Number(words[at + 4])));
+  } else if (waiter.kind === STATFS) {
+    waiter.resolve(statFs(words, at + VALUES) as never);
+  } else {
+    waiter.resolve(pathInfo(words, at + VALUES) as never);
+  }
+}
+
+function failure(syscall: string, path: string, status: number, errno: number, stuckSinceMs: number): Error {
+  if (status === STUCK) return pathStuck(path, new Date(stuckSinceMs));
+  if (status === TOO_MANY_STUCK) return tooManyStuck(syscall, path);
+  const error = systemError(errno, syscall, path);
+  if (status !== DONE) error.message = `no thread could be created for the call on '${path}' (${error.code})`;
+  return error;
+}
+
+function statFs(words: BigUint64Array, at: number): StatFs {
+  const readOnly = words[at + 7];
+  return {
+    magic: Number(words[at]),
+    frsize: words[at + 1] ?? 0n,
+    blocks: words[at + 2] ?? 0n,
+    bfree: words[at + 3] ?? 0n,
+    bavail: words[at + 4] ?? 0n,
+    files: words[at + 5] ?? 0n,
+    ffree: words[at + 6] ?? 0n,
+    ...(readOnly !== 2n && { readOnly: readOnly === 1n }),
+  };
+}
+
+function pathInfo(words: BigUint64Array, at: number): PathInfo {
+  const [mode, size, device, inode, rdev, mountId, mountRoot] = words.subarray(at, at + 7);
+  return {
+    kind: kindOf(mode ?? 0n),
+    size: size ?? 0n,
+    device: device ?? 0n,
+    inode: inode ?? 0n,
+    rdev: rdev ?? 0n,
+    ...(mountRoot !== 2n && { mountId: Number(mountId), mountRoot: mountRoot === 1n }),
+  };
+}

@@ -1,0 +1,73 @@
+import type { Incomplete } from '../metrics.js';
+
+/** What statvfs(3) says of a filesystem, unjudged. Counts are unsigned 64-bit. */
+export interface StatFs {
+  /** The kind of filesystem as a number, statfs(2)'s f_type. */
+  readonly magic: number;
+  /** Bytes of one block that the counts below are in: f_frsize, never f_bsize. */
+  readonly frsize: bigint;
+  readonly blocks: bigint;
+  readonly bfree: bigint;
+  readonly bavail: bigint;
+  readonly files: bigint;
+  readonly ffree: bigint;
+  /** Absent if it is not known. */
+  readonly readOnly?: boolean;
+}
+
+/** What a path is, symlinks followed. */
+export interface PathInfo {
+  /** `other` is a character device, a fifo or a socket. */
+  readonly kind: 'directory' | 'file' | 'block' | 'other';
+  /** Bytes as stat(2) gives them: the length of a file. 0 for a block device, whose size stat(2) does not know. */
+  readonly size: bigint;
+  /** The device of the filesystem that holds it: stat(2)'s st_dev. */
+  readonly device: bigint;
+  readonly inode: bigint;
+  /** The device number of a block or character device: stat(2)'s st_rdev. 0 for anything else. */
+  readonly rdev: bigint;
+  /** The mount that it is on, `Mount.id` of `mounts()`. Absent if not known: through the commands, or before Linux 5.8. */
+  readonly mountId?: number;
+  /** Whether it is the root of that mount, so that something is mounted right there. Absent whenever `mountId` is. */
+  readonly mountRoot?: boolean;
+}
+
+/** What a walk has counted. */
+export interface DiskUsage {
+  /** Bytes of allocated blocks (`st_blocks` x 512), each inode once. */
+  readonly used: bigint;
+  /** Inodes of any kind, the root included, each once. */
+  readonly inodesUsed: bigint;
+  /** Present if entries could not be read (only with `allowPartial`): the numbers are a lower bound. */
+  readonly incomplete?: Incomplete;
+}
+
+/** How to walk a tree: the checked options of `diskUsage`. */
+export interface Walk {
+  readonly signal: AbortSignal | undefined;
+  /** How many threads share the walk; undefined leaves it to the binding. */
+  readonly threads: number | undefined;
+  readonly allowPartial: boolean;
+  /** Milliseconds without progress after which the walk is given up. */
+  readonly stallTimeoutMs: number;
+  readonly onProgress: ((sofar: DiskUsage) => void) | undefined;
+}
+
+/** One caller's part in a call on a path. Several callers may share the call itself. */
+export interface PathCall<T> {
+  /** The answer, or METRICS_TIMED_OUT with `stuckSince` once the path is stuck. */
+  readonly answer: Promise<T>;
+  /** Gives this part up. Returns since when the path has been stuck, if it is. */
+  leave(): Date | undefined;
+}
+
+/**
+ * A way to ask the operating system. Paths are absolute. A call that fails in the system rejects with a system error
+ * (system-error.ts); the functions above turn it into a MetricsError.
+ */
+export interface OsBinding {
+  readonly name: 'native' | 'command';
+  statFs(path: string): PathCall<StatFs>;
+  pathInfo(path: string): PathCall<PathInfo>;
+  diskUsage(path: string, walk: Walk): Promise<DiskUsage>;
+}
