@@ -22,7 +22,10 @@ export interface CollectionOptions {
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * The same for walks, which may take long and still be healthy.
+   * Milliseconds after which a walk is overdue; a walk may take long and be healthy. An overdue walk is
+   * aborted and gives its place to another one at once. Its volume is `stuck` until a later round, as soon as
+   * `walkShare` allows, walks it again. If the provider ignores its signal, its answer is still taken
+   * whenever it comes, and until then no second walk begins.
    *
    * @defaultValue 1800000
    */

@@ -3,7 +3,7 @@ import { callError, Collection, type CollectionDurations } from './collection.js
 import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { KnownPods } from './known-pods.js';
 import { checkStatsProvider, type StatsProvider } from './pod.js';
-import { keepAlive, SoleCall } from './schedule/calls.js';
+import { keepAlive, notAnswered, SoleCall } from './schedule/calls.js';
 import type { Lane } from './schedule/lane.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
@@ -51,13 +51,11 @@ export class FsResourceAnalyzer {
         doubtful: false,
         placeMs: timeoutMs,
         limitMs: timeoutMs,
+        overdue: (since) => notAnswered('getPods', since),
       },
       {
         answered: (answer) => this.#listed(answer),
-        overdue: (since) => {
-          const text = `getPods has not answered since ${since.toISOString()}`;
-          return this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
-        },
+        overdue: (error) => this.#listingFailed(error),
         left: undefined,
       },
     );

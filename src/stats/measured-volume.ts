@@ -4,6 +4,7 @@ import type { MetricsProvider, VolumeCondition } from '../metrics.js';
 import { checkedReading, show } from '../reading.js';
 import { callError, errorText, type Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
+import { notAnswered } from './schedule/calls.js';
 import type { Lane } from './schedule/lane.js';
 import { VolumeRecord, type PodVolumeStats } from './volume-stats.js';
 
@@ -88,12 +89,16 @@ export class MeasuredVolume {
         lane: this.#lane(isWalk),
         doubtful: this.record.isStuck,
         placeMs: options.timeoutMs,
-        limitMs: isWalk ? Math.max(options.walkTimeoutMs, options.timeoutMs) : options.timeoutMs,
+        limitMs: isWalk ? options.walkTimeoutMs : options.timeoutMs,
+        overdue: (since) =>
+          isWalk ? walkTooLong(asked, options.walkTimeoutMs) : notAnswered(`provider "${asked}"`, since),
+        abortsOverdue: isWalk,
         ...(isWalk && { costMs: walkedMs }),
       },
       {
-        overdue: (since) => {
-          this.#overdue(asked, since);
+        overdue: (error, since) => {
+          this.record.failed(error, since, undefined);
+          this.#collection.attempted(this.#podRef, this.record.stats);
           over();
         },
         settled: (answer, since, durationMs) => {
@@ -140,13 +145,6 @@ export class MeasuredVolume {
     return this.record.isStuck ? doubtfulWalkLane : walkLane;
   }
 
-  #overdue(provider: string, since: Date): void {
-    const text = `provider "${provider}" has not answered since ${since.toISOString()}`;
-    const error = new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since });
-    this.record.failed(error, since, undefined);
-    this.#collection.attempted(this.#podRef, this.record.stats);
-  }
-
   #settled(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
     this.#collection.durations.add(provider, durationMs);
     let condition: VolumeCondition | undefined;
@@ -183,6 +181,11 @@ export class MeasuredVolume {
       message: `Volume ${this.#name}: ${condition.message}`,
     });
   }
+}
+
+function walkTooLong(provider: string, limitMs: number): MetricsError {
+  const text = `the walk of provider "${provider}" took longer than walkTimeoutMs (${String(limitMs)} ms) and was aborted`;
+  return new MetricsError('METRICS_TIMED_OUT', text);
 }
 
 /** Milliseconds that a call spent walking. Since its volume got stuck, it has only waited. */

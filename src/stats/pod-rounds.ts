@@ -3,7 +3,7 @@ import type { MetricsProvider } from '../metrics.js';
 import { callError, type Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
 import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
-import { SoleCall } from './schedule/calls.js';
+import { notAnswered, SoleCall } from './schedule/calls.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
@@ -38,12 +38,12 @@ export class PodRounds {
         doubtful: false,
         placeMs: options.timeoutMs,
         limitMs: options.timeoutMs,
+        overdue: (since) => notAnswered('listVolumesForPod', since),
       },
       {
         answered: (answer) => this.#listed(answer),
-        overdue: (since) => {
-          const text = `listVolumesForPod has not answered since ${since.toISOString()}`;
-          this.#listingFailed(new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since }));
+        overdue: (error) => {
+          this.#listingFailed(error);
           return [];
         },
         left: [],

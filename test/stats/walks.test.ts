@@ -171,6 +171,133 @@ describe('a long walk', () => {
   });
 });
 
+describe('an overdue walk', () => {
+  const LIMIT = 20_000;
+  const text = (name = 'du'): string =>
+    `the walk of provider "${name}" took longer than walkTimeoutMs (20000 ms) and was aborted`;
+  const hostile = (tree: MetricsProvider) => ['h1', 'h2'].map((name) => ({ name, volumes: { tree } }));
+  const volumeOf = (analyzer: FsResourceAnalyzer, pod: string): VolumeStats =>
+    analyzer.getPodVolumeStats(`${pod}-uid`)!.ephemeralVolumes[0]!;
+
+  test('is aborted, and its volume is stuck with the reason', async () => {
+    const tree = new FakeMetrics({ name: 'du', script: ['hang'] });
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { tree } }]), {
+      walkTimeoutMs: LIMIT,
+    });
+    analyzer.start();
+    const since = new Date();
+    await vi.advanceTimersByTimeAsync(LIMIT - 1);
+    expect([volumeOf(analyzer, 'h').state, tree.hanging]).toEqual(['pending', 1]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(tree.hanging).toBe(0);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({
+      state: 'stuck',
+      error: { code: 'METRICS_TIMED_OUT', message: text() },
+      attemptedAt: since,
+      durationMs: LIMIT,
+    });
+    // Its walk was long, which does not mean that its volume does not answer.
+    expect(volumeOf(analyzer, 'h').error).not.toHaveProperty('stuckSince');
+  });
+
+  test('gives its place to others at once, also if its provider ignores the signal', async () => {
+    for (const tree of [new FakeMetrics({ name: 'du', script: ['hang'] }), new DeafProvider('du')]) {
+      const walks = Array.from({ length: 5 }, () => new Walk(10));
+      const healthy = walks.map((walk, index) => ({ name: `p${String(index)}`, volumes: { walk } }));
+      // With this share there are no pauses; with this timeoutMs a walk that is not overdue keeps its place.
+      await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([...hostile(tree), ...healthy]), {
+        walkShare: 1,
+        timeoutMs: 10 * MINUTE,
+        walkTimeoutMs: LIMIT,
+      });
+      const from = Date.now();
+      analyzer.start();
+      await vi.advanceTimersByTimeAsync(LIMIT - 1);
+      expect(walks.flatMap((walk) => walk.walks)).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(walks.map((walk) => walk.walks.length)).toEqual([1, 1, 1, 1, 1]);
+      expect(walks[0]!.walks[0]!.from - from).toBe(LIMIT);
+      expect(healthy.map(({ name }) => volumeOf(analyzer, name).state)).toEqual(Array(5).fill('ok'));
+    }
+  });
+
+  test('is followed by another one in a later round, within the share of all walks', async () => {
+    const tree = new FakeMetrics({ name: 'du', script: ['hang', { used: 7n }] });
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { tree } }]), {
+      walkTimeoutMs: LIMIT,
+    });
+    analyzer.start();
+    // 20 s are 5 % of 400 s.
+    await vi.advanceTimersByTimeAsync(400_000 - 1);
+    expect([tree.calls, volumeOf(analyzer, 'h').state]).toEqual([1, 'stuck']);
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({ state: 'ok', metrics: { used: 7n } });
+    expect(volumeOf(analyzer, 'h')).not.toHaveProperty('error');
+  });
+
+  test('that ends with another error than its abort keeps the reason', async () => {
+    const deaf = new DeafProvider('du');
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { deaf } }]), {
+      walkTimeoutMs: LIMIT,
+    });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(LIMIT);
+    expect(deaf.calls[0]!.signal.reason).toMatchObject({ code: 'METRICS_TIMED_OUT', message: text() });
+    deaf.calls[0]!.reject(new MetricsError('METRICS_USAGE_FAILED', 'du was killed'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({
+      state: 'stuck',
+      error: { code: 'METRICS_TIMED_OUT', message: text() },
+      durationMs: LIMIT,
+    });
+  });
+
+  test('that ignores its signal costs no second call, and its late reading is taken', async () => {
+    const deaf = new DeafProvider('du');
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { deaf } }]), {
+      walkTimeoutMs: LIMIT,
+      walkShare: 1,
+    });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(HOUR);
+    expect(deaf.calls).toHaveLength(1);
+    expect(volumeOf(analyzer, 'h').state).toBe('stuck');
+    deaf.calls[0]!.resolve({ time: new Date(), source: 'du', used: 3n });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({ state: 'ok', metrics: { used: 3n }, durationMs: HOUR });
+    await vi.advanceTimersByTimeAsync(2 * MINUTE);
+    expect(deaf.calls).toHaveLength(2);
+  });
+
+  test('that is still out after a stop and a start is still overdue, and is not made a second time', async () => {
+    const deaf = new DeafProvider('du');
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { deaf } }]), {
+      walkTimeoutMs: LIMIT,
+    });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(LIMIT);
+    await analyzer.stop();
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({ state: 'stuck', error: { message: text() } });
+    deaf.calls[0]!.reject(deaf.calls[0]!.signal.reason);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(volumeOf(analyzer, 'h')).toMatchObject({ state: 'stuck', error: { message: text() } });
+    expect(deaf.calls).toHaveLength(1);
+  });
+
+  test('is not one that ends within walkTimeoutMs, however short timeoutMs is', async () => {
+    const tree = new Walk(LIMIT - 1);
+    await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([{ name: 'h', volumes: { tree } }]), {
+      timeoutMs: 10,
+      walkTimeoutMs: LIMIT,
+    });
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(LIMIT);
+    expect(volumeOf(analyzer, 'h').state).toBe('ok');
+  });
+});
+
 test('stuck volumes are walked again as soon as they answer, and do not hold up others until then', async () => {
   let isHeld = true;
   const held: MetricsProvider = {

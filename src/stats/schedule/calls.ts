@@ -1,3 +1,4 @@
+import { MetricsError } from '../../errors.js';
 import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
 import type { Lane, Place } from './lane.js';
 
@@ -11,8 +12,15 @@ export interface CallPlan {
   readonly doubtful: boolean;
   /** Milliseconds after which the call gives its place back. */
   readonly placeMs: number;
-  /** Milliseconds after which the call is overdue. At least `placeMs`. */
+  /** Milliseconds after which the call is overdue. */
   readonly limitMs: number;
+  /** The error of an overdue call. */
+  readonly overdue: (since: Date) => MetricsError;
+  /**
+   * Whether an overdue call is aborted with that error, and gives its place back, instead of going on. Then
+   * that error is also its answer, unless it brings a result all the same.
+   */
+  readonly abortsOverdue?: boolean;
   /** Milliseconds of work in the call, if they are less than its duration. */
   readonly costMs?: (answer: PromiseSettledResult<unknown>, since: Date, durationMs: number) => number;
 }
@@ -20,7 +28,7 @@ export interface CallPlan {
 /** Waits for a call. */
 export interface CallListener {
   /** The call is overdue. Its answer may still come. */
-  overdue(since: Date): void;
+  overdue(error: MetricsError, since: Date): void;
   /** The call has ended, in time or not, after `durationMs`. */
   settled(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void;
 }
@@ -34,6 +42,10 @@ interface Call {
   sinceMs: number;
   readonly controller: AbortController;
   timer: NodeJS.Timeout | undefined;
+  /** Its place in the lane, once it has begun. */
+  place: Place | undefined;
+  /** Why it was aborted, if that was because it was overdue. */
+  abortedWith: MetricsError | undefined;
 }
 
 /**
@@ -75,10 +87,13 @@ export class Calls {
       sinceMs: 0,
       controller: new AbortController(),
       timer: undefined,
+      place: undefined,
+      abortedWith: undefined,
     };
     this.#byKey.set(key, call);
     const dequeue = plan.lane.enter((place) => {
       call.dequeue = undefined;
+      call.place = place;
       void this.#run(key, call, place);
     }, plan.doubtful);
     // The lane may have started the call already.
@@ -109,21 +124,35 @@ export class Calls {
     const durationMs = performance.now() - sinceMs;
     place.giveBack(plan.costMs?.(answer, since, durationMs));
     if (listener === undefined) return;
+    if (!signal.aborted || answer.status === 'fulfilled') listener.settled(answer, since, durationMs);
+    // The call failed because it was aborted as overdue, whatever its provider made of that.
+    else if (call.abortedWith !== undefined)
+      listener.settled({ status: 'rejected', reason: call.abortedWith }, since, durationMs);
     // The call failed because it was left. A listener that came afterwards gets a new call.
-    if (signal.aborted && answer.status === 'rejected') this.#enqueue(key, plan, listener);
-    else listener.settled(answer, since, durationMs);
+    else this.#enqueue(key, plan, listener);
   }
 
   /** Tells the listener when the call is overdue, at once if it already is. */
   #watch(call: Call): void {
     const restMs = call.sinceMs + call.plan.limitMs - performance.now();
     if (restMs <= 0) {
-      call.listener?.overdue(call.since);
+      this.#overdue(call);
       return;
     }
     call.timer = setTimeout(() => {
-      call.listener?.overdue(call.since);
+      this.#overdue(call);
     }, Math.ceil(restMs)).unref();
+  }
+
+  #overdue(call: Call): void {
+    const { plan, listener, since, controller, place } = call;
+    const error = call.abortedWith ?? plan.overdue(since);
+    if (plan.abortsOverdue === true) {
+      call.abortedWith = error;
+      controller.abort(error);
+      place?.giveBack();
+    }
+    listener?.overdue(error, since);
   }
 
   #leave(key: string, listener: CallListener): void {
@@ -145,7 +174,7 @@ export interface Outcomes<T> {
   /** The answer came, in time or not. If it is late, nobody waits for it any more. */
   answered(answer: PromiseSettledResult<unknown>): T;
   /** The call is overdue. Its answer may still come. */
-  overdue(since: Date): T;
+  overdue(error: MetricsError): T;
   /** The call was given up. */
   readonly left: T;
 }
@@ -165,8 +194,8 @@ export class SoleCall<T> {
         decide = resolve;
       });
       const leave = calls.begin(key, plan, {
-        overdue: (since) => {
-          decide(outcomes.overdue(since));
+        overdue: (error) => {
+          decide(outcomes.overdue(error));
         },
         settled: (answer) => {
           this.#current = undefined;
@@ -194,6 +223,12 @@ export class SoleCall<T> {
     this.#current?.leave();
     this.#current = undefined;
   }
+}
+
+/** The error of a call that is overdue and goes on. */
+export function notAnswered(subject: string, since: Date): MetricsError {
+  const text = `${subject} has not answered since ${since.toISOString()}`;
+  return new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since });
 }
 
 /**

@@ -1,0 +1,80 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MetricsDu } from '../../src/providers/metrics-du.js';
+import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
+import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
+import { FuseServer, type FuseMount } from '../support/fuse.mjs';
+import { TestMounts } from '../support/mounts.js';
+import { needs } from '../support/needs.js';
+
+/** Each costs several requests, which one process answers: 25 s for two trees on two cores. */
+const DIRECTORIES = 40_000;
+
+const LIMIT_MS = 4_000;
+
+describe.skipIf(needs({ fuse: true, native: true }))(
+  'two trees that take much longer than walkTimeoutMs',
+  () => {
+    let server: FuseServer;
+    let mounts: TestMounts;
+    let slow: readonly FuseMount[];
+
+    beforeAll(async () => {
+      server = new FuseServer();
+      mounts = new TestMounts();
+      const entries = Object.fromEntries(
+        Array.from({ length: DIRECTORIES }, (_, index) => [`d${String(index)}`, { entries: {} }]),
+      );
+      slow = [await server.mount({ entries }), await server.mount({ entries })];
+    }, 60_000);
+    afterAll(async () => {
+      await server.close();
+      mounts.close();
+    });
+
+    /** A small tree on a disk. */
+    function smallTree(): string {
+      const path = mounts.newDirectory();
+      mkdirSync(join(path, 'd'));
+      writeFileSync(join(path, 'd', 'file'), 'x');
+      return path;
+    }
+
+    const podsOf = (name: string, paths: readonly string[]) =>
+      paths.map((path, index) => ({
+        name: `${name}${String(index)}`,
+        volumes: { tree: new MetricsDu(path) },
+      }));
+
+    test('are given up, and five healthy ones behind them are measured', { timeout: 60_000 }, async () => {
+      const statsProvider = new FakeStatsProvider([
+        ...podsOf(
+          'slow',
+          slow.map(({ path }) => path),
+        ),
+        ...podsOf('healthy', Array.from({ length: 5 }, smallTree)),
+      ]);
+      await using analyzer = new FsResourceAnalyzer(statsProvider, {
+        timeoutMs: LIMIT_MS,
+        walkTimeoutMs: LIMIT_MS,
+        walkShare: 1,
+      });
+      const volumes = (await analyzer.calculate()).flatMap(({ ephemeralVolumes }) => ephemeralVolumes);
+      expect(volumes.map(({ state }) => state)).toEqual(['stuck', 'stuck', 'ok', 'ok', 'ok', 'ok', 'ok']);
+      for (const { error } of volumes.slice(0, 2)) {
+        expect(error).toMatchObject({
+          code: 'METRICS_TIMED_OUT',
+          message: 'the walk of provider "du" took longer than walkTimeoutMs (4000 ms) and was aborted',
+        });
+      }
+      expect(volumes.slice(2).map(({ metrics }) => metrics?.inodesUsed)).toEqual([3n, 3n, 3n, 3n, 3n]);
+      // Their threads have ended: nothing reaches the filesystems any more.
+      for (const mount of slow) {
+        const before = await mount.requests(process.pid);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        expect(await mount.requests(process.pid)).toEqual(before);
+      }
+    });
+  },
+);
