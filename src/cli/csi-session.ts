@@ -1,9 +1,9 @@
 import { Option } from 'commander';
 import type { CsiCall, CsiNodeClient } from '../csi/index.js';
-import { isTransient } from '../index.js';
+import { isMetricsError, isTransient } from '../index.js';
 import { JSON_OUTPUT, timeoutOption, UsageError, type Answer, type OutputOptions } from './command.js';
 import { escapeControls } from './escape.js';
-import { rowError, type RowError } from './measure.js';
+import { isDriverAway, rowError, type RowError } from './measure.js';
 import { jsonAnswer } from './output/json.js';
 import { styled, type Style } from './output/colour.js';
 import { terminalWidth, wrapped } from './output/table.js';
@@ -81,7 +81,8 @@ export class CsiSession {
     try {
       return { answer: await call({ signal: this.#signal }) };
     } catch (error) {
-      return { failure: rowError(error, 'csi'), isAway: isTransient(error) };
+      const isAway = isTransient(error) || (isMetricsError(error) && isDriverAway(error));
+      return { failure: rowError(error, 'csi'), isAway };
     }
   }
 

@@ -88,9 +88,10 @@ interface Advice {
   readonly docs?: string;
 }
 
-const AS_ROOT = 'Run it as root.';
+const AS_ROOT = 'Run this command as root.';
 const EVEN_ROOT =
-  'Even root may not: FUSE without allow_root, NFS with root_squash and security modules refuse it. Run it as the user who mounted the volume.';
+  'Root is refused too: this may be FUSE without allow_root, NFS with root_squash, or a security module. ' +
+  'Try as the user who mounted the volume.';
 const DRIVER_GONE =
   "Check that the driver's pod runs on this node, and that --endpoint is the driver's socket: usually /var/lib/kubelet/plugins/DRIVER/csi.sock.";
 
@@ -106,11 +107,11 @@ function hintOn(error: MetricsError, provider: string): string | undefined {
   switch (error.code) {
     case 'METRICS_USAGE_FAILED': {
       const partial = 'Use --allow-partial to leave out what cannot be read and get a lower bound.';
-      return refused === AS_ROOT ? `Run it as root, or ${partial.replace('Use', 'use')}` : partial;
+      return refused === AS_ROOT ? `Run this command as root, or ${partial.replace('Use', 'use')}` : partial;
     }
     case 'METRICS_NOT_FOUND':
       return isLocal(provider)
-        ? 'Check the spelling of the path; or the volume is not mounted yet, or no longer.'
+        ? 'Check the spelling of the path. The volume may not be mounted yet, or it may be gone.'
         : 'Check --volume-id and --path: the driver does not know this volume at this path.';
     case 'METRICS_NOT_MOUNTED':
       return 'Mount the volume there, or look at what is mounted with: kube-volume-metrics mounts --path PATH';
@@ -128,7 +129,7 @@ function hintOn(error: MetricsError, provider: string): string | undefined {
         ? 'Give a path that is not empty.'
         : 'Give --volume-id and --path that are not empty.';
     case 'METRICS_CSI_FAILED':
-      return refused ?? (isAway(error) ? DRIVER_GONE : "Look at the driver's log.");
+      return refused ?? (isDriverAway(error) ? DRIVER_GONE : "Look at the driver's log.");
     default:
       return refused;
   }
@@ -148,8 +149,8 @@ function isPermission(error: MetricsError): boolean {
   return error.code === 'METRICS_CSI_FAILED' && /\bconnect (EACCES|EPERM)\b/.test(words(error));
 }
 
-/** Whether nobody listens on the socket. */
-function isAway(error: MetricsError): boolean {
+/** Whether no driver listens on the socket, as far as the words of the error say. */
+export function isDriverAway(error: MetricsError): boolean {
   return /\b(ENOENT|ECONNREFUSED|ENOTSOCK|UNAVAILABLE)\b|may not be running/.test(words(error));
 }
 

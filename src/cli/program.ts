@@ -126,21 +126,23 @@ function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) =>
   });
 }
 
-/** The list of commands, those of groups included. */
+/** The list of commands. The program's has those of groups too, by their full names. */
 function visibleCommands(command: Command): Command[] {
-  const listed = command.commands.flatMap((each) => (each.commands.length > 0 ? each.commands : [each]));
-  return command.parent === null
-    ? [...listed, new Command('help').arguments('[COMMAND]').summary('print help for a command')]
-    : [...listed];
+  if (command.parent !== null) return [...command.commands];
+  const whole = command.commands.flatMap((each) =>
+    each.commands.length === 0
+      ? [each]
+      : each.commands.map((one) => new Command(`${each.name()} ${one.name()}`).summary(one.summary())),
+  );
+  return [...whole, new Command('help').arguments('[COMMAND]').summary('print help for a command')];
 }
 
 /** A command in the list of commands. */
 function termOf(command: Command): string {
-  const group = command.parent?.parent ? [command.parent.name()] : [];
   const operands = command.registeredArguments.map((each) =>
     each.required ? `${each.name()}...` : `[${each.name()}]`,
   );
-  return [...group, command.name(), ...operands].join(' ');
+  return [command.name(), ...operands].join(' ');
 }
 
 function exitCodes(incomplete: string): string {

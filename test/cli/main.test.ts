@@ -1,12 +1,23 @@
-import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activeBinding } from '../../src/index.js';
 import { FuseServer } from '../support/fuse.mjs';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
-import { ended, run, runJson, start } from './run-main.js';
+import { ended, MAIN, run, runJson, start } from './run-main.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -33,7 +44,8 @@ describe('statfs', () => {
     expect(lines[1]).toMatch(
       / statfs +ok +[\d.]+ [KMGTPE]iB +[\d.]+ [KMGTPE]?i?B +[\d.]+ [KMGTPE]?i?B +\d+% /,
     );
-    expect(lines[2]).toMatch(/ statfs +failed +(- +){6}METRICS_NOT_FOUND: .*ENOENT/);
+    expect(lines[2]).toMatch(/ statfs +failed +(- +){6}METRICS_NOT_FOUND: .*ENOENT.*Check the spelling/);
+    expect(lines[2]).toMatch(/ See docs\/errors\.md#metrics_not_found$/);
     expect(lines[4]).toMatch(new RegExp(`^binding: ${activeBinding().binding}`));
   });
 
@@ -70,8 +82,25 @@ describe('statfs', () => {
         path: '',
         provider: 'statfs',
         state: 'failed',
-        error: { code: 'METRICS_NO_PATH_DEFINED', message: 'no path defined for disk usage metrics.' },
+        error: {
+          code: 'METRICS_NO_PATH_DEFINED',
+          message: 'no path defined for disk usage metrics.',
+          hint: 'Give a path that is not empty.',
+          docs: 'docs/errors.md#metrics_no_path_defined',
+        },
       },
+    ]);
+  });
+
+  test.skipIf(needs({ root: true }))('shows that a volume is read-only', async () => {
+    const path = place.tmpfs('size=1m');
+    place.makeReadOnly(path);
+    const { code, stdout } = await run('statfs', path);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/ statfs +ok, read-only +1\.0 MiB /);
+    const { volumes } = await runJson('mounts', '--path', path);
+    expect(volumes).toMatchObject([
+      { path, state: 'ok', metrics: { readOnly: true }, mount: { readOnly: true } },
     ]);
   });
 
@@ -121,6 +150,22 @@ describe('du', () => {
     ]);
   });
 
+  test.skipIf(needs({ root: true, programs: ['setpriv'] }))('tells an ordinary user to be root', async () => {
+    const open = mkdtempSync(join(tmpdir(), 'kvm-cli-'));
+    place.onClose(() => {
+      rmSync(open, { recursive: true });
+    });
+    chmodSync(open, 0o755);
+    mkdirSync(join(open, 'closed'), { mode: 0o700 });
+    const nobody = ['--reuid', '65534', '--regid', '65534', '--clear-groups'];
+    const child = spawn('setpriv', [...nobody, process.execPath, MAIN, 'du', open]);
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/EACCES.* Run this command as root, or use --allow-partial to leave out /);
+  });
+
   test('prints the same through the commands', async () => {
     const [native, command] = [
       await runJson('du', directory),
@@ -150,7 +195,17 @@ describe('du', () => {
       expect(whole.volumes[0]?.error).toMatchObject({
         code: 'METRICS_USAGE_FAILED',
         path: join(path, 'closed'),
+        hint: 'Use --allow-partial to leave out what cannot be read and get a lower bound.',
+        docs: 'docs/errors.md#metrics_usage_failed',
       });
+      expect(whole.volumes[0]).not.toHaveProperty('metrics');
+      expect(whole.volumes[0]?.filesystem).toMatchObject({ source: 'statfs', capacity: 4_096_000 });
+      const table = await run('du', path);
+      expect(table.code).toBe(1);
+      expect(table.stdout).toMatch(
+        / du +failed +3\.9 MiB +- +[\d.]+ [KM]iB +- +\d+ +- +METRICS_USAGE_FAILED: /,
+      );
+      expect(table.stdout).toContain('Use --allow-partial');
       const { code, stdout } = await run('du', '--allow-partial', path);
       expect(code).toBe(0);
       expect(stdout).toContain(`incomplete: 1 entry left out, first ${join(path, 'closed')} (EACCES)`);
@@ -170,6 +225,41 @@ describe('block', () => {
 });
 
 describe('mounts', () => {
+  test.skipIf(needs({ loop: true }))('shows a device that is mounted as a file by its own size', async () => {
+    const device = place.loopDevice(place.image(5 * 1_048_576));
+    const file = join(place.newDirectory(), 'uid');
+    writeFileSync(file, '');
+    place.bind(device, file);
+    const { code, volumes } = await runJson('mounts', '--path', file);
+    expect(code).toBe(0);
+    expect(volumes).toMatchObject([
+      { path: file, provider: 'block', state: 'ok', metrics: { source: 'block', capacity: 5_242_880 } },
+    ]);
+    expect(volumes[0]?.metrics).not.toHaveProperty('used');
+    const { stdout } = await run('mounts', '--type', 'block', '--path', file);
+    expect(stdout).toMatch(new RegExp(`^${file} +block +${device} +ok +5\\.0 MiB +- +- +- +- +-$`, 'm'));
+  });
+
+  test.skipIf(needs({ root: true }))('leaves out a character device that is mounted as a file', async () => {
+    const file = join(place.newDirectory(), 'null');
+    writeFileSync(file, '');
+    place.bind('/dev/null', file);
+    expect((await runJson('mounts', '--path', file)).volumes).toEqual([]);
+    expect((await runJson('mounts', '--path', file, '--all')).volumes).toMatchObject([{ path: file }]);
+  });
+
+  test.skipIf(needs({ root: true }))('can list the volumes of one kubelet only', async () => {
+    const root = place.newDirectory();
+    const volume = join(root, 'pods/6f3a2b1c/volumes/kubernetes.io~csi/pvc-1/mount');
+    for (const path of [volume, join(root, 'pods/6f3a2b1c/plugins')]) {
+      mkdirSync(path, { recursive: true });
+      place.mount(path, '-t', 'tmpfs', '-o', 'size=1m', 'kvm-test');
+    }
+    const { volumes } = await runJson('mounts', '--kubelet', root);
+    expect(volumes.map(({ path }) => path)).toEqual([volume]);
+    expect((await runJson('mounts', '--kubelet', root, '--type', 'ext4')).volumes).toEqual([]);
+  });
+
   test('lists real mounts, each with what is mounted', async () => {
     const { volumes } = await runJson('mounts');
     expect(volumes.find(({ path }) => path === '/')).toMatchObject({
@@ -254,29 +344,44 @@ describe('help', () => {
     for (const args of [['--help'], ['-h'], ['help']]) {
       const { code, stdout, stderr } = await run(...args);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      for (const name of ['statfs PATH', 'du PATH', 'block DEVICE', 'mounts'])
+      for (const name of [
+        'statfs PATH',
+        'du PATH',
+        'block DEVICE',
+        'mounts',
+        'csi stats',
+        'csi probe',
+        'help',
+      ])
         expect(stdout).toContain(`  ${name}`);
+      expect(stdout).toContain('Exit codes:');
     }
   });
 
-  test.each(['statfs', 'du', 'block', 'mounts'])('tells what %s does', async (name) => {
-    const { code, stdout, stderr } = await run(name, '--help');
+  test.each([
+    ['statfs', '--require-mount'],
+    ['du', '--allow-partial'],
+    ['block', '--binding <KIND>'],
+    ['mounts', '--kubelet [ROOT]'],
+    ['csi', 'csi probe'],
+    ['csi stats', '--volume-id <ID>'],
+    ['csi probe', 'CSI_ENDPOINT'],
+  ])('tells what %s does, in either way of asking', async (name, told) => {
+    const { code, stdout, stderr } = await run(...name.split(' '), '--help');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toMatch(new RegExp(`^Usage: kube-volume-metrics ${name} \\[OPTION\\]`));
-    expect(stdout).toContain('--timeout TIME');
-    expect(stdout).toContain('Exit codes:');
-  });
-
-  test('no line of it is longer than 120 characters', async () => {
-    for (const name of ['statfs', 'du', 'block', 'mounts']) {
-      const { stdout } = await run(name, '--help');
-      expect(stdout.split('\n').filter((line) => line.length > 120)).toEqual([]);
+    expect(stdout).toMatch(new RegExp(`^Usage: kube-volume-metrics ${name} [A-Z[]`));
+    expect(stdout).toContain(told);
+    if (name !== 'csi') {
+      expect(stdout).toContain('--timeout <TIME>');
+      expect(stdout).toContain('Exit codes:');
+      expect(stdout).toContain(`Examples:\n  kube-volume-metrics ${name} `);
     }
+    expect(await run('help', ...name.split(' '))).toEqual({ code, stdout, stderr });
   });
 
   test('--version is that of the package', async () => {
     const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
-    for (const option of ['--version', '-V']) {
+    for (const option of ['--version', '-v', '-V']) {
       expect(await run(option)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
     }
   });
@@ -284,50 +389,20 @@ describe('help', () => {
 
 describe('a wrong command line', () => {
   test.each([
-    [[], /expected a command \(statfs, du, block, mounts, csi\)$/, '--help'],
-    [['df'], /got 'df': there is no such command$/, '--help'],
-    [['--json', 'mounts'], /got '--json': the command comes before its options$/, '--help'],
-    [['statfs'], /statfs expects at least one PATH$/, 'statfs --help'],
-    [['block', '--json'], /block expects at least one DEVICE$/, 'block --help'],
+    [['d\u001b[2J'], /^kube-volume-metrics: unknown command 'd\\x1b\[2J'$/, '--help'],
+    [['du', '--thread', '2', '/'], /'--thread' \(Did you mean --threads\?\)$/, 'du --help'],
     [
-      ['mounts', '/'],
-      /mounts expects no operand, got '\/'; to measure one path use statfs$/,
-      'mounts --help',
+      ['csi', 'probe', '--endpoint', 'tcp://x:1'],
+      /CSI is spoken over unix sockets only$/,
+      'csi probe --help',
     ],
-    [['statfs', '--fast', '/'], /Unknown option '--fast'/, 'statfs --help'],
-    [['du', '--require-mount', '/'], /Unknown option '--require-mount'/, 'du --help'],
-    [['statfs', '/', '--timeout'], /--timeout <value>' argument missing/, 'statfs --help'],
-    [['statfs', '--timeout', '--json', '/'], /is ambiguous\. Did you forget to specify/, 'statfs --help'],
-    [
-      ['statfs', '--timeout', '5x', '/'],
-      /--timeout expects a duration such as 5s or 200ms, got '5x'$/,
-      'statfs --help',
-    ],
-    [
-      ['statfs', '--timeout', '0', '/'],
-      /Expected timeoutMs to be a number of milliseconds above 0/,
-      'statfs --help',
-    ],
-    [['mounts', '--timeout', '999999h'], /--timeout expects a duration/, 'mounts --help'],
-    [
-      ['statfs', '--binding', 'addon', '/'],
-      /Expected binding to be 'auto', 'native' or 'command'/,
-      'statfs --help',
-    ],
-    [['du', '--threads', 'x', '/'], /--threads expects a whole number, got 'x'$/, 'du --help'],
-    [
-      ['du', '--threads', '65', '/'],
-      /Expected threads to be a whole number from 1 to 64, got 65$/,
-      'du --help',
-    ],
-    [['d\u001b[2J'], /got 'd\\x1b\[2J'/, '--help'],
-  ])('%j is refused, and says what is wrong', async (args, message, help) => {
+  ])('%j ends with 2 and says where to find help', async (args, message, help) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    const [first, second] = stderr.split('\n');
-    expect(first).toMatch(/^kube-volume-metrics: /);
+    const [first, second, ...rest] = stderr.split('\n');
     expect(first).toMatch(message);
     expect(second).toBe(`For help: kube-volume-metrics ${help}`);
+    expect(rest).toEqual(['']);
   });
 });
 
@@ -341,8 +416,7 @@ describe('standard output', () => {
   test('that cannot be written is one', async () => {
     const full = openSync('/dev/full', 'w');
     try {
-      const main = join(ROOT, 'dist/cli/main.js');
-      const child = spawn(process.execPath, [main, '--help'], { stdio: ['ignore', full, 'pipe'] });
+      const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', full, 'pipe'] });
       let stderr = '';
       child.stderr!.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
       const code = await new Promise((resolve) => child.once('close', resolve));

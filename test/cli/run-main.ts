@@ -2,7 +2,8 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
-const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
+/** The built command line. */
+export const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
 
 /** How the command line ended. */
 export interface Ended {
@@ -13,9 +14,19 @@ export interface Ended {
 
 export type Running = ChildProcessByStdio<null, Readable, Readable>;
 
+/** What the command line answers must not depend on how the tests are run. */
+export const ENV: NodeJS.ProcessEnv = {
+  ...process.env,
+  ...{ NO_COLOR: undefined, FORCE_COLOR: undefined, CI: undefined, CSI_ENDPOINT: undefined },
+};
+
 /** Starts the built command line as a process of its own. */
-export function start(args: readonly string[], cwd?: string): Running {
-  return spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+export function start(args: readonly string[], cwd?: string, env: NodeJS.ProcessEnv = {}): Running {
+  return spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    env: { ...ENV, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 /** Waits for its end, and gives all that it said. */
@@ -43,6 +54,7 @@ export interface JsonVolume {
   readonly metrics?: Readonly<Record<string, unknown>>;
   readonly error?: Readonly<Record<string, unknown>>;
   readonly mount?: Readonly<Record<string, unknown>>;
+  readonly filesystem?: Readonly<Record<string, unknown>>;
 }
 
 /** Runs the built command line with `--json`, to its end. */

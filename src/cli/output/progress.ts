@@ -19,20 +19,33 @@ export class Progress {
   /** How far one walk is. */
   update(index: number, sofar: DiskUsage): void {
     this.#sofar.set(index, sofar);
-    if (!this.#stream.isTTY || performance.now() - this.#startMs < SHOWN_AFTER_MS) return;
+    // The spinner writes a line for each update where it cannot move the cursor, and in continuous integration.
+    const isLive = this.#stream.isTTY && process.env['TERM'] !== 'dumb' && !('CI' in process.env);
+    if (!isLive || performance.now() - this.#startMs < SHOWN_AFTER_MS) return;
     let [used, inodesUsed] = [0n, 0n];
     for (const each of this.#sofar.values()) {
       used += each.used;
       inodesUsed += each.inodesUsed;
     }
-    // SIGINT ends the walks, not the process. The program itself handles it.
-    this.#spinner ??= yoctoSpinner({ stream: this.#stream, handleSignals: false }).start();
+    this.#spinner ??= this.#start();
     this.#spinner.text = `${humanBytes(used)} in ${String(inodesUsed)} inodes so far`;
   }
+
+  #start(): Spinner {
+    // SIGINT ends the walks and not the process, so the spinner must not handle it. After SIGTERM the cursor would stay hidden.
+    process.once('SIGTERM', this.#onTerm);
+    return yoctoSpinner({ stream: this.#stream, handleSignals: false }).start();
+  }
+
+  readonly #onTerm = (): void => {
+    this.end();
+    process.kill(process.pid, 'SIGTERM');
+  };
 
   /** Removes the line. */
   end(): void {
     this.#spinner?.stop();
     this.#spinner = undefined;
+    process.removeListener('SIGTERM', this.#onTerm);
   }
 }

@@ -1,10 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runCsi } from '../../src/cli/csi.js';
-import { UsageError } from '../../src/cli/usage-error.js';
 import { NodeServiceCapability_RPC_Type as Capability, VolumeUsage_Unit } from '../../src/csi/v1/index.js';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
-import { run } from '../cli/run-main.js';
+import { ended, run, start } from './run-main.js';
 
 let driver: FakeCsiDriver;
 
@@ -175,41 +173,31 @@ describe('csi probe', () => {
     driver.mode = 'mute';
     const { code, stdout } = await probe('--timeout', '200ms');
     expect(code).toBe(1);
-    expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'call']);
-    expect(fields(stdout)['driver']).toMatch(/^METRICS_TIMED_OUT: GetPluginInfo of/);
+    expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'to do', 'call']);
+    expect(fields(stdout)['driver']).toMatch(/^METRICS_TIMED_OUT: /);
+    expect(fields(stdout)['to do']).toMatch(
+      /^The driver is silent\. .* See docs\/errors\.md#metrics_timed_out$/,
+    );
+  });
+
+  test('says where to look if nobody listens on the socket, and asks no more', async () => {
+    await driver.crash();
+    for (const endpoint of [driver.endpoint, '/nowhere/csi.sock']) {
+      const { code, stdout } = await run('csi', 'probe', '--endpoint', endpoint);
+      expect(code).toBe(1);
+      expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'to do', 'call']);
+      expect(fields(stdout)['to do']).toMatch(
+        /^Check that the driver's pod runs on this node.* See docs\/errors\.md#metrics_csi_failed$/,
+      );
+    }
   });
 });
 
-describe('csi', () => {
-  test('prints its help', async () => {
-    const { code, stdout } = await run('csi', '--help');
-    expect(code).toBe(0);
-    expect(stdout).toContain('csi stats --endpoint SOCKET --volume-id ID --path PATH');
-    expect((await run('--help')).stdout).toContain('csi probe');
-  });
-
-  test.each([
-    [[], 'csi expects stats or probe'],
-    [['df'], "csi expects stats or probe, got 'df'"],
-    [['probe'], 'csi expects --endpoint'],
-    [['probe', '--endpoint', 'tcp://x:1'], 'CSI uses unix sockets only'],
-    [['probe', '--endpoint', '/x', '--path', '/p'], 'csi probe has no option --path'],
-    [['probe', '/x'], "csi probe expects no operand, got '/x'"],
-    [['stats', '--endpoint', '/x'], 'csi stats expects --volume-id'],
-    [['stats', '--endpoint', '/x', '--volume-id', 'v'], 'csi stats expects --path'],
-    [['probe', '--endpoint', '/x', '--timeout', 'soon'], '--timeout expects a duration'],
-    [['probe', '--endpoint', '/x', '--frequency', '1'], "Unknown option '--frequency'"],
-    [['stats', '--path', '--json'], 'is ambiguous. Did you forget to specify'],
-  ])('%j is a usage error', async (args, message) => {
-    const refused = runCsi(args);
-    await expect(refused).rejects.toThrow(UsageError);
-    await expect(refused).rejects.toThrow(message);
-  });
-
-  test('ends with 2 after a usage error', async () => {
-    const { code, stdout, stderr } = await run('csi', 'probe', '--endpoint', 'tcp://x:1');
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toContain('CSI uses unix sockets only');
-    expect(stderr).toContain('For help: kube-volume-metrics csi --help');
-  });
+test('the endpoint comes from CSI_ENDPOINT if no option gives it', async () => {
+  const found = await ended(start(['csi', 'probe', '--json'], undefined, { CSI_ENDPOINT: driver.endpoint }));
+  expect(found.code).toBe(0);
+  expect(JSON.parse(found.stdout)).toMatchObject({ driver: { name: 'fake.csi.example' } });
+  const wrong = await ended(start(['csi', 'probe'], undefined, { CSI_ENDPOINT: 'x' }));
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toMatch(/: Expected CSI_ENDPOINT to be the absolute path of a unix socket/);
 });

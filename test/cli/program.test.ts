@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { problemOf, readCommandLine } from '../../src/cli/program.js';
+
+/** What is wrong with a command line, and the command whose help tells more. */
+async function refusalOf(args: readonly string[]): Promise<{ problem: string; command: string }> {
+  const request = readCommandLine(args);
+  try {
+    await request.answer();
+  } catch (error) {
+    return { problem: problemOf(error, request), command: request.path.map((each) => each.name()).join(' ') };
+  }
+  throw new Error(`${args.join(' ')} is not refused`);
+}
+
+describe('a wrong command line', () => {
+  test.each([
+    [[], /^expected a command: statfs, du, block, mounts, csi$/, ''],
+    [['df'], /^unknown command 'df' \(Did you mean du\?\)$/, ''],
+    [['df', ''], /^unknown command 'df' /, ''],
+    [['help', 'statsf'], /^unknown command 'statsf' \(Did you mean statfs\?\)$/, ''],
+    [['stats'], /^unknown command 'stats' \(Did you mean statfs\?\)$/, ''],
+    [['nonsense'], /^unknown command 'nonsense'$/, ''],
+    [['--json', 'mounts'], /^unknown option '--json'; the command comes before its options$/, ''],
+    [['statfs'], /^missing required argument 'PATH'$/, 'statfs'],
+    [['block', '--json'], /^missing required argument 'DEVICE'$/, 'block'],
+    [['mounts', '/'], /^mounts takes no operands, got '\/'$/, 'mounts'],
+    [['statfs', '--fast', '/'], /^unknown option '--fast'$/, 'statfs'],
+    [['du', '--thread', '2', '/'], /^unknown option '--thread' \(Did you mean --threads\?\)$/, 'du'],
+    [['du', '--require-mount', '/'], /^unknown option '--require-mount'$/, 'du'],
+    [['statfs', '/', '--timeout'], /^option '--timeout <TIME>' argument missing$/, 'statfs'],
+    [
+      ['statfs', '--timeout', '--json', '/'],
+      /^option '--timeout <TIME>' expects a value, got '--json'; if that is the value, write --timeout=--json$/,
+      'statfs',
+    ],
+    [
+      ['statfs', '--timeout', '5x', '/'],
+      /^option '--timeout <TIME>' argument '5x' is invalid\. Expected a duration such as 5s or 200ms\.$/,
+      'statfs',
+    ],
+    [
+      ['statfs', '--timeout', '0s', '/'],
+      /^option '--timeout <TIME>' argument '0s' is invalid\. Expected a time above 0\.$/,
+      'statfs',
+    ],
+    [['mounts', '--timeout', '999999m'], /^option '--timeout <TIME>' .* Expected at most 24 days/, 'mounts'],
+    [
+      ['statfs', '--binding', 'addon', '/'],
+      /^option '--binding <KIND>' argument 'addon' is invalid\. Allowed choices are auto, native, command\.$/,
+      'statfs',
+    ],
+    [
+      ['du', '--threads', '65', '/'],
+      /^option '--threads <N>' argument '65' is invalid\. Expected a whole number from 1 to 64\.$/,
+      'du',
+    ],
+    [['csi'], /^expected a command after csi: stats, probe$/, 'csi'],
+    [['csi', 'df'], /^unknown command 'df'$/, 'csi'],
+    [['help', 'csi', 'prob'], /^unknown command 'prob' \(Did you mean probe\?\)$/, 'csi'],
+    [['csi', 'probe'], /^required option '--endpoint <SOCKET>' not specified$/, 'csi probe'],
+    [
+      ['csi', 'probe', '--endpoint', 'tcp://x:1'],
+      /^Expected --endpoint to be .*CSI is spoken over unix sockets only$/,
+      'csi probe',
+    ],
+    [['csi', 'probe', '--endpoint', '/x', '--path', '/p'], /^unknown option '--path'$/, 'csi probe'],
+    [['csi', 'probe', '/x', '--endpoint', '/x'], /^probe takes no operands, got '\/x'$/, 'csi probe'],
+    [
+      ['csi', 'stats', '--endpoint', '/x', '--path', '/p'],
+      /^required option '--volume-id <ID>' not specified$/,
+      'csi stats',
+    ],
+    [
+      ['csi', 'stats', '--endpoint', '/x', '--volume-id', 'v'],
+      /^required option '--path <PATH>' not specified$/,
+      'csi stats',
+    ],
+    [
+      ['csi', 'stats', '--path', '--json'],
+      /^option '--path <PATH>' expects a value, got '--json'/,
+      'csi stats',
+    ],
+  ])('%j is refused, and says what is wrong', async (args, message, command) => {
+    const refusal = await refusalOf(args);
+    expect(refusal.problem).toMatch(message);
+    expect(refusal.command).toBe(command);
+  });
+
+  test('is not even looked at after a -- ', async () => {
+    expect(await refusalOf(['mounts', '--', '--json'])).toMatchObject({
+      problem: "mounts takes no operands, got '--json'",
+    });
+  });
+});
+
+test('help fits a narrow terminal, except for examples', async () => {
+  for (const name of ['', 'statfs', 'du', 'block', 'mounts', 'csi', 'csi stats', 'csi probe']) {
+    const { text, isComplete } = await readCommandLine(['help', ...name.split(' ').filter(Boolean)]).answer();
+    expect(isComplete).toBe(true);
+    expect(text).toMatch(/^Usage: kube-volume-metrics /);
+    const lines = text.split('\n').filter((line) => !line.startsWith('  kube-volume-metrics '));
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  }
+});
