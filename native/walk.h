@@ -32,7 +32,8 @@ struct WalkProgress {
 };
 
 struct WalkResult {
-  // 0, or why there is no result: the errno of `path`, ECANCELED after Cancel, or what Abandon was given.
+  // 0, or why there is no result: the errno of `path`, ECANCELED after Cancel, or what Abandon was given. ELOOP of an entry
+  // below the root: that directory was moved and met a second time (walk_directories.h).
   int error = 0;
   // The entry that failed, in its exact bytes: the root's path as it was given, and names below it.
   std::string path;

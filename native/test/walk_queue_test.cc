@@ -60,7 +60,7 @@ class Inbox {
   std::vector<std::pair<int, WalkResult>> results_;
 };
 
-// Everything outlives the test, because a walk that was dropped may still call; kept reachable, so that it is no leak.
+// Everything outlives the test, because a walk that was cancelled may still call; kept reachable, so that it is no leak.
 struct Setup {
   CallPool calls{kvm::AskKernel, {}};
   WalkQueue queue;
@@ -119,7 +119,7 @@ TEST(a_walk_that_waits_is_cancelled_at_once) {
   }
   CHECK(found);
   s.queue.Cancel(waits);
-  s.queue.Drop(99);
+  s.queue.Cancel(99);
 }
 
 TEST(a_walk_that_runs_is_cancelled_and_the_next_one_runs) {
@@ -162,7 +162,7 @@ TEST(a_walk_that_is_given_up_gives_its_place_back_and_its_path_is_stuck_until_it
 TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
   Setup& s = Setup::New(1);
   s.Start(1, "/proc/self/fdinfo");
-  s.calls.Stick(Tree(), 1234);
+  const std::uint64_t stuck = s.calls.Stick(Tree(), 1234);
   s.Start(2);
   s.Start(3);
   s.Start(4, "/proc/self/fdinfo");
@@ -173,19 +173,19 @@ TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
     CHECK_EQ(result.stuck_since_ms, is_stuck ? 1234 : 0);
     CHECK_EQ(result.inodes > 0, !is_stuck);
   }
-  s.calls.Unstick(Tree());
+  s.calls.Unstick(Tree(), stuck);
   s.Start(5);
   REQUIRE(s.inbox.WaitFor(5));
   CHECK_EQ(s.inbox.Results()[4].second.inodes, kInodes);
 }
 
 // The walk's thread is being created meanwhile, and then hangs: the place comes back all the same.
-TEST(a_walk_that_is_dropped_while_it_starts_gives_its_place_back) {
+TEST(a_walk_that_is_cancelled_while_it_starts_gives_its_place_back) {
   Setup& s = Setup::New(1);
   constexpr std::uint64_t kFirst = 1;
   const auto drops = [&s](const PendingCall& call) {
     if (call.Opens()) return kHold;
-    s.queue.Drop(kFirst);
+    s.queue.Cancel(kFirst);
     return kPass;
   };
   Interception interception({SYS_clone, SYS_clone3, SYS_openat}, drops, [&] { CHECK_EQ(s.Start(1), kFirst); });
@@ -207,7 +207,7 @@ TEST(many_walks_started_and_ended_from_many_threads_each_end_once) {
       for (int i = 0; i < 25; i++) {
         const auto number = s.Start(t * 25 + i);
         if (i % 5 == 1) s.queue.Cancel(number);
-        if (i % 5 == 2) s.queue.Drop(number);
+        if (i % 5 == 2) s.queue.Cancel(number);
         if (i % 5 == 3) s.queue.GiveUp(number, 1);
         s.queue.Progress(number);
       }
