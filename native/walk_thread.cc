@@ -165,8 +165,7 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
     }
     return replaced ? 0 : error;
   }
-  // ELOOP is for what CountDirectory finds.
-  return EAGAIN;
+  return error;
 }
 
 bool WalkThread::IsForeign(const EntryStat& stat) const {
@@ -198,7 +197,7 @@ bool WalkThread::CountDirectory(int dir, const char* dir_name, const EntryStat& 
     case SeenDirectories::Met::kMaybeAgain:
       return false;
     case SeenDirectories::Met::kAgain:
-      Fail(ELOOP, name);
+      Fail(kMetAgain, name);
       return false;
     case SeenDirectories::Met::kNoMemory:
       Fail(ENOMEM, name);
