@@ -90,6 +90,13 @@ export const FAMILIES: readonly Family[] = [
   },
   {
     prefix: 'selfPrefix',
+    name: 'volume_read_only',
+    type: 'gauge',
+    help: 'Whether the volume is mounted read-only: 1 or 0; absent when that is not known',
+    samples: forEachVolume(({ metrics }) => asNumber(metrics?.readOnly)),
+  },
+  {
+    prefix: 'selfPrefix',
     name: 'listing_failed',
     type: 'gauge',
     help: 'Whether the last attempt to list the pods failed: 1 or 0. If it failed, the pods of the last successful listing are shown',

@@ -180,6 +180,80 @@ describe("the kubelet's metrics", () => {
   });
 });
 
+describe('a reading that lacks numbers', () => {
+  const time = NOW;
+  const unknownSpace = { inodes: 9n, inodesFree: 4n, inodesUsed: 5n };
+
+  test('of a filesystem that does not know its size gives no series for them', async () => {
+    const registry = registryOf(
+      [
+        pod('db', [
+          claimed('c', reading({ time, ...unknownSpace })),
+          volume('v', { metrics: reading(unknownSpace) }),
+        ]),
+      ],
+      { podVolumes: true },
+    );
+    expect(
+      (await samples(registry, 'kubelet_')).map((line) => line.replace(/kubelet_volume_stats_|\{.*\}/g, '')),
+    ).toEqual([
+      'inodes 9',
+      'inodes_free 4',
+      'inodes_used 5',
+      'pod_inodes 9',
+      'pod_inodes_free 4',
+      'pod_inodes_used 5',
+    ]);
+  });
+
+  test('and more available than its capacity is passed on as it is', async () => {
+    const metrics = reading({
+      capacity: 10n,
+      available: 25n,
+      used: 1n,
+      warnings: ['available is above capacity'],
+    });
+    const registry = registryOf([pod('db', [claimed('c', metrics)])]);
+    expect(
+      (await samples(registry, 'kubelet_')).map((line) => line.replace(/kubelet_volume_stats_|\{.*\}/g, '')),
+    ).toEqual(['capacity_bytes 10', 'available_bytes 25', 'used_bytes 1']);
+  });
+});
+
+describe('read-only volumes', () => {
+  const name = 'kube_volume_metrics_volume_read_only';
+
+  test('have a gauge of 1, writable ones 0, and others none', async () => {
+    const registry = registryOf([
+      pod('db', [
+        claimed('archive', reading({ readOnly: true })),
+        claimed('data', reading({ readOnly: false })),
+        claimed('unknown', reading()),
+        claimed('never', undefined),
+        volume('config', { metrics: reading({ readOnly: true }) }),
+      ]),
+      pod('web', [claimed('archive', reading({ readOnly: false }))]),
+    ]);
+    const of = (pod: string, volume: string): string =>
+      `${name}{namespace="testns",pod="${pod}",volume_name="${volume}"`;
+    expect(await samples(registry, name)).toEqual([
+      `${of('db', 'config')}} 1`,
+      `${of('db', 'archive')},persistentvolumeclaim="archive"} 1`,
+      `${of('db', 'data')},persistentvolumeclaim="data"} 0`,
+      // The same claim, mounted by another pod in another way.
+      `${of('web', 'archive')},persistentvolumeclaim="archive"} 0`,
+    ]);
+  });
+
+  test('lose it with their other numbers when the reading is too old', async () => {
+    const registry = registryOf([pod('db', [claimed('c', reading({ readOnly: true, used: 1n }))])]);
+    vi.setSystemTime(+NOW + 900_000);
+    expect(await samples(registry, name)).toHaveLength(1);
+    vi.setSystemTime(+NOW + 900_001);
+    expect(await samples(registry, name)).toEqual([]);
+  });
+});
+
 describe('age', () => {
   test('a reading older than maxAgeMs is not exported; its state and age are', async () => {
     const metrics = reading({ used: 1n, condition: { abnormal: false, message: '' } });

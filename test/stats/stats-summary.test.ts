@@ -71,6 +71,20 @@ describe('statsSummary', () => {
     });
   });
 
+  test('a reading without capacity, available and used has no such numbers', () => {
+    const unknownSpace: Metrics = {
+      time: full.time,
+      source: 'statfs',
+      inodes: 9n,
+      inodesFree: 4n,
+      inodesUsed: 5n,
+    };
+    expect(stringify(statsSummary([pod([], [volume('pages', { metrics: unknownSpace })])]))).toBe(
+      '{"pods":[{"podRef":{"name":"web-u","namespace":"shop","uid":"u"},"volume":[' +
+        '{"time":"2026-03-04T05:06:07Z","inodesFree":4,"inodes":9,"inodesUsed":5,"name":"pages"}]}]}',
+    );
+  });
+
   test('an unknown option is refused by name, and both options by type', () => {
     expect(() => statsSummary([], { zerofill: true } as never)).toThrow(
       new TypeError('Unknown option "zerofill": the options are nodeName, zeroFill'),
