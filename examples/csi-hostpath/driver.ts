@@ -6,7 +6,7 @@ import { isAbsolute } from 'node:path';
 import { controllerService } from './controller.js';
 import { identityService } from './identity.js';
 import { claimSocket, listen, shutDown } from './listening-socket.js';
-import { singleLines, type Log } from './log.js';
+import { escapedLines, type Log } from './log.js';
 import { mayMount } from './may-mount.js';
 import { nodeService } from './node.js';
 import { placeByMount } from './place-by-mount.js';
@@ -89,7 +89,7 @@ export async function startDriver(options: DriverOptions): Promise<RunningDriver
 
   // Before anything of another driver's is touched: one that lives still works on the data root.
   await claimSocket(socket);
-  const log = singleLines(options.log ?? (() => undefined));
+  const log = escapedLines(options.log ?? (() => undefined));
   const placement = placeBy === 'mount' ? placeByMount : placeBySymlink;
   const volumes = await VolumeStore.open(dataRoot, log);
   const changes = new VolumeChanges();

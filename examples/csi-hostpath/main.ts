@@ -1,9 +1,10 @@
 import { startDriver } from './driver.js';
+import { escapedLines } from './log.js';
 import { programOptions, USAGE } from './program-options.js';
 
-const log = (line: string): void => {
+const log = escapedLines((line) => {
   process.stderr.write(`${line}\n`);
-};
+});
 
 try {
   const options = programOptions(process.argv.slice(2), process.env);

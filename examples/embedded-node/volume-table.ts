@@ -1,4 +1,5 @@
 import type { PodVolumeStats, VolumeStats } from 'kube-volume-metrics';
+import { escapeControls } from '../csi-hostpath/log.js';
 
 /** What stands for a number that is not known: never 0. */
 const UNKNOWN = '-';
@@ -34,7 +35,7 @@ const COLUMNS: readonly {
 export function volumeTable(pods: readonly PodVolumeStats[], nowMs = Date.now()): string {
   const rows = pods.flatMap(({ podRef, ephemeralVolumes, persistentVolumes }) =>
     [...ephemeralVolumes, ...persistentVolumes].map((volume) =>
-      COLUMNS.map(({ cell }) => cell(volume, podRef, nowMs)),
+      COLUMNS.map(({ cell }) => escapeControls(cell(volume, podRef, nowMs))),
     ),
   );
   const lines = [COLUMNS.map(({ title }) => title), ...rows];

@@ -1,17 +1,26 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { openSignal } from '../options.js';
+import { checkedOptions, openSignal } from '../options.js';
+import { onAbort } from '../waiting/abort.js';
 
-/** A reading as a script gives it. `time` is when the call came and `source` is the fake's name, unless it says otherwise. */
+/** A reading as a script gives it. By default, `time` is when the call came and `source` is the fake's name. */
 export interface FakeReading extends Partial<Metrics> {
-  /** Milliseconds that the call takes. */
+  /**
+   * Milliseconds that the call takes.
+   *
+   * @defaultValue 0
+   */
   readonly delayMs?: number;
 }
 
-/** A failure that takes its time, or that is no Error. */
+/** A failure after a delay, or with a value that is not an Error. */
 export interface FakeFailure {
   /** What the call rejects with. */
   readonly error: unknown;
-  /** Milliseconds that the call takes. */
+  /**
+   * Milliseconds that the call takes.
+   *
+   * @defaultValue 0
+   */
   readonly delayMs?: number;
 }
 
@@ -32,7 +41,7 @@ export interface FakeMetricsOptions {
 
 type Outcome = Exclude<FakeStep, 'hang'>;
 
-/** A provider that does as its script says. It keeps the whole contract, touches nothing and works on every platform. */
+/** A provider that follows a script. It keeps the whole contract, touches nothing on disk and works on every platform. */
 export class FakeMetrics implements MetricsProvider {
   readonly name: string;
   readonly #script: readonly FakeStep[];
@@ -42,36 +51,37 @@ export class FakeMetrics implements MetricsProvider {
 
   /**
    * @param options - name and script
-   * @throws TypeError when the script is no list, or empty
+   * @throws TypeError for an unknown option, and unless the script is a list of at least one step
    */
-  constructor({ name = 'fake', script = [{}] }: FakeMetricsOptions = {}) {
+  constructor(options: FakeMetricsOptions = {}) {
+    const { name = 'fake', script = [{}] } = checkedOptions(options, ['name', 'script']);
     if (!Array.isArray(script)) throw new TypeError(`Expected script to be a list, got ${typeof script}`);
     if (script.length === 0) throw new TypeError('Expected script to have at least one step');
     this.name = name;
     this.#script = script;
   }
 
-  /** How often `getMetrics` has been called, with a signal that was aborted already too. */
+  /** How often `getMetrics` has been called, including calls whose signal was already aborted. */
   get calls(): number {
     return this.#calls;
   }
 
-  /** How many calls hang now. */
+  /** How many calls hang at the moment. */
   get hanging(): number {
     return this.#hanging.size;
   }
 
   /**
-   * Ends the calls that hang now.
+   * Ends the calls that hang at the moment.
    *
-   * @param outcome - how; by default with a reading without any quantity
+   * @param outcome - what they end with; by default a reading without any quantity
    */
   release(outcome: FakeReading | FakeFailure | Error = {}): void {
     for (const end of [...this.#hanging]) end(outcome);
   }
 
   /**
-   * Takes the next step of the script. A call whose signal is aborted already takes none.
+   * Takes the next step of the script. A call whose signal is already aborted takes none.
    *
    * @param options - the signal ends a delay and a hang
    */
@@ -89,24 +99,23 @@ export class FakeMetrics implements MetricsProvider {
     return { time, source: this.name, ...reading };
   }
 
-  /** The step itself, once its time has come. */
+  /** The step itself, after its delay or its hang. */
   async #outcome(step: FakeStep, signal: AbortSignal | undefined): Promise<Outcome> {
     if (step !== 'hang' && (step instanceof Error || step.delayMs === undefined)) return step;
     return await new Promise((resolve, reject) => {
       const stop = (): void => {
         clearTimeout(timer);
         this.#hanging.delete(end);
-        signal?.removeEventListener('abort', leave);
+        stopListening();
       };
       const end = (outcome: Outcome): void => {
         stop();
         resolve(outcome);
       };
-      const leave = (): void => {
+      const stopListening = onAbort(signal, (reason) => {
         stop();
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', leave);
+        reject(reason);
+      });
       const timer = step === 'hang' ? undefined : setTimeout(end, step.delayMs, step);
       if (step === 'hang') this.#hanging.add(end);
     });

@@ -1,31 +1,32 @@
 import type { MetricsProvider } from '../metrics.js';
+import { checkedOptions } from '../options.js';
 import type { Pod, PodVolume, StatsProvider, VolumeMap } from '../stats/pod.js';
 
 /** A volume of a {@link FakePod}. */
 export interface FakeVolume {
-  /** Who measures it; without one it is in the pod's spec and not in the map, as a volume that is not mounted yet. */
+  /** Measures it. Without a provider the volume is in the pod's spec and not in the map, like one that is not mounted yet. */
   readonly provider?: MetricsProvider | undefined;
-  /** What the spec says of it besides its name: `{ persistentVolumeClaim: { claimName: 'data' } }`. */
+  /** What the pod's spec says about it besides its name: `{ persistentVolumeClaim: { claimName: 'data' } }`. */
   readonly spec?: Omit<PodVolume, 'name'> | undefined;
 }
 
-/** A pod as a test gives it. */
+/** A pod for a test. */
 export interface FakePod {
   readonly name: string;
   /** @defaultValue `'default'` */
   readonly namespace?: string | undefined;
   /** @defaultValue the pod's name followed by `-uid` */
   readonly uid?: string | undefined;
-  /** Its volumes by name; a provider alone is that of an emptyDir. */
+  /** Its volumes by name; a provider alone makes the volume an emptyDir. */
   readonly volumes?: Readonly<Record<string, MetricsProvider | FakeVolume>> | undefined;
 }
 
-/** What a method of the provider does instead of answering: reject with this, or hang until it is set to something else. */
+/** What a method of the provider does instead of answering: reject with `error`, or hang until this is changed. */
 export type FakeListing = { readonly error: unknown } | 'hang';
 
 /**
- * A stats provider whose pods are those it was given. As the real ones do, it makes new pod objects and maps at every call. It touches
- * nothing and works on every platform.
+ * A stats provider with the pods that it was given. Like real ones, it makes new pod objects and maps at every call. It touches
+ * nothing on disk and works on every platform.
  */
 export class FakeStatsProvider implements StatsProvider {
   readonly #pods = new Map<string, FakePod>();
@@ -35,7 +36,10 @@ export class FakeStatsProvider implements StatsProvider {
   #calls = 0;
   #volumeCalls = 0;
 
-  /** @param pods - that are there from the start */
+  /**
+   * @param pods - the pods at the start
+   * @throws TypeError for a pod or a volume with an unknown field
+   */
   constructor(pods: readonly FakePod[] = []) {
     for (const pod of pods) this.addPod(pod);
   }
@@ -54,8 +58,13 @@ export class FakeStatsProvider implements StatsProvider {
    * Adds a pod, or replaces the one with the same uid.
    *
    * @returns its uid
+   * @throws TypeError for a pod or a volume with an unknown field
    */
   addPod(pod: FakePod): string {
+    checkedOptions(pod, ['name', 'namespace', 'uid', 'volumes']);
+    for (const volume of Object.values(pod.volumes ?? {})) {
+      if (!('getMetrics' in volume)) checkedOptions(volume, ['provider', 'spec']);
+    }
     const uid = pod.uid ?? `${pod.name}-uid`;
     this.#pods.set(uid, pod);
     return uid;
@@ -66,13 +75,13 @@ export class FakeStatsProvider implements StatsProvider {
     this.#pods.delete(uid);
   }
 
-  /** What `getPods` does from now on; undefined: it answers. Calls that hang go on as well. */
+  /** What `getPods` does from now on, undefined for answering. It applies to calls that hang too. */
   listPods(instead: FakeListing | undefined): void {
     this.#listing = instead;
     this.#goOn();
   }
 
-  /** What `listVolumesForPod` does for a pod from now on; undefined: it answers. Calls that hang go on as well. */
+  /** What `listVolumesForPod` does for a pod from now on, undefined for answering. It applies to calls that hang too. */
   listVolumes(uid: string, instead: FakeListing | undefined): void {
     if (instead === undefined) this.#volumeListing.delete(uid);
     else this.#volumeListing.set(uid, instead);
@@ -108,7 +117,7 @@ export class FakeStatsProvider implements StatsProvider {
     this.#waiting.clear();
   }
 
-  /** Returns when there is nothing (more) to do instead. */
+  /** Returns when the method is to answer. */
   async #obey(instead: () => FakeListing | undefined): Promise<void> {
     for (;;) {
       const order = instead();

@@ -1,13 +1,13 @@
-// For whoever writes a provider: its contract as a test suite.
+// For the author of a provider: its contract as a test suite.
 export { metricsProviderTests } from './metrics-provider-tests.js';
 export type {
   MetricsProviderTestsOptions,
   ProviderReports,
   ProviderUnderTest,
 } from './metrics-provider-tests.js';
-export type { MetricsField } from './check-reading.js';
+export type { MetricsField } from './contract-checks.js';
 
-// For whoever tests what consumes providers.
+// For tests of code that uses providers.
 export { FakeMetrics } from './fake-metrics.js';
 export type { FakeFailure, FakeMetricsOptions, FakeReading, FakeStep } from './fake-metrics.js';
 export { FakeStatsProvider } from './fake-stats-provider.js';

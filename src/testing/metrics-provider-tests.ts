@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { isMetricsError, type MetricsErrorCode } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { checkedOptions } from '../options.js';
 import { stringify } from '../stringify.js';
 import {
+  assertRejectedFor,
+  assertRejectedWith,
   checkAbsence,
   checkAgreement,
   checkDetails,
@@ -11,14 +14,16 @@ import {
   checkSource,
   checkTime,
   has,
+  readingOf,
+  turn,
   type MetricsField,
-} from './check-reading.js';
+} from './contract-checks.js';
 
-/** A provider for one test; the other form says what to do after it. */
+/** A provider for one test; the other form says what to do after the test. */
 export type ProviderUnderTest =
   MetricsProvider | { readonly provider: MetricsProvider; readonly dispose?: () => unknown };
 
-/** What a provider gives: fields of a reading, or never a reading at all. */
+/** What a provider reports: fields of a reading, or never a reading at all. */
 export type ProviderReports =
   | {
       /** Fields that each of its readings has. */
@@ -35,12 +40,12 @@ export type ProviderReports =
 export interface MetricsProviderTestsOptions {
   /** Registers a test: `test` of vitest, Jest or node:test, `it` of Mocha. */
   readonly test: (name: string, body: () => Promise<void>) => unknown;
-  /** What is tested; the name of each test begins with it. */
+  /** What is tested. The name of each test begins with it. */
   readonly name: string;
   /** Makes a provider over a healthy volume, a new one for each test. */
   readonly create: () => ProviderUnderTest | Promise<ProviderUnderTest>;
   readonly reports: ProviderReports;
-  /** Makes a provider over a volume that cannot be measured, one that is not there, say. */
+  /** Makes a provider over a volume that cannot be measured, such as one that does not exist. */
   readonly createFailing?: () => ProviderUnderTest | Promise<ProviderUnderTest>;
   /**
    * Milliseconds within which a call on the healthy volume settles.
@@ -53,14 +58,16 @@ export interface MetricsProviderTestsOptions {
 /** Calls made at once; more than libuv's pool has threads. */
 const CROWD = 8;
 
+const OPTIONS = ['test', 'name', 'create', 'reports', 'createFailing', 'settlesWithinMs'] as const;
+
 /**
- * The contract of {@link MetricsProvider} as tests, for any test runner: each uses a provider of its own, and `node:assert`.
+ * The contract of {@link MetricsProvider} as tests for any test runner. Each test uses a provider of its own, and `node:assert`.
  *
  * - has a short name that stays the same
  * - answers any options with a promise: none, `undefined`, `{}`, `{ signal: undefined }`
  * - reads again after reading, and leaves a reading that it gave as it was
  * - answers calls made at the same time
- * - rejects with the reason of a signal that is aborted already, unwrapped
+ * - rejects with the reason of a signal that is already aborted, unwrapped
  * - answers an abort during the call with the reason, unwrapped, or with what it would have answered
  * - an abort releases its own caller and no other
  * - takes its listeners off a signal that outlives the call
@@ -75,9 +82,12 @@ const CROWD = 8;
  * - gives quantities that agree: available within capacity, inodesFree within inodes
  *
  * A provider that rejects does so with its code. With `createFailing`: fails with a MetricsError.
+ *
+ * @throws TypeError for an unknown option
  */
 export function metricsProviderTests(options: MetricsProviderTestsOptions): void {
-  const { test, name, create, reports, createFailing, settlesWithinMs = 10_000 } = options;
+  const checked = checkedOptions(options, OPTIONS);
+  const { test, name, create, reports, createFailing, settlesWithinMs = 10_000 } = checked;
 
   /** Registers a test over a provider of its own. */
   function check(
@@ -96,7 +106,7 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
     });
   }
 
-  /** How a call ends. A call that throws, or gives no promise, counts by what comes of awaiting it. */
+  /** How a call ends. A call that throws, or gives no promise, counts by the outcome of awaiting it. */
   async function outcomeOf(call: () => unknown): Promise<PromiseSettledResult<Metrics>> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {
@@ -115,7 +125,7 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
   const ask = (provider: MetricsProvider, signal?: AbortSignal): Promise<PromiseSettledResult<Metrics>> =>
     outcomeOf(() => provider.getMetrics(signal === undefined ? {} : { signal }));
 
-  /** That a call ended as calls of this provider do when nothing disturbs them. */
+  /** Asserts that a call ended as undisturbed calls of this provider do. */
   function assertUsual(outcome: PromiseSettledResult<Metrics>): void {
     if ('rejects' in reports) assertRejectedWith(outcome, reports.rejects);
     else readingOf(outcome);
@@ -124,7 +134,7 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
   check('has a short name that stays the same', async (provider) => {
     const before: unknown = provider.name;
     assert.ok(typeof before === 'string', 'name is a text');
-    // A CSI driver's name has at most 63 characters, and is the longest that anybody needs.
+    // The longest names are those of CSI drivers, with at most 63 characters.
     assert.match(before, /^[^\p{Cc}]{1,63}$/u, 'name is one line of 1 to 63 characters');
     await ask(provider);
     assert.equal(provider.name, before, 'name is the same after a call');
@@ -237,31 +247,4 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
       createFailing,
     );
   }
-}
-
-/** A turn of the event loop: what is done right after a call settles is done then. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
-
-function readingOf(outcome: PromiseSettledResult<Metrics>): Metrics {
-  if (outcome.status === 'rejected') {
-    const message = `the call should resolve, but it rejects with ${String(outcome.reason)}`;
-    throw Object.assign(new assert.AssertionError({ message }), { cause: outcome.reason as unknown });
-  }
-  assert.ok(typeof outcome.value === 'object' && outcome.value !== null, 'the reading is an object');
-  return outcome.value;
-}
-
-function assertRejectedWith(outcome: PromiseSettledResult<Metrics>, code: MetricsErrorCode): void {
-  assert.equal(outcome.status, 'rejected', 'the call rejects');
-  assert.ok(isMetricsError(outcome.reason), `one of the codes of MetricsError: ${String(outcome.reason)}`);
-  assert.equal(outcome.reason.code, code);
-}
-
-function assertRejectedFor(outcome: PromiseSettledResult<Metrics>, reason: unknown): void {
-  assert.equal(outcome.status, 'rejected', 'the call rejects');
-  assert.equal(outcome.reason, reason, 'with the reason of the signal, unwrapped');
 }

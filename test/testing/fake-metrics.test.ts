@@ -34,6 +34,13 @@ describe('FakeMetrics', () => {
     expect(() => new FakeMetrics({ script: script as never })).toThrow(/^Expected script to be a list, got /);
   });
 
+  test('refuses an unknown option, by name', () => {
+    const options = { scrpit: [] } as object;
+    expect(() => new FakeMetrics(options)).toThrow(
+      new TypeError('Unknown option "scrpit": the options are name, script'),
+    );
+  });
+
   test('follows its script and repeats the last step', async () => {
     const time = new Date(5);
     const failure = new MetricsError('METRICS_FS_INFO_FAILED', 'x');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
-import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
+import { FakeStatsProvider, type FakePod } from '../../src/testing/fake-stats-provider.js';
 
 describe('FakeStatsProvider', () => {
   const [data, cache] = [new FakeMetrics(), new FakeMetrics()];
@@ -13,6 +13,19 @@ describe('FakeStatsProvider', () => {
       unmounted: { spec: { secret: {} } },
     },
   };
+
+  test.each<[object, string]>([
+    [{ name: 'p', nameSpace: 'shop' }, '"nameSpace"'],
+    [{ name: 'p', volumes: { data: { provder: data } } }, '"provder"'],
+  ])('refuses an unknown field of a pod, by name: %j', (pod, name) => {
+    for (const add of [
+      () => new FakeStatsProvider([pod as FakePod]),
+      () => new FakeStatsProvider().addPod(pod as FakePod),
+    ]) {
+      expect(add).toThrow(TypeError);
+      expect(add).toThrow(`Unknown option ${name}: the options are `);
+    }
+  });
 
   test('gives its pods and who measures their volumes', async () => {
     const fake = new FakeStatsProvider([web, { name: 'bare', uid: 'u-2' }]);

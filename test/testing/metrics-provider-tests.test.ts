@@ -82,6 +82,17 @@ const OTHERS = 'an abort releases its own caller and no other';
 const LISTENERS = 'takes its listeners off a signal that outlives the call';
 const FAILS = 'fails with a MetricsError';
 
+test('an unknown option is refused, by name', () => {
+  const options = { name: 'it', create: () => giving({}), reports: REPORTS, test: () => undefined };
+  expect(() => {
+    metricsProviderTests({ ...options, timeoutMs: 5 } as MetricsProviderTestsOptions);
+  }).toThrow(
+    new TypeError(
+      'Unknown option "timeoutMs": the options are test, name, create, reports, createFailing, settlesWithinMs',
+    ),
+  );
+});
+
 test('a provider that keeps the contract passes', async () => {
   const whole = {
     readOnly: false,

@@ -40,10 +40,8 @@ export class OneConnection extends ChannelCredentials {
         this.#socket = socket;
         return await plain.connect(socket);
       },
-      getCallCredentials: () => plain.getCallCredentials(),
-      destroy: () => {
-        plain.destroy();
-      },
+      getCallCredentials: plain.getCallCredentials.bind(plain),
+      destroy: plain.destroy.bind(plain),
     };
   }
 }

@@ -9,41 +9,43 @@ import {
   type VolumeHealthEntry,
   type VolumeUsage,
 } from '../../csi/gen/csi/v1/csi.js';
+import { checkedOptions } from '../../options.js';
 import {
+  FakeCsiServer,
   fakeServices,
+  type ConnectionFate,
   type FakeCsiAnswer,
   type FakeCsiCall,
   type FakeCsiRequest,
   type FakeCsiRpc,
-} from './fake-csi-rpcs.js';
-import { FakeCsiSocket, type ConnectionFate } from './fake-csi-socket.js';
+} from './fake-csi-server.js';
 
 /**
- * How the fake treats its callers: `serve` answers; `slow` answers each call after `delayMs`; `mute` takes connections and calls and
- * answers none; `kill` drops all connections at each call; `nonsense` drops its connections and answers new ones with bytes that are
- * no HTTP/2.
+ * How the fake treats its callers: `serve` answers; `slow` answers each call after `delayMs`; `mute` takes connections and calls but
+ * answers none; `kill` drops all connections at each call; `nonsense` drops its connections and answers new ones with bytes that
+ * are not HTTP/2.
  */
 export type FakeCsiMode = 'serve' | 'slow' | 'mute' | 'kill' | 'nonsense';
 
-/** Usage entries, or a function that gives those of one volume. A field left out is 0, which is the same on the wire. */
+/** Usage entries, or a function that gives those of one volume. A field that is left out is 0; on the wire both are the same. */
 export type FakeCsiUsage =
   readonly Partial<VolumeUsage>[] | ((request: NodeGetVolumeStatsRequest) => readonly Partial<VolumeUsage>[]);
 
 type Answer = FakeCsiAnswer<FakeCsiRpc>;
 
-/** Gives an RPC's answer with the request at hand; a promise that never settles leaves the caller without one. */
+/** Answers an RPC; a promise that never settles leaves the caller without an answer. */
 export type FakeCsiAnswerer<Rpc extends FakeCsiRpc> = (
   request: FakeCsiRequest<Rpc>,
 ) => FakeCsiAnswer<Rpc> | Promise<FakeCsiAnswer<Rpc>>;
 
-/** What {@link FakeCsiDriver} says. Each may be changed at any time. */
+/** What {@link FakeCsiDriver} answers. Each field may be changed at any time. */
 export interface FakeCsiScript {
   name: string;
   version: string;
   capabilities: readonly NodeServiceCapability_RPC_Type[];
   usage: FakeCsiUsage;
   condition: VolumeCondition | undefined;
-  /** What is wrong with every volume, as CSI 1.13 has it. */
+  /** What is wrong with every volume, in the form of CSI 1.13. */
   health: readonly VolumeHealthEntry[];
   /** Milliseconds that `slow` takes. */
   delayMs: number;
@@ -55,7 +57,7 @@ export interface FakeCsiDriverOptions extends Partial<FakeCsiScript> {
   readonly mode?: FakeCsiMode;
 }
 
-/** What becomes of new connections. */
+/** What happens to new connections. */
 const FATES: Readonly<Record<FakeCsiMode, ConnectionFate>> = {
   serve: 'serve',
   slow: 'serve',
@@ -77,73 +79,77 @@ const DEFAULTS: FakeCsiScript = {
   delayMs: 1_000,
 };
 
+const OPTIONS = ['mode', ...(Object.keys(DEFAULTS) as (keyof FakeCsiScript)[])] as const;
+
 /**
- * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory, that does as it is
- * told. Works wherever there are unix sockets. To be ended by {@link FakeCsiDriver.stop}.
+ * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory, that follows a script.
+ * Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
  */
 export class FakeCsiDriver {
-  /** What it says, unless {@link FakeCsiDriver.answer} has the call. */
+  /** What it answers, unless {@link FakeCsiDriver.answer} says otherwise. */
   readonly script: FakeCsiScript;
-  /** Where it listens, as `CSI_ENDPOINT` has it. */
+  /** Where it listens, in the form of `CSI_ENDPOINT`. */
   readonly endpoint: string;
-  readonly #socket: FakeCsiSocket;
+  readonly #server: FakeCsiServer;
   readonly #answers = new Map<FakeCsiRpc, (request: never) => Answer | Promise<Answer>>();
   readonly #requests = new Map<FakeCsiRpc, unknown[]>();
   #mode: FakeCsiMode;
   #cancelled = 0;
 
-  private constructor(socket: FakeCsiSocket, script: FakeCsiScript, mode: FakeCsiMode) {
-    this.#socket = socket;
+  private constructor(server: FakeCsiServer, script: FakeCsiScript, mode: FakeCsiMode) {
+    this.#server = server;
     this.script = script;
     this.#mode = mode;
-    this.endpoint = `unix://${socket.path}`;
+    this.endpoint = `unix://${server.path}`;
   }
 
   /**
-   * Starts one.
+   * Starts a driver.
    *
-   * @param options - what it says; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10 inodes for every volume
+   * @param options - what it answers; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10 inodes for every volume
+   * @throws TypeError for an unknown option
    */
-  static async start({ mode = 'serve', ...script }: FakeCsiDriverOptions = {}): Promise<FakeCsiDriver> {
+  static async start(options: FakeCsiDriverOptions = {}): Promise<FakeCsiDriver> {
+    const { mode = 'serve', ...script } = checkedOptions(options, OPTIONS);
     const services = fakeServices((rpc, call) => driver.#handle(rpc, call));
-    const socket = await FakeCsiSocket.open(
-      (server) => {
+    const server = await FakeCsiServer.open(
+      (grpc) => {
         for (const { definition, implementation } of services) {
-          server.addService(definition as ServiceDefinition, implementation);
+          grpc.addService(definition as ServiceDefinition, implementation);
         }
       },
       () => FATES[driver.#mode],
     );
-    const driver: FakeCsiDriver = new FakeCsiDriver(socket, { ...DEFAULTS, ...script }, mode);
+    const driver: FakeCsiDriver = new FakeCsiDriver(server, { ...DEFAULTS, ...script }, mode);
     return driver;
   }
 
-  /** How it treats its callers; those that wait for `mute` go on waiting. */
+  /** How it treats its callers. Those that wait under `mute` keep waiting when it changes. */
   get mode(): FakeCsiMode {
     return this.#mode;
   }
 
   set mode(mode: FakeCsiMode) {
     this.#mode = mode;
-    if (mode === 'nonsense') this.#socket.dropConnections();
+    if (mode === 'nonsense') this.#server.dropConnections();
   }
 
-  /** How many connections have been made to it. */
+  /** How many connections there have been. */
   get connections(): number {
-    return this.#socket.connections;
+    return this.#server.connections;
   }
 
   /** How many of them are open. */
   get openConnections(): number {
-    return this.#socket.openConnections;
+    return this.#server.openConnections;
   }
 
-  /** How many calls ended before they were answered: cancelled, late, or their connection lost. */
+  /** How many calls ended before they were answered: cancelled, out of time, or by a lost connection. */
   get cancelled(): number {
     return this.#cancelled;
   }
 
-  /** How many calls have come, in all or of one RPC. */
+  /** How many calls the driver received, in all or of one RPC. */
   calls(rpc?: FakeCsiRpc): number {
     if (rpc !== undefined) return this.requests(rpc).length;
     return [...this.#requests.values()].reduce((sum, requests) => sum + requests.length, 0);
@@ -155,7 +161,7 @@ export class FakeCsiDriver {
   }
 
   /**
-   * Answers an RPC differently from the script; in the modes that do not answer, not even that.
+   * Answers an RPC differently from the script. The modes that do not answer take precedence.
    *
    * @param rpc - the RPC
    * @param answer - a message, the bytes of one, a failure as `{ code, details }`, or a function that gives one of these; undefined
@@ -169,20 +175,20 @@ export class FakeCsiDriver {
     else this.#answers.set(rpc, answer instanceof Function ? answer : () => answer);
   }
 
-  /** Ends as SIGKILL would end it: all connections drop, and the socket file stays behind. */
+  /** Ends as if by SIGKILL: all connections drop, and the socket file stays behind. */
   async crash(): Promise<void> {
-    await this.#socket.crash();
+    await this.#server.crash();
   }
 
-  /** Listens again on the same path, after a crash if there was none before. */
+  /** Listens again on the same path; crashes first if it is running. */
   async restart(): Promise<void> {
-    await this.#socket.crash();
-    await this.#socket.listen();
+    await this.#server.crash();
+    await this.#server.listen();
   }
 
-  /** Ends for good, and removes its directory. */
+  /** Ends the driver for good and removes its directory. */
   async stop(): Promise<void> {
-    await this.#socket.close();
+    await this.#server.close();
   }
 
   async #handle(rpc: FakeCsiRpc, call: FakeCsiCall): Promise<Answer | undefined> {
@@ -190,7 +196,7 @@ export class FakeCsiDriver {
     this.#requests.set(rpc, requests);
     requests.push(call.request);
     let isAnswered = false;
-    // grpc-js tells it of calls that have had their answer too.
+    // grpc-js emits it for answered calls too.
     call.on('cancelled', () => (this.#cancelled += isAnswered ? 0 : 1));
     const answer = await this.#answer(rpc, call.request);
     isAnswered = answer !== undefined;
@@ -199,7 +205,7 @@ export class FakeCsiDriver {
 
   async #answer(rpc: FakeCsiRpc, request: unknown): Promise<Answer | undefined> {
     const mode = this.#mode;
-    if (mode === 'kill') this.#socket.dropConnections();
+    if (mode === 'kill') this.#server.dropConnections();
     if (mode !== 'serve' && mode !== 'slow') return undefined;
     if (mode === 'slow') await setTimeout(this.script.delayMs, undefined, { ref: false });
     const answer = this.#answers.get(rpc);

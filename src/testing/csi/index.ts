@@ -1,4 +1,4 @@
-// For whoever tests what talks to a CSI driver.
+// For tests of code that talks to a CSI driver.
 export { FakeCsiDriver } from './fake-csi-driver.js';
 export type {
   FakeCsiAnswerer,
@@ -7,4 +7,4 @@ export type {
   FakeCsiScript,
   FakeCsiUsage,
 } from './fake-csi-driver.js';
-export type { FakeCsiAnswer, FakeCsiRequest, FakeCsiResponse, FakeCsiRpc } from './fake-csi-rpcs.js';
+export type { FakeCsiAnswer, FakeCsiRequest, FakeCsiResponse, FakeCsiRpc } from './fake-csi-server.js';

@@ -189,7 +189,7 @@ describe('identity', () => {
   });
 });
 
-test('what is no string or no signal is refused, and nothing is sent', async () => {
+test('an argument of the wrong type and an unknown option are refused, and nothing is sent', async () => {
   for (const [volume, message] of [
     [{}, 'Expected volumeId to be a string, got undefined'],
     [{ ...VOLUME, volumeId: 5 }, 'Expected volumeId to be a string, got number'],
@@ -212,6 +212,14 @@ test('what is no string or no signal is refused, and nothing is sent', async () 
   const none = new TypeError('Expected options to be an object, got null');
   await expect(client.probe(null as never)).rejects.toThrow(none);
   expect(() => new CsiNodeClient('/csi.sock', null as never)).toThrow(none);
+  const unknown = new TypeError('Unknown option "timeout": the options are signal, timeoutMs');
+  for (const call of ['probe', 'getPluginInfo', 'nodeGetCapabilities'] as const) {
+    await expect(client[call]({ timeout: 5 } as object)).rejects.toThrow(unknown);
+  }
+  await expect(client.readVolume(VOLUME, { timeout: 5 } as object)).rejects.toThrow(unknown);
+  expect(() => newClient({ timeout: 5 } as object)).toThrow(
+    new TypeError('Unknown option "timeout": the options are timeoutMs, onCall'),
+  );
   expect(driver.connections).toBe(0);
 });
 

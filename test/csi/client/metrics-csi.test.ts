@@ -342,6 +342,10 @@ describe('misuse', () => {
     [{ volumePath: undefined }, 'Expected volumePath to be a string, got undefined'],
     [{ stagingTargetPath: null }, 'Expected stagingTargetPath to be a string, got null'],
     [{ driverName: 7 }, 'Expected driverName to be a string, got number'],
+    [
+      { timeoutMs: 5 },
+      'Unknown option "timeoutMs": the options are client, driverName, volumeId, volumePath, stagingTargetPath',
+    ],
   ])('of %j is refused by the constructor', (options, message) => {
     expect(() => provider(options as object)).toThrow(new TypeError(message));
   });

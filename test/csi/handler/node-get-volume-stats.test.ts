@@ -599,6 +599,10 @@ test('the capabilities are those that clients look for', () => {
 
 test.each<[object | null, string]>([
   [null, 'Expected options to be an object, got null'],
+  [
+    { timeout: 5 },
+    'Unknown option "timeout": the options are knownVolume, providerFor, requireMount, condition, maxAgeMs, timeoutMs, onError, codec',
+  ],
   [{ requireMount: 'false' }, 'Expected requireMount to be a boolean, got string'],
   [{ codec: 'json' }, "Expected codec to be 'ts-proto' or 'proto-loader', got json"],
   [{ knownVolume: true }, 'Expected knownVolume to be a function, got boolean'],

@@ -34,6 +34,26 @@ test('starts in another program, and ends there', async () => {
   ]);
 });
 
+test('writes one line for each change, and shows controls in a name as escapes', async () => {
+  const lines: string[] = [];
+  const driver = await startDriver({
+    endpoint: place.socket,
+    dataRoot: place.dataRoot,
+    placeBy: 'symlink',
+    log: (line) => lines.push(line),
+  });
+  const name = 'a\u202eb\u009b31m\u2028c\u2066';
+  await place.caller.call('createVolume', { name, volumeCapabilities: [DIRECTORY] }).catch(() => undefined);
+  await place.caller.call('deleteVolume', { volumeId: name }).catch(() => undefined);
+  await place.caller
+    .failure('nodeGetVolumeStats', { volumeId: name, volumePath: '/p\u202e\n' })
+    .catch(() => undefined);
+  await driver.close();
+  const shown = String.raw`a\u202eb\u009b31m\u2028c\u2066`;
+  expect(lines.filter((line) => line.includes(shown)).length).toBeGreaterThan(0);
+  for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
+});
+
 test('starts twice beside each other, with the same names for different volumes', async () => {
   const other = new Workplace();
   try {

@@ -117,6 +117,14 @@ describe('FakeCsiDriver', () => {
     socket.destroy();
   });
 
+  test('refuses an unknown option, by name', async () => {
+    await expect(FakeCsiDriver.start({ capacity: 5 } as object)).rejects.toThrow(
+      new TypeError(
+        'Unknown option "capacity": the options are mode, name, version, capabilities, usage, condition, health, delayMs',
+      ),
+    );
+  });
+
   // What an old kubelet sends, and no server of Node takes.
   test('refuses the path as :authority, like every server of Node', async () => {
     const session = connectHttp2('http://localhost', {
