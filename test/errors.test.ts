@@ -24,7 +24,6 @@ describe('MetricsError', () => {
 });
 
 describe('isNotSupported', () => {
-  // Golden case E48.
   test.each([
     [null, false],
     [undefined, false],

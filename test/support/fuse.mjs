@@ -15,12 +15,12 @@ import { Conversation } from './conversation.mjs';
  * What a mount serves.
  *
  * @typedef {object} FuseOptions
- * @property {Partial<StatFsNumbers>} [statfs] what is not given is as in golden case E18, with frsize as bsize
+ * @property {Partial<StatFsNumbers>} [statfs] what is left out is as in STATFS, with frsize as bsize
  * @property {Record<string, FuseEntry>} [entries] the entries of the root
  * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on the root is answered with
  */
 
-/** Golden case E18. */
+/** The numbers of a filesystem that is 60 % full, and keeps some of the rest for root. */
 const STATFS = { blocks: 1000n, bfree: 400n, bavail: 350n, files: 100n, ffree: 60n };
 const BLOCK_SIZE = 4096;
 

@@ -18,16 +18,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  VolumeCapability_AccessMode_Mode as Mode,
-  type VolumeCapability,
-} from '../../../src/csi/v1/index.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY, withMode } from './capabilities.js';
-import { loopDevices, Workplace } from './workplace.js';
+import { loopDevices, shareDriver, type Workplace } from './workplace.js';
 
 const SIZE = 1n << 22n;
+
+let created = 0;
 
 /** A volume on its way through stage, publish and back. */
 class TestVolume {
@@ -45,7 +44,8 @@ class TestVolume {
 
   static async create(place: Workplace, name: string, capability: VolumeCapability): Promise<TestVolume> {
     const { volume } = await place.caller.call('createVolume', {
-      name,
+      // Tests share a driver, and no volume.
+      name: `${name}-${String(++created)}`,
       volumeCapabilities: [capability],
       capacityRange: { requiredBytes: SIZE, limitBytes: SIZE },
     });
@@ -75,13 +75,9 @@ class TestVolume {
 
 let place: Workplace;
 
-beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await place.close();
-});
+const use = (shared: Workplace): void => {
+  place = shared;
+};
 
 const WAYS = [
   { how: 'symlinks', args: ['--place-by', 'symlink'], skip: false as const },
@@ -92,8 +88,9 @@ describe.each(WAYS)('a directory placed by $how', ({ args, skip }) => {
   describe.skipIf(skip)('with a driver that runs', () => {
     let volume: TestVolume;
 
+    shareDriver({ args }, use);
+
     beforeEach(async () => {
-      await place.start({ args });
       volume = await TestVolume.create(place, 'directory', DIRECTORY);
     });
 
@@ -281,8 +278,9 @@ describe.each(WAYS)('a directory placed by $how', ({ args, skip }) => {
 });
 
 describe('a driver that may not mount', () => {
+  shareDriver({ args: ['--place-by', 'symlink'] }, use);
+
   test('has no read-only volumes', async () => {
-    await place.start({ args: ['--place-by', 'symlink'] });
     const volume = await TestVolume.create(place, 'writable', DIRECTORY);
     await place.caller.call('nodeStageVolume', volume.request);
     expect(await volume.code('nodePublishVolume', { readonly: true })).toBe(status.INVALID_ARGUMENT);
@@ -293,8 +291,9 @@ describe('a driver that may not mount', () => {
 describe.skipIf(needs({ root: true }))('a driver that may mount', () => {
   let volume: TestVolume;
 
+  shareDriver({}, use);
+
   beforeEach(async () => {
-    await place.start();
     volume = await TestVolume.create(place, 'mounted', DIRECTORY);
   });
 
@@ -350,22 +349,12 @@ describe.skipIf(needs({ root: true }))('a driver that may mount', () => {
     await volume.takeAway();
     expect(place.mountPoints()).toEqual([]);
   });
-
-  test('finds its mounts also where the data root is itself a bind mount', async () => {
-    await place.driver.stop();
-    const moved = place.newDirectory();
-    execFileSync('mount', ['--bind', place.dataRoot, moved]);
-    await place.start({ args: ['--data-root', moved] });
-    for (let count = 0; count < 2; count++) await volume.bring();
-    expect(await volume.code('deleteVolume')).toBe(status.FAILED_PRECONDITION);
-    await volume.takeAway();
-    expect(place.mountPoints()).toEqual([moved]);
-  });
 });
 
 describe.skipIf(needs({ root: true }))('a directory that is a mount of its own', () => {
+  shareDriver({}, use);
+
   test('is brought, taken away and deleted like any other', async () => {
-    await place.start();
     const volume = await TestVolume.create(place, 'disk', DIRECTORY);
     const data = join(place.dataRoot, 'volumes', volume.volumeId, 'data');
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'kvm-test', data]);
@@ -379,11 +368,28 @@ describe.skipIf(needs({ root: true }))('a directory that is a mount of its own',
   });
 });
 
+describe.skipIf(needs({ root: true }))('a driver whose data root is itself a bind mount', () => {
+  shareDriver({}, use);
+
+  test('finds its mounts all the same', async () => {
+    const volume = await TestVolume.create(place, 'mounted', DIRECTORY);
+    await place.driver.stop();
+    const moved = place.newDirectory();
+    execFileSync('mount', ['--bind', place.dataRoot, moved]);
+    await place.start({ args: ['--data-root', moved] });
+    for (let count = 0; count < 2; count++) await volume.bring();
+    expect(await volume.code('deleteVolume')).toBe(status.FAILED_PRECONDITION);
+    await volume.takeAway();
+    expect(place.mountPoints()).toEqual([moved]);
+  });
+});
+
 describe.skipIf(needs({ root: true, loop: true }))('a block volume', () => {
   let volume: TestVolume;
 
+  shareDriver({}, use);
+
   beforeEach(async () => {
-    await place.start();
     volume = await TestVolume.create(place, 'block', BLOCK);
   });
 

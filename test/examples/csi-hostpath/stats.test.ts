@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { CsiNodeClient, MetricsCsi } from '../../../src/csi/index.js';
 import {
   VolumeHealthErrorType,
@@ -11,7 +11,7 @@ import {
 } from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY } from './capabilities.js';
-import { Workplace } from './workplace.js';
+import { shareDriver, type Workplace } from './workplace.js';
 
 const SIZE = 1n << 22n;
 
@@ -23,13 +23,9 @@ const TELL_CHILDREN = `data:text/javascript,${encodeURIComponent(`
 
 let place: Workplace;
 
-beforeEach(() => {
-  place = new Workplace();
-});
-
-afterEach(async () => {
-  await place.close();
-});
+const use = (shared: Workplace): void => {
+  place = shared;
+};
 
 interface PublishedVolume {
   readonly volumeId: string;
@@ -72,8 +68,9 @@ const WAYS = [
 
 describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args, skip }) => {
   describe.skipIf(skip)('with a driver that runs', () => {
+    shareDriver({ args, nodeArgs: ['--import', TELL_CHILDREN] }, use);
+
     test('gives the numbers of the filesystem, where it is published and where it is staged', async () => {
-      await place.start({ args });
       const { volumeId, target, staging } = await published('measured');
       const { blocks, bsize, files } = statfsSync(target, { bigint: true });
       for (const path of [target, staging]) {
@@ -85,7 +82,6 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
     });
 
     test('finds no volume at any other path', async () => {
-      await place.start({ args });
       const [one, other] = [await published('one'), await published('other')];
       expect(await failureOf(one.volumeId, other.target)).toBe(status.NOT_FOUND);
       expect(await failureOf(one.volumeId, other.staging)).toBe(status.NOT_FOUND);
@@ -97,7 +93,6 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
     });
 
     test('finds it no more once it is unpublished', async () => {
-      await place.start({ args });
       const { volumeId, target, staging } = await published('gone');
       await statsOf(volumeId, target);
       await place.caller.call('nodeUnpublishVolume', { volumeId, targetPath: target });
@@ -108,7 +103,6 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
     });
 
     test('says what a marker says, as long as it is there, and the numbers all the same', async () => {
-      await place.start({ args });
       const { volumeId, target, folder } = await published('marked');
       const healthy = await published('healthy');
       writeFileSync(join(folder, 'abnormal'), 'the disk makes noises\n');
@@ -121,14 +115,12 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
     });
 
     test('says from the first what the parameter says', async () => {
-      await place.start({ args });
       const { volumeId, target } = await published('abnormal', DIRECTORY, { abnormal: 'born this way' });
       const { volumeCondition } = await statsOf(volumeId, target);
       expect(volumeCondition).toEqual({ abnormal: true, message: 'born this way' });
     });
 
     test('says that the data is gone, instead of numbers, also after a restart', async () => {
-      await place.start({ args });
       const { volumeId, target, staging, folder } = await published('lost');
       rmSync(join(folder, 'data'), { recursive: true });
       const lost = {
@@ -137,7 +129,7 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
       };
       expect(await statsOf(volumeId, target)).toEqual(lost);
       await place.driver.stop();
-      await place.start({ args });
+      await place.start({ args, nodeArgs: ['--import', TELL_CHILDREN] });
       expect(await statsOf(volumeId, target)).toEqual(lost);
       // It can be taken away, and deleted, all the same.
       await place.caller.call('nodeUnpublishVolume', { volumeId, targetPath: target });
@@ -147,22 +139,20 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
     });
 
     test.skipIf(needs({ native: true }))('starts no process', async () => {
-      await place.start({ args, nodeArgs: ['--import', TELL_CHILDREN] });
       const { volumeId, target } = await published('cheap');
       const children = (): number => place.driver.lines.filter((line) => line === 'CHILD').length;
-      await place.driver.said('NodePublishVolume');
+      await place.driver.said(`NodePublishVolume "${volumeId}" is done`);
       const before = children();
       expect(before).toBeGreaterThan(0);
       await Promise.all(Array.from({ length: 20 }, () => statsOf(volumeId, target)));
       await failureOf(volumeId, place.newPath());
       // Its line comes after those of whatever was started before.
-      await place.caller.failure('createVolume');
-      await place.driver.said('CreateVolume');
+      await place.caller.failure('createVolume', { name: 'without capabilities' });
+      await place.driver.said('CreateVolume "without capabilities"');
       expect(children()).toBe(before);
     });
 
     test('is what this package reads', async () => {
-      await place.start({ args });
       const { volumeId, target } = await published('read', DIRECTORY, { abnormal: 'for the reader' });
       const client = new CsiNodeClient(place.socket);
       try {
@@ -179,8 +169,9 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
 });
 
 describe.skipIf(needs({ root: true, loop: true }))('NodeGetVolumeStats of block volumes', () => {
+  shareDriver({}, use);
+
   test('gives the size, at the target and wherever else the kubelet links it to', async () => {
-    await place.start();
     const { volumeId, target, staging } = await published('block', BLOCK);
     const [link, bound] = [place.newPath(), place.newPath()];
     symlinkSync(target, link);
@@ -197,7 +188,6 @@ describe.skipIf(needs({ root: true, loop: true }))('NodeGetVolumeStats of block 
   });
 
   test('says that the image is gone', async () => {
-    await place.start();
     const { volumeId, target, staging, folder } = await published('lost block', BLOCK);
     rmSync(join(folder, 'image'));
     const { usage, volumeCondition } = await statsOf(volumeId, target);
@@ -209,16 +199,20 @@ describe.skipIf(needs({ root: true, loop: true }))('NodeGetVolumeStats of block 
   });
 });
 
-describe('NodeGetVolumeHealth', () => {
-  test('is not there without the option', async () => {
-    await place.start({ args: ['--place-by', 'symlink'] });
+describe('NodeGetVolumeHealth without the option', () => {
+  shareDriver({ args: ['--place-by', 'symlink'] }, use);
+
+  test('is not there', async () => {
     const { volumeId } = await published('unasked');
     const { code } = await place.caller.failure('nodeGetVolumeHealth', { volumeId });
     expect(code).toBe(status.UNIMPLEMENTED);
   });
+});
+
+describe('NodeGetVolumeHealth', () => {
+  shareDriver({ args: ['--place-by', 'symlink', '--volume-health'] }, use);
 
   test('lists what is wrong', async () => {
-    await place.start({ args: ['--place-by', 'symlink', '--volume-health'] });
     const { volumeId, folder, target } = await published('ailing', DIRECTORY, { abnormal: 'slow' });
     const { volumeHealth } = await place.caller.call('nodeGetVolumeHealth', { volumeId });
     expect(volumeHealth).toEqual({

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node
 import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { CsiCaller } from './csi-caller.js';
 import { DriverProcess, type StartOptions } from './driver-process.js';
 
@@ -46,14 +47,42 @@ export class Workplace {
     return mountPointsBelow(this.directory);
   }
 
+  /** Takes away all that is mounted and attached; the driver goes on. */
+  clear(): void {
+    for (const point of this.mountPoints().reverse()) execFileSync('umount', ['-l', point]);
+    detachLoopDevices(this.directory);
+  }
+
   async close(): Promise<void> {
     this.caller.close();
     this.#driver?.kill('SIGKILL');
     await this.#driver?.ended;
-    for (const point of this.mountPoints().reverse()) execFileSync('umount', ['-l', point]);
-    detachLoopDevices(this.directory);
+    this.clear();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/**
+ * One workplace and driver for all tests of a suite: what a test leaves mounted or attached is taken away after it.
+ *
+ * @param use - is given the workplace before the first test
+ */
+export function shareDriver(options: StartOptions, use: (place: Workplace) => void): void {
+  let place: Workplace;
+
+  beforeAll(async () => {
+    place = new Workplace();
+    use(place);
+    await place.start(options);
+  });
+
+  afterEach(() => {
+    place.clear();
+  });
+
+  afterAll(async () => {
+    await place.close();
+  });
 }
 
 function mountPointsBelow(directory: string): string[] {
