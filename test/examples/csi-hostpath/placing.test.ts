@@ -19,7 +19,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { VolumeCapability_AccessMode_Mode as Mode, type VolumeCapability } from '../../../src/csi/v1/index.js';
+import {
+  VolumeCapability_AccessMode_Mode as Mode,
+  type VolumeCapability,
+} from '../../../src/csi/v1/index.js';
 import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY, withMode } from './capabilities.js';
 import { loopDevices, shareDriver, type Workplace } from './workplace.js';
