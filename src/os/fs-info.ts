@@ -61,8 +61,17 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
 
 /** The fields of a reading that a filesystem tells. */
 export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'> {
-  const { blockSize, type, ...fields } = info;
-  return fields;
+  const { capacity, available, used, inodes, inodesFree, inodesUsed, readOnly, warnings } = info;
+  return {
+    capacity,
+    available,
+    ...(used !== undefined && { used }),
+    ...(inodes !== undefined && { inodes }),
+    ...(inodesFree !== undefined && { inodesFree }),
+    ...(inodesUsed !== undefined && { inodesUsed }),
+    ...(readOnly !== undefined && { readOnly }),
+    ...(warnings !== undefined && { warnings }),
+  };
 }
 
 /** Judges the raw counts: units, sentinels and counters that wrapped. */

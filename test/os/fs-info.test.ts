@@ -194,6 +194,12 @@ describe.skipIf(NONE)('whatever the binding', () => {
     }
   });
 
+  test('an unknown option is refused by name', async () => {
+    for (const call of [fsInfo, pathInfo, diskUsage]) {
+      await expect(call(folder, { timeout: 5 } as object)).rejects.toThrow('Unknown option "timeout": ');
+    }
+  });
+
   test('a binding that there is none of is refused by name', async () => {
     await expect(fsInfo('/', { binding: 'quantum' as Binding })).rejects.toThrow(
       "Expected binding to be 'auto', 'native' or 'command', got quantum",
@@ -205,7 +211,7 @@ describe.skipIf(NONE)('whatever the binding', () => {
   });
 });
 
-/** Golden case E18 of a plain filesystem, to vary. */
+/** A plain filesystem, to vary. */
 const PLAIN: StatFs = {
   magic: 0xef53,
   frsize: 4096n,

@@ -57,7 +57,6 @@ for (const binding of ['native', 'command'] as const) {
       walks.mockRestore();
     });
 
-    // Golden case E13.
     test('follows a symlink that is the path', async () => {
       const directory = place.newDirectory();
       for (const name of ['a', 'b']) writeFileSync(join(directory, name), 'x');
@@ -110,7 +109,7 @@ for (const binding of ['native', 'command'] as const) {
         expect(reading.warnings).toEqual([expect.stringMatching(/^inodes left out/)]);
       });
 
-      // Golden case E14, made of an entry that nobody may read.
+      // An entry that nobody may read.
       test('fails on what it cannot read, or says that it is incomplete', async () => {
         const mount = await server.mount({
           entries: {
