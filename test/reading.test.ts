@@ -1,7 +1,14 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import type { Metrics } from '../src/metrics.js';
-import { checkedReading, LARGEST_INT64, QUANTITIES, readingProblem, show } from '../src/reading.js';
+import {
+  availableOf,
+  checkedReading,
+  LARGEST_INT64,
+  QUANTITIES,
+  readingProblem,
+  show,
+} from '../src/reading.js';
 
 const PLAIN: Metrics = { time: new Date(), source: 'mine', capacity: 10n, available: 4n, used: 6n };
 const FULL: Metrics = {
@@ -92,4 +99,26 @@ test('show names a value in few words', () => {
     'a bigint',
     'a boolean',
   ]);
+});
+
+test.each<[bigint, bigint, string[]]>([
+  [0n, 0n, []],
+  [10n, 10n, []],
+  [11n, 11n, ['available is more than the capacity: 11 available bytes of 10']],
+  [
+    2n ** 63n - 1n,
+    2n ** 63n - 1n,
+    ['available is more than the capacity: 9223372036854775807 available bytes of 10'],
+  ],
+  [-1n, 0n, ['available taken as 0: -1 available bytes of 10 is negative']],
+  [2n ** 63n, 0n, ['available taken as 0: 9223372036854775808 available bytes of 10 is a wrapped negative']],
+  [
+    2n ** 64n - 1n,
+    0n,
+    ['available taken as 0: 18446744073709551615 available bytes of 10 is a wrapped negative'],
+  ],
+])('%s available of 10 counts as %s', (available, counted, expected) => {
+  const warnings: string[] = [];
+  expect(availableOf(available, 10n, 'bytes', warnings)).toBe(counted);
+  expect(warnings).toEqual(expected);
 });

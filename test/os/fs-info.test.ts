@@ -49,7 +49,7 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
     expect(info.inodes).toBe(node.files === 0n ? undefined : node.files);
     expect(info.readOnly).toBe(false);
     expect(info.used).toBeGreaterThan(0n);
-    expect(info.available).toBeLessThanOrEqual(info.capacity - info.used!);
+    expect(info.available).toBeLessThanOrEqual(info.capacity! - info.used!);
     expect(Object.values(info)).not.toContain(undefined);
   });
 
@@ -268,6 +268,26 @@ describe('toFsInfo', () => {
     expect(info.warnings).toEqual([
       'available taken as 0: 18446744073709551611 available blocks of 1000 is a wrapped negative',
     ]);
+  });
+
+  test.each([1001n, 2n ** 40n])('passes %s available blocks of 1000 on, with a warning', (bavail) => {
+    const info = toFsInfo({ ...PLAIN, bavail });
+    expect(info).toMatchObject({ capacity: 4096000n, available: bavail * 4096n, used: 2457600n });
+    expect(info.warnings).toEqual([
+      `available is more than the capacity: ${String(bavail)} available blocks of 1000`,
+    ]);
+  });
+
+  test.each([0n, 7n])('knows no bytes of a filesystem of 0 blocks, %s of them free', (bfree) => {
+    const info = toFsInfo({ ...PLAIN, blocks: 0n, bfree, bavail: bfree });
+    expect(info).toEqual({
+      inodes: 100n,
+      inodesFree: 60n,
+      inodesUsed: 40n,
+      readOnly: false,
+      blockSize: 4096n,
+      type: 'ext4',
+    });
   });
 
   test('leaves used out, with a warning, where more blocks are free than there are', () => {
