@@ -68,9 +68,9 @@ describe.each(CLASSES.map((provider) => [provider.name, provider] as const))('%s
   });
 });
 
-describe('MetricsStatFs', () => {
+describe.each([MetricsStatFs, MetricsDu])('requireMount', (Provider) => {
   test.each(['false', null, 1])('refuses %j for requireMount', (requireMount) => {
-    expect(() => new MetricsStatFs('/', { requireMount: requireMount as never })).toThrow(
+    expect(() => new Provider('/', { requireMount: requireMount as never })).toThrow(
       /^Expected requireMount to be a boolean, got /,
     );
   });
