@@ -7,7 +7,7 @@
 
 namespace kvm {
 
-// What a call asks. The numbers are shared with src/os/native-binding.ts.
+// What a call asks. The numbers are shared with src/os/native/native-binding.ts.
 enum class CallKind : std::uint8_t { kStatFs = 0, kStat = 1 };
 constexpr std::size_t kCallKinds = 2;
 

@@ -99,6 +99,27 @@ function fields(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
+/**
+ * The space available to an unprivileged writer, as a filesystem or a CSI driver reports it. A negative number, also one that wrapped
+ * into an unsigned 64-bit number, counts as 0. More than the total is passed on: a pool may be larger than the quota of the volume.
+ *
+ * @param unit - what both numbers count, for the warning: `blocks`, `bytes`
+ * @param warnings - gets a sentence for either
+ */
+export function availableOf(available: bigint, total: bigint, unit: string, warnings: string[]): bigint {
+  const ofTotal = `${String(available)} available ${unit} of ${String(total)}`;
+  if (available < 0n) {
+    warnings.push(`available taken as 0: ${ofTotal} is negative`);
+    return 0n;
+  }
+  if (available > LARGEST_INT64) {
+    warnings.push(`available taken as 0: ${ofTotal} is a wrapped negative`);
+    return 0n;
+  }
+  if (available > total) warnings.push(`available is more than the capacity: ${ofTotal}`);
+  return available;
+}
+
 /** A value in words, for messages: short, whatever it is. */
 export function show(value: unknown): string {
   if (value === null || value === undefined) return String(value);

@@ -1,4 +1,4 @@
-import { LARGEST_INT64 } from '../reading.js';
+import { availableOf, LARGEST_INT64 } from '../reading.js';
 import type { Metrics } from '../metrics.js';
 import { osBinding } from './choose-binding.js';
 import type { StatFs } from './os-binding.js';
@@ -7,10 +7,13 @@ import { answerTo, checkedLimits, LIMITS, volumeCall, type Limits, type VolumeCa
 
 /** Size and state of a filesystem. A field that is not known is absent. */
 export interface FsInfo {
-  /** Bytes it has in all. */
-  readonly capacity: bigint;
-  /** Bytes an unprivileged writer can still use. */
-  readonly available: bigint;
+  /**
+   * Bytes it has in all. Like `available` and `used`, it is absent if the filesystem reports 0 blocks: it has no limit (a tmpfs
+   * without a size), or does not know its size (FUSE without statfs).
+   */
+  readonly capacity?: bigint;
+  /** Bytes an unprivileged writer can still use. More than `capacity` if a pool is larger than the quota of the volume. */
+  readonly available?: bigint;
   /**
    * Bytes in use. `used + available` is less than `capacity` if blocks are reserved for root. Absent if the filesystem claims
    * more free blocks than it has.
@@ -61,36 +64,46 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
 
 /** The fields of a reading that a filesystem tells. */
 export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'> {
-  const { blockSize, type, ...fields } = info;
-  return fields;
+  const { capacity, available, used, inodes, inodesFree, inodesUsed, readOnly, warnings } = info;
+  return {
+    ...(capacity !== undefined && { capacity }),
+    ...(available !== undefined && { available }),
+    ...(used !== undefined && { used }),
+    ...(inodes !== undefined && { inodes }),
+    ...(inodesFree !== undefined && { inodesFree }),
+    ...(inodesUsed !== undefined && { inodesUsed }),
+    ...(readOnly !== undefined && { readOnly }),
+    ...(warnings !== undefined && { warnings }),
+  };
 }
 
 /** Judges the raw counts: units, sentinels and counters that wrapped. */
 export function toFsInfo(raw: StatFs): FsInfo {
-  const { frsize, blocks, bfree, bavail, files, ffree } = raw;
   const warnings: string[] = [];
-  const hasInodes = files > 0n && files < LARGEST_INT64;
-  if (hasInodes && ffree > files) {
-    warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
-  }
-  if (bavail > blocks) {
-    warnings.push(
-      `available taken as 0: ${String(bavail)} available blocks of ${String(blocks)} is a wrapped negative`,
-    );
-  }
-  if (bfree > blocks) {
-    warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
-  }
+  const sizes = { ...bytesOf(raw, warnings), ...inodesOf(raw, warnings) };
   return {
-    capacity: blocks * frsize,
-    available: bavail > blocks ? 0n : bavail * frsize,
-    ...(bfree <= blocks && { used: (blocks - bfree) * frsize }),
-    ...(hasInodes && ffree <= files && { inodes: files, inodesFree: ffree, inodesUsed: files - ffree }),
+    ...sizes,
     ...(raw.readOnly !== undefined && { readOnly: raw.readOnly }),
-    blockSize: frsize,
+    blockSize: raw.frsize,
     type: FILESYSTEMS[raw.magic] ?? `0x${raw.magic.toString(16)}`,
     ...(warnings.length > 0 && { warnings }),
   };
+}
+
+/** A filesystem of 0 blocks has no limit or does not know its size, so that all three quantities are unknown. */
+function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
+  if (blocks === 0n) return {};
+  const available = availableOf(bavail, blocks, 'blocks', warnings) * frsize;
+  if (bfree <= blocks) return { capacity: blocks * frsize, available, used: (blocks - bfree) * frsize };
+  warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
+  return { capacity: blocks * frsize, available };
+}
+
+function inodesOf({ files, ffree }: StatFs, warnings: string[]): Partial<FsInfo> {
+  if (files === 0n || files >= LARGEST_INT64) return {};
+  if (ffree <= files) return { inodes: files, inodesFree: ffree, inodesUsed: files - ffree };
+  warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
+  return {};
 }
 
 /**

@@ -1,7 +1,6 @@
 import { MetricsError } from '../errors.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
-import { fsInfoOf, type FsInfo } from './fs-info.js';
 import { mounts, visibleMounts, type Mount } from './mounts.js';
 import { pathInfoOf } from './path-info.js';
 import {
@@ -62,22 +61,23 @@ export async function mountAtOf(call: VolumeCall): Promise<number | undefined> {
 }
 
 /**
- * Like `fsInfo`, for what is mounted right at the path. The numbers count only between two looks that find the same mount there:
- * it may come or go at any moment, and the host's numbers must never be taken for the volume's. The second look also finds a
- * mount that the kernel makes on access (autofs).
+ * Measures what is mounted right at a path. Its numbers count only between two looks that find the same mount there: it may come
+ * or go at any moment, and the host's numbers must never be taken for the volume's. The second look also finds a mount that
+ * the kernel makes on access (autofs).
  *
- * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there, and as `fsInfo`
+ * @param newCall - makes the call of each look, and so decides whether they share a deadline
+ * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there; what `measure` throws, and as {@link mountAt}
  */
-export async function fsInfoOfMount(call: VolumeCall): Promise<FsInfo> {
-  let before = await mountAtOf(call);
+export async function whileMounted<T>(newCall: () => VolumeCall, measure: () => Promise<T>): Promise<T> {
+  let before = await mountAtOf(newCall());
   for (;;) {
     if (before === undefined) {
-      const { path } = call;
+      const { path } = newCall();
       throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
     }
-    const info = await fsInfoOf(call);
-    const after = await mountAtOf(call);
-    if (after === before) return info;
+    const measured = await measure();
+    const after = await mountAtOf(newCall());
+    if (after === before) return measured;
     before = after;
   }
 }

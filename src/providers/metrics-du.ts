@@ -1,14 +1,37 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedText, openSignal } from '../options.js';
+import { checkedFlag, checkedText, openSignal } from '../options.js';
 import { checkedWalk, diskUsageOf, type DiskUsageOptions } from '../os/disk-usage.js';
-import { filesystemReading, fsInfoOf } from '../os/fs-info.js';
-import type { Walk } from '../os/os-binding.js';
-import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../os/volume-call.js';
+import { filesystemReading, fsInfoOf, type FsInfo } from '../os/fs-info.js';
+import { whileMounted } from '../os/mount-at.js';
+import type { DiskUsage, Walk } from '../os/os-binding.js';
+import {
+  checkedLimits,
+  volumeCall,
+  type CheckedLimits,
+  type Limits,
+  type VolumeCall,
+} from '../os/volume-call.js';
 
 /** Options of {@link MetricsDu}: those of a walk, and the limit of the look at the filesystem that comes before it. */
-export interface MetricsDuOptions extends Omit<DiskUsageOptions, 'signal'>, Pick<Limits, 'timeoutMs'> {}
+export interface MetricsDuOptions extends Omit<DiskUsageOptions, 'signal'>, Pick<Limits, 'timeoutMs'> {
+  /**
+   * Whether something must be mounted right at the path. Set it for a volume that is a mount, such as a Secret or an emptyDir in
+   * memory: before it is mounted, its empty directory belongs to the host's filesystem, and so would the reading.
+   *
+   * @defaultValue `false`
+   */
+  readonly requireMount?: boolean | undefined;
+}
 
-const OPTIONS = ['timeoutMs', 'binding', 'threads', 'allowPartial', 'stallTimeoutMs', 'onProgress'] as const;
+const OPTIONS = [
+  'timeoutMs',
+  'binding',
+  'requireMount',
+  'threads',
+  'allowPartial',
+  'stallTimeoutMs',
+  'onProgress',
+] as const;
 
 /**
  * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are those of the tree. The
@@ -20,41 +43,53 @@ export class MetricsDu implements MetricsProvider {
   readonly #path: string;
   readonly #limits: CheckedLimits;
   readonly #walk: Walk;
+  readonly #requireMount: boolean;
 
   /**
    * @param path - the directory, or a single file: absolute, or relative to the current directory; a path that is a symlink is
    * followed
-   * @param options - limits and manner of each walk
+   * @param options - limits and manner of each walk, and whether a mount is required
    * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
   constructor(path: string, options: MetricsDuOptions = {}) {
     this.#path = checkedText('path', path);
     this.#limits = checkedLimits(options, OPTIONS);
     this.#walk = checkedWalk(options);
+    this.#requireMount = checkedFlag('requireMount', options.requireMount);
   }
 
   /**
    * @returns the reading, with source `du`
-   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED, METRICS_USAGE_FAILED with the entry
-   * in `path`, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED, METRICS_FS_INFO_FAILED,
+   * METRICS_USAGE_FAILED with the entry in `path`, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
     const time = new Date();
-    const call = volumeCall(this.#path, { ...this.#limits, signal });
+    // A walk has no limit as a whole, so each question about the filesystem has its own.
+    const newCall = (): VolumeCall => volumeCall(this.#path, { ...this.#limits, signal });
+    const measure = (): Promise<Omit<Metrics, 'time' | 'source'>> => this.#measure(newCall());
+    const fields = await (this.#requireMount ? whileMounted(newCall, measure) : measure());
+    return { time, source: this.name, ...fields };
+  }
+
+  async #measure(call: VolumeCall): Promise<Omit<Metrics, 'time' | 'source'>> {
     // First, because on a stuck filesystem this costs only the time limit, and no walk is started there.
     const info = await fsInfoOf(call);
-    const { used, inodesUsed, incomplete } = await diskUsageOf(call.path, call.binding, {
-      ...this.#walk,
-      signal,
-    });
-    return {
-      time,
-      source: this.name,
-      ...filesystemReading(info),
-      used,
-      inodesUsed,
-      ...(incomplete !== undefined && { incomplete }),
-    };
+    const { path, binding, signal } = call;
+    const usage = await diskUsageOf(path, binding, { ...this.#walk, signal });
+    const warnings = [...(info.warnings ?? []), ...excess(usage, info)];
+    return { ...filesystemReading(info), ...usage, ...(warnings.length > 0 && { warnings }) };
   }
+}
+
+/**
+ * Files may use more than their filesystem: they share blocks (reflinks), are compressed, or were just removed. The filesystem's
+ * capacity is the bound, because its `used` is older than the walk.
+ */
+function excess({ used }: DiskUsage, { capacity }: FsInfo): string[] {
+  if (capacity === undefined || used <= capacity) return [];
+  return [
+    `the files use ${String(used)} bytes, more than the filesystem's ${String(capacity)}: they share or compress blocks`,
+  ];
 }

@@ -1,7 +1,7 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { checkedFlag, checkedText, openSignal } from '../options.js';
-import { filesystemReading, fsInfoOf } from '../os/fs-info.js';
-import { fsInfoOfMount } from '../os/mount-at.js';
+import { filesystemReading, fsInfoOf, type FsInfo } from '../os/fs-info.js';
+import { whileMounted } from '../os/mount-at.js';
 import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../os/volume-call.js';
 
 /** Options of {@link MetricsStatFs}. */
@@ -46,7 +46,8 @@ export class MetricsStatFs implements MetricsProvider {
     const signal = openSignal(options);
     const time = new Date();
     const call = volumeCall(this.#path, { ...this.#limits, signal });
-    const info = await (this.#requireMount ? fsInfoOfMount(call) : fsInfoOf(call));
+    const measure = (): Promise<FsInfo> => fsInfoOf(call);
+    const info = await (this.#requireMount ? whileMounted(() => call, measure) : measure());
     return { time, source: this.name, ...filesystemReading(info) };
   }
 }

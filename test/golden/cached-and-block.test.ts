@@ -26,7 +26,7 @@ class Scripted implements MetricsProvider {
 const reading = (used: bigint): Metrics => ({ time: new Date(), source: 'scripted', used });
 
 describe('CachedMetrics', () => {
-  test('E29 an error is not kept, the first success is', async () => {
+  test('an error is not kept, the first success is', async () => {
     const errors = [new Error('first'), new Error('second')] as const;
     const [v1, v2] = [reading(1n), reading(2n)];
     const provider = new Scripted(...errors, v1, v2);
@@ -38,7 +38,7 @@ describe('CachedMetrics', () => {
     expect(provider.calls).toBe(3);
   });
 
-  test('E30 ten callers at once share one call', async () => {
+  test('ten callers at once share one call', async () => {
     const v1 = reading(1n);
     const provider = new Scripted(v1, reading(2n));
     const cached = new CachedMetrics(provider);
@@ -48,7 +48,7 @@ describe('CachedMetrics', () => {
   });
 });
 
-describe.each(BINDINGS)('E33 MetricsBlock, %s binding', (binding) => {
+describe.each(BINDINGS)('MetricsBlock, %s binding', (binding) => {
   const MIB = 1024 ** 2;
   const skip = needs({ loop: true }) !== false;
   let place: TestMounts;

@@ -18,7 +18,7 @@ describe.skipIf(skipFuse).each(BINDINGS)('%s binding, made-up numbers', (binding
     await server.close();
   });
 
-  test('E17 blocks are counted in fragments', async () => {
+  test('blocks are counted in fragments', async () => {
     const statfs = {
       bsize: 1024 ** 2,
       frsize: 4096,
@@ -35,7 +35,7 @@ describe.skipIf(skipFuse).each(BINDINGS)('%s binding, made-up numbers', (binding
     expect(await fsInfo(path, { binding })).toMatchObject({ capacity: 494_384_795_648n, blockSize: 4096n });
   });
 
-  test('E18 used is what is not free, available is what is left for the unprivileged', async () => {
+  test('used is what is not free, available is what is left for the unprivileged', async () => {
     const statfs = { frsize: 4096, blocks: 1000n, bfree: 400n, bavail: 350n, files: 100n, ffree: 60n };
     const { path } = await server.mount({ statfs });
     const reading = await new MetricsStatFs(path, { binding }).getMetrics();
@@ -53,9 +53,9 @@ describe.skipIf(skipFuse).each(BINDINGS)('%s binding, made-up numbers', (binding
   });
 
   test.each([
-    ['E19 no inodes', 0n, 0n],
-    ['E20 inodes without a limit', 2n ** 63n - 1n, 2n ** 63n - 2n],
-    ['E20 inodes without a limit, as read without a sign', 2n ** 64n - 1n, 2n ** 64n - 1n],
+    ['no inodes', 0n, 0n],
+    ['inodes without a limit', 2n ** 63n - 1n, 2n ** 63n - 2n],
+    ['inodes without a limit, as read without a sign', 2n ** 64n - 1n, 2n ** 64n - 1n],
   ])('%s are absent', async (_, files, ffree) => {
     const { path } = await server.mount({ statfs: { files, ffree } });
     const reading = await new MetricsStatFs(path, { binding }).getMetrics();

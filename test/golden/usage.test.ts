@@ -42,7 +42,7 @@ function e4(directory: string): void {
 
 /** Golden cases of the kubelet's disk usage, as a better port should answer them. */
 const TREES: Record<string, Tree> = {
-  'E1 a projected volume with three keys': {
+  'a projected volume with three keys': {
     build(directory) {
       const data = '..2026_01_02_03_04_05.678';
       mkdirSync(join(directory, data));
@@ -56,7 +56,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 4n,
     inodes: 9n,
   },
-  'E2 a file and a hard link to it': {
+  'a file and a hard link to it': {
     build(directory) {
       oneByte(directory, 'f1');
       linkSync(join(directory, 'f1'), join(directory, 'f2'));
@@ -67,7 +67,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 2n,
   },
-  'E3 a sparse file, a fifo, a symlink and an empty directory': {
+  'a sparse file, a fifo, a symlink and an empty directory': {
     build(directory) {
       sparse(join(directory, 'sparse'), 1024 ** 3);
       execFileSync('mkfifo', [join(directory, 'fifo')]);
@@ -80,7 +80,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 1n,
     inodes: 5n,
   },
-  'E4 four files beside a directory with one': {
+  'four files beside a directory with one': {
     build(directory) {
       e4(directory);
       return undefined;
@@ -90,7 +90,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 7n,
   },
-  'E5 a file, a sparse file, a symlink and an empty directory': {
+  'a file, a sparse file, a symlink and an empty directory': {
     build(directory) {
       writeFileSync(join(directory, 'f'), 'eleven byte', { flush: true });
       sparse(join(directory, 'sp'), 1024 ** 2);
@@ -103,7 +103,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 1n,
     inodes: 5n,
   },
-  'E6 a single file as the root': {
+  'a single file as the root': {
     build(directory) {
       oneByte(directory, 'file');
       return join(directory, 'file');
@@ -113,8 +113,8 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 1n,
   },
-  'E7 an empty directory': { build: () => undefined, blocks: 0n, directories: 1n, symlinks: 0n, inodes: 1n },
-  'E11 E4 with another filesystem on its directory': {
+  'an empty directory': { build: () => undefined, blocks: 0n, directories: 1n, symlinks: 0n, inodes: 1n },
+  'four files beside a directory with one, another filesystem on the directory': {
     build(directory, place) {
       e4(directory);
       place.mount(join(directory, 'z'), '-t', 'tmpfs', 'kvm-test');
@@ -126,7 +126,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 5n,
   },
-  'E11 E4 with a directory of the same filesystem bound to its directory': {
+  'four files beside a directory with one, a directory of the same filesystem bound to it': {
     build(directory, place) {
       const root = join(directory, 'root');
       const other = join(directory, 'other');
@@ -141,7 +141,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 5n,
   },
-  'E12 E4 with a file of another filesystem bound to one of its files': {
+  'four files beside a directory with one, a file of another filesystem bound to one of them': {
     build(directory, place) {
       e4(directory);
       const foreign = place.newDirectory();
@@ -154,7 +154,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 6n,
   },
-  'E13 a symlink to E4 on the same filesystem': {
+  'a symlink to four files beside a directory with one, on the same filesystem': {
     build(directory) {
       const root = join(directory, 'root');
       mkdirSync(root);
@@ -167,7 +167,7 @@ const TREES: Record<string, Tree> = {
     symlinks: 0n,
     inodes: 7n,
   },
-  'E13 a symlink to E4 from another filesystem': {
+  'a symlink to four files beside a directory with one, from another filesystem': {
     build(directory, place) {
       e4(directory);
       const link = join(place.newDirectory(), 'link');
@@ -212,7 +212,7 @@ describe.each(FILESYSTEMS)('on $name', (filesystem) => {
     });
 
     test('MetricsDu joins what the tree uses with what the filesystem has', async () => {
-      const name = 'E4 four files beside a directory with one';
+      const name = 'four files beside a directory with one';
       const root = roots.get(name)!;
       const { capacity, inodes } = await fsInfo(root, { binding });
       const reading = await new MetricsDu(root, { binding }).getMetrics();
@@ -224,7 +224,7 @@ describe.each(FILESYSTEMS)('on $name', (filesystem) => {
 });
 
 describe.each(BINDINGS)('%s binding', (binding) => {
-  describe('E8 a path that does not exist', () => {
+  describe('a path that does not exist', () => {
     const path = '/there/is/no/such/path';
     test.each([
       ['diskUsage', () => diskUsage(path, { binding })],
@@ -240,7 +240,7 @@ describe.each(BINDINGS)('%s binding', (binding) => {
     });
   });
 
-  describe('E9, E10 an empty path', () => {
+  describe('an empty path', () => {
     test.each([
       ['diskUsage', () => diskUsage('', { binding })],
       ['MetricsDu', () => new MetricsDu('', { binding }).getMetrics()],
@@ -265,7 +265,7 @@ describe.each(BINDINGS)('%s binding', (binding) => {
     });
     const file = { blocks: 8 };
 
-    test('E14 a directory that may not be read fails the walk, or makes it incomplete', async () => {
+    test('a directory that may not be read fails the walk, or makes it incomplete', async () => {
       const entries = {
         a: file,
         closed: { entries: { b: file }, blocks: 8, errors: { opendir: 'EACCES' } },
@@ -290,14 +290,14 @@ describe.each(BINDINGS)('%s binding', (binding) => {
       });
     });
 
-    test('E15 a file that vanishes between the listing and the look at it is ignored', async () => {
+    test('a file that vanishes between the listing and the look at it is ignored', async () => {
       const { path } = await server.mount({
         entries: { a: file, gone: { errors: { lookup: 'ENOENT' } }, z: file },
       });
       expect(await diskUsage(path, { binding })).toEqual({ used: 2n * BLOCK, inodesUsed: 3n });
     });
 
-    test('E16 a directory that vanishes between the look at it and its listing is ignored', async () => {
+    test('a directory that vanishes between the look at it and its listing is ignored', async () => {
       const gone = { entries: { b: file }, blocks: 8, errors: { opendir: 'ENOENT' } };
       const { path } = await server.mount({ entries: { a: file, gone, z: file } });
       // Commands have told about a directory before they open it.
@@ -308,7 +308,7 @@ describe.each(BINDINGS)('%s binding', (binding) => {
       });
     });
 
-    test('E11 a mount point below the root is not opened', async () => {
+    test('a mount point below the root is not opened', async () => {
       const outer = await server.mount({ entries: { a: file, z: { kind: 'directory', blocks: 8 } } });
       const inner = await server.mount({ entries: { b: file } });
       const place = new TestMounts();

@@ -49,7 +49,7 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
     expect(info.inodes).toBe(node.files === 0n ? undefined : node.files);
     expect(info.readOnly).toBe(false);
     expect(info.used).toBeGreaterThan(0n);
-    expect(info.available).toBeLessThanOrEqual(info.capacity - info.used!);
+    expect(info.available).toBeLessThanOrEqual(info.capacity! - info.used!);
     expect(Object.values(info)).not.toContain(undefined);
   });
 
@@ -194,6 +194,12 @@ describe.skipIf(NONE)('whatever the binding', () => {
     }
   });
 
+  test('an unknown option is refused by name', async () => {
+    for (const call of [fsInfo, pathInfo, diskUsage]) {
+      await expect(call(folder, { timeout: 5 } as object)).rejects.toThrow('Unknown option "timeout": ');
+    }
+  });
+
   test('a binding that there is none of is refused by name', async () => {
     await expect(fsInfo('/', { binding: 'quantum' as Binding })).rejects.toThrow(
       "Expected binding to be 'auto', 'native' or 'command', got quantum",
@@ -205,7 +211,7 @@ describe.skipIf(NONE)('whatever the binding', () => {
   });
 });
 
-/** Golden case E18 of a plain filesystem, to vary. */
+/** A plain filesystem, to vary. */
 const PLAIN: StatFs = {
   magic: 0xef53,
   frsize: 4096n,
@@ -262,6 +268,26 @@ describe('toFsInfo', () => {
     expect(info.warnings).toEqual([
       'available taken as 0: 18446744073709551611 available blocks of 1000 is a wrapped negative',
     ]);
+  });
+
+  test.each([1001n, 2n ** 40n])('passes %s available blocks of 1000 on, with a warning', (bavail) => {
+    const info = toFsInfo({ ...PLAIN, bavail });
+    expect(info).toMatchObject({ capacity: 4096000n, available: bavail * 4096n, used: 2457600n });
+    expect(info.warnings).toEqual([
+      `available is more than the capacity: ${String(bavail)} available blocks of 1000`,
+    ]);
+  });
+
+  test.each([0n, 7n])('knows no bytes of a filesystem of 0 blocks, %s of them free', (bfree) => {
+    const info = toFsInfo({ ...PLAIN, blocks: 0n, bfree, bavail: bfree });
+    expect(info).toEqual({
+      inodes: 100n,
+      inodesFree: 60n,
+      inodesUsed: 40n,
+      readOnly: false,
+      blockSize: 4096n,
+      type: 'ext4',
+    });
   });
 
   test('leaves used out, with a warning, where more blocks are free than there are', () => {

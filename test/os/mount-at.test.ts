@@ -1,48 +1,47 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { mountAt } from '../../src/index.js';
-import { fsInfoOfMount } from '../../src/os/mount-at.js';
-import { volumeCall } from '../../src/os/volume-call.js';
+import { whileMounted } from '../../src/os/mount-at.js';
+import { volumeCall, type VolumeCall } from '../../src/os/volume-call.js';
 import { mounts } from '../../src/os/mounts.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
 
-const { fsInfoOf, pathInfoOf } = vi.hoisted(() => ({ fsInfoOf: vi.fn(), pathInfoOf: vi.fn() }));
-vi.mock(import('../../src/os/fs-info.js'), async (load) => ({ ...(await load()), fsInfoOf }));
-vi.mock(import('../../src/os/path-info.js'), async (load) => {
-  const real = await load();
-  pathInfoOf.mockImplementation(real.pathInfoOf);
-  return { ...real, pathInfoOf };
-});
+const { pathInfoOf } = vi.hoisted(() => ({ pathInfoOf: vi.fn() }));
+vi.mock(import('../../src/os/path-info.js'), async (load) => ({ ...(await load()), pathInfoOf }));
 
 // What comes and goes between two system calls cannot be timed with real mounts, so here the answers are made up.
 describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path', () => {
   beforeEach(() => {
-    fsInfoOf.mockReset();
     pathInfoOf.mockReset();
   });
 
-  const numbers = (used: bigint): object => ({ capacity: 9n, available: 0n, used });
   const mounted = (mountId: number): object => ({ kind: 'directory', mountRoot: true, mountId });
   const NOT_MOUNTED = { kind: 'directory', mountRoot: false, mountId: 1 };
 
-  const read = (): Promise<unknown> =>
-    fsInfoOfMount(volumeCall('/v', { timeoutMs: 5000, signal: undefined, binding: 'native' }));
+  const newCall = (): VolumeCall =>
+    volumeCall('/v', { timeoutMs: 5000, signal: undefined, binding: 'native' });
 
   test('count only between two looks that find the same mount', async () => {
     for (const id of [1, 2, 2]) pathInfoOf.mockResolvedValueOnce(mounted(id));
-    for (const used of [1n, 2n]) fsInfoOf.mockResolvedValueOnce(numbers(used));
-    expect(await read()).toMatchObject({ used: 2n });
+    const numbers = [1, 2];
+    expect(await whileMounted(newCall, () => Promise.resolve(numbers.shift()))).toBe(2);
     expect(pathInfoOf).toHaveBeenCalledTimes(3);
   });
 
   test('are not given if the mount is gone at the second look', async () => {
     for (const info of [mounted(1), NOT_MOUNTED]) pathInfoOf.mockResolvedValueOnce(info);
-    fsInfoOf.mockResolvedValueOnce(numbers(1n));
-    await expect(read()).rejects.toMatchObject({
+    await expect(whileMounted(newCall, () => Promise.resolve(1))).rejects.toMatchObject({
       code: 'METRICS_NOT_MOUNTED',
       message: 'nothing is mounted on /v',
       path: '/v',
     });
+  });
+
+  test('are not asked for if nothing is mounted at the first look', async () => {
+    pathInfoOf.mockResolvedValueOnce(NOT_MOUNTED);
+    const measure = vi.fn(() => Promise.resolve(1));
+    await expect(whileMounted(newCall, measure)).rejects.toMatchObject({ code: 'METRICS_NOT_MOUNTED' });
+    expect(measure).not.toHaveBeenCalled();
   });
 });
 

@@ -2,7 +2,14 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkedWalk } from '../../src/os/disk-usage.js';
 import type { PathCall } from '../../src/os/os-binding.js';
-import { absolutePath, answerTo, checkedLimits, LIMITS, volumeCall, type Limits } from '../../src/os/volume-call.js';
+import {
+  absolutePath,
+  answerTo,
+  checkedLimits,
+  LIMITS,
+  volumeCall,
+  type Limits,
+} from '../../src/os/volume-call.js';
 
 describe('absolutePath', () => {
   test.each([
@@ -45,7 +52,11 @@ describe('absolutePath', () => {
 
 describe('checkedLimits', () => {
   test('without options: 5 s, no signal, whichever binding loads', () => {
-    expect(checkedLimits<Limits>({}, LIMITS)).toEqual({ timeoutMs: 5_000, signal: undefined, binding: 'auto' });
+    expect(checkedLimits<Limits>({}, LIMITS)).toEqual({
+      timeoutMs: 5_000,
+      signal: undefined,
+      binding: 'auto',
+    });
     expect(checkedWalk({})).toEqual({ allowPartial: false, stallTimeoutMs: 30_000 });
   });
 

@@ -31,11 +31,17 @@ describe.each(CLASSES.map((provider) => [provider.name, provider] as const))('%s
     expect(() => new Provider('/', options as never)).toThrow(/^Expected options to be an object, got /);
   });
 
+  test.each(['timeout', 'signal', 'requiremount'])('refuses the unknown option %s', (option) => {
+    const create = (): unknown => new Provider('/', { [option]: undefined });
+    expect(create).toThrow(TypeError);
+    expect(create).toThrow(`Unknown option "${option}": the options are timeoutMs, binding`);
+  });
+
   test('takes options that are undefined for those that are not there', () => {
     expect(() => new Provider('/', { timeoutMs: undefined, binding: undefined })).not.toThrow();
   });
 
-  // Golden case E9: an empty path is for the call to refuse, in the kubelet's words.
+  // The call refuses an empty path, in the kubelet's words.
   test('rejects a call on an empty path', async () => {
     const call = new Provider('').getMetrics();
     await expect(call).rejects.toMatchObject({
@@ -62,9 +68,9 @@ describe.each(CLASSES.map((provider) => [provider.name, provider] as const))('%s
   });
 });
 
-describe('MetricsStatFs', () => {
+describe.each([MetricsStatFs, MetricsDu])('requireMount', (Provider) => {
   test.each(['false', null, 1])('refuses %j for requireMount', (requireMount) => {
-    expect(() => new MetricsStatFs('/', { requireMount: requireMount as never })).toThrow(
+    expect(() => new Provider('/', { requireMount: requireMount as never })).toThrow(
       /^Expected requireMount to be a boolean, got /,
     );
   });
@@ -107,6 +113,18 @@ describe.each([
     );
   });
 
+  test('rejects a signal in place of options', async () => {
+    await expect(provider.getMetrics(new AbortController().signal as never)).rejects.toThrow(
+      new TypeError('Expected options to be an object such as { signal }, got an AbortSignal'),
+    );
+  });
+
+  test('rejects unknown options', async () => {
+    await expect(provider.getMetrics({ timeoutMs: 5 } as never)).rejects.toThrow(
+      new TypeError('Unknown option "timeoutMs": the options are signal'),
+    );
+  });
+
   test.each([null, {}, 'now'])('rejects %j for a signal', async (signal) => {
     await expect(provider.getMetrics({ signal: signal as never })).rejects.toThrow(
       /^Expected signal to be an AbortSignal, got /,
@@ -115,6 +133,12 @@ describe.each([
 });
 
 describe('CachedMetrics', () => {
+  test('refuses an unknown option', () => {
+    expect(() => new CachedMetrics(new MetricsNil(), { maxAge: 5 } as object)).toThrow(
+      new TypeError('Unknown option "maxAge": the options are maxAgeMs'),
+    );
+  });
+
   test.each([null, 5])('refuses %j for options', (options) => {
     expect(() => new CachedMetrics(new MetricsNil(), options as never)).toThrow(
       /^Expected options to be an object, got /,

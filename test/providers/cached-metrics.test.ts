@@ -25,7 +25,6 @@ test('has the name of what it wraps', () => {
 });
 
 describe('keeps', () => {
-  // Golden case E29.
   test('a success, and never an error', async () => {
     const [first, second] = [new Error('first'), new Error('second')];
     const fake = new FakeMetrics({ script: [first, second, { used: 1n }, { used: 2n }] });
@@ -61,15 +60,17 @@ describe('keeps', () => {
   });
 
   test.each([
-    undefined,
-    null,
-    7,
-    {},
-    { time: new Date() },
-    { time: new Date(), source: '' },
-    { time: new Date(NaN), source: 'x' },
-    { time: '2026-01-02T03:04:05Z', source: 'x' },
-  ])('not %j, which is no reading', async (nonsense) => {
+    [undefined, 'it is undefined'],
+    [null, 'it is null'],
+    [7, 'it is the number 7'],
+    [{}, 'its time is undefined, not a date'],
+    [{ time: new Date() }, 'its source is undefined, not a name'],
+    [{ time: new Date(), source: '' }, 'its source is a string, not a name'],
+    [{ time: new Date(NaN), source: 'x' }, 'its time is an object, not a date'],
+    [{ time: '2026-01-02T03:04:05Z', source: 'x' }, 'its time is a string, not a date'],
+    [{ time: new Date(), source: 'x', used: -1n }, 'its used is negative (-1)'],
+    [{ time: new Date(), source: 'x', used: 5 }, 'its used is the number 5, not a bigint'],
+  ])('an invalid reading never: %o', async (nonsense, problem) => {
     const readings: unknown[] = [nonsense, { time: new Date(), source: 'x', used: 1n }];
     const cached = new CachedMetrics({
       name: 'x',
@@ -77,7 +78,7 @@ describe('keeps', () => {
     });
     await expect(cached.getMetrics()).rejects.toMatchObject({
       code: 'METRICS_PROVIDER_FAILED',
-      message: 'provider "x" gave no reading: what it gave has no time or no source',
+      message: `provider "x" gave no reading: ${problem}`,
       cause: nonsense,
     });
     expect(await cached.getMetrics()).toMatchObject({ used: 1n });
@@ -103,7 +104,6 @@ describe('keeps', () => {
 });
 
 describe('shares', () => {
-  // Golden case E30.
   test.each([Infinity, 0])('one call among ten callers, with an age of %s', async (maxAgeMs) => {
     const fake = new FakeMetrics({ script: ['hang'] });
     const cached = new CachedMetrics(fake, { maxAgeMs });

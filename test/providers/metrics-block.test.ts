@@ -23,7 +23,6 @@ for (const binding of ['native', 'command'] as const) {
 
       const read = (device: string): Promise<Metrics> => new MetricsBlock(device, { binding }).getMetrics();
 
-      // Golden case E33.
       test('gives the length of a file, and nothing else', async () => {
         const reading = await read(place.image(5 * MIB));
         expect(Object.keys(reading).sort()).toEqual(['capacity', 'source', 'time']);

@@ -57,7 +57,6 @@ for (const binding of ['native', 'command'] as const) {
       walks.mockRestore();
     });
 
-    // Golden case E13.
     test('follows a symlink that is the path', async () => {
       const directory = place.newDirectory();
       for (const name of ['a', 'b']) writeFileSync(join(directory, name), 'x');
@@ -90,6 +89,22 @@ for (const binding of ['native', 'command'] as const) {
       await expect(call).rejects.toBe(reason);
     });
 
+    test.skipIf(needs({ root: true }))(
+      'with requireMount reads a mount and rejects on its empty directory',
+      async () => {
+        const path = place.newDirectory();
+        const provider = new MetricsDu(path, { binding, requireMount: true });
+        await expect(provider.getMetrics()).rejects.toMatchObject({ code: 'METRICS_NOT_MOUNTED', path });
+        place.mount(path, '-t', 'tmpfs', '-o', 'size=1m', 'kvm-test');
+        writeFileSync(join(path, 'file'), 'x');
+        expect(await provider.getMetrics()).toMatchObject({
+          capacity: 1_048_576n,
+          used: 4096n,
+          inodesUsed: 2n,
+        });
+      },
+    );
+
     describe.skipIf(needs({ fuse: true }))('of made-up filesystems', () => {
       let server: FuseServer;
       beforeAll(() => {
@@ -110,7 +125,7 @@ for (const binding of ['native', 'command'] as const) {
         expect(reading.warnings).toEqual([expect.stringMatching(/^inodes left out/)]);
       });
 
-      // Golden case E14, made of an entry that nobody may read.
+      // An entry that nobody may read.
       test('fails on what it cannot read, or says that it is incomplete', async () => {
         const mount = await server.mount({
           entries: {
@@ -129,6 +144,34 @@ for (const binding of ['native', 'command'] as const) {
           used: 4096n,
           incomplete: { errors: 1, first: { path: closed, code: 'EACCES' } },
         });
+      });
+
+      test('passes on, with a warning, that files use more than the filesystem has', async () => {
+        const mount = await server.mount({
+          statfs: { blocks: 10n, bfree: 2n, bavail: 2n },
+          entries: { file: { blocks: 88 } },
+        });
+        const reading = await read(mount.path);
+        expect(reading).toMatchObject({ capacity: 40_960n, used: 45_056n });
+        expect(reading.warnings).toEqual([
+          "the files use 45056 bytes, more than the filesystem's 40960: they share or compress blocks",
+        ]);
+      });
+
+      test('knows no capacity of a filesystem of 0 blocks', async () => {
+        const mount = await server.mount({
+          statfs: { blocks: 0n, bfree: 0n, bavail: 0n },
+          entries: { file: { blocks: 8 } },
+        });
+        for (const provider of [
+          new MetricsDu(mount.path, { binding }),
+          new MetricsStatFs(mount.path, { binding }),
+        ]) {
+          const reading = await provider.getMetrics();
+          expect(reading.capacity).toBeUndefined();
+          expect(reading.available).toBeUndefined();
+          expect(reading.used).toBe(provider.name === 'du' ? 4096n : undefined);
+        }
       });
 
       test('gives a stuck filesystem up in its time, and begins no walk', async () => {

@@ -63,7 +63,7 @@ for (const binding of ['native', 'command'] as const) {
         await server.close();
       });
 
-      // Golden case E17, in the units of kubernetes' f_bsize 256 times as much.
+      // In units of f_bsize it would be 256 times as much.
       test('counts in units of f_frsize', async () => {
         const mount = await server.mount({
           statfs: { bsize: 1_048_576, frsize: 4096, blocks: 120_699_413n, bfree: 1000n, bavail: 900n },
@@ -75,7 +75,6 @@ for (const binding of ['native', 'command'] as const) {
         });
       });
 
-      // Golden case E18.
       test('knows what is reserved for root from what is used', async () => {
         const mount = await server.mount();
         const { time, ...reading } = await read(mount.path);
@@ -92,7 +91,6 @@ for (const binding of ['native', 'command'] as const) {
         });
       });
 
-      // Golden cases E19 and E20.
       test.each([0n, 2n ** 63n - 1n, 2n ** 64n - 1n])(
         'leaves inodes out where there are %s',
         async (files) => {
@@ -234,7 +232,7 @@ for (const binding of ['native', 'command'] as const) {
         await expect(read(hidden, true)).rejects.toMatchObject({ code: 'METRICS_NOT_MOUNTED' });
       });
 
-      // Golden case E46: never the host's numbers.
+      // Never the host's numbers.
       test('rejects after the volume was unmounted', async () => {
         const path = place.newDirectory();
         const provider = new MetricsStatFs(path, { binding, requireMount: true });
