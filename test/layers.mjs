@@ -17,7 +17,7 @@ import { markdownTable, writeBlock } from './support/marked-block.mjs';
 
 const CONTRACT = ['contract'];
 const GROUND = [...CONTRACT, 'ground'];
-const OS = [...GROUND, 'os/os-binding', 'os'];
+const OS = [...GROUND, 'os/base', 'os'];
 const MEASURING = [...OS, 'providers', 'stats'];
 const GRPC = ['@grpc/grpc-js', '@bufbuild/protobuf'];
 
@@ -38,14 +38,17 @@ export const LAYERS = {
     below: CONTRACT,
     node: ['node:events', 'node:util'],
   },
-  'os/os-binding': { files: ['os/os-binding.ts'], below: GROUND },
+  'os/base': {
+    files: ['os/os-binding.ts', 'os/volume-call.ts', 'os/system-error.ts', 'os/mounts.ts', 'os/devices.ts'],
+    below: GROUND,
+  },
   'os/native': {
     files: ['os/native/'],
-    below: [...GROUND, 'os/os-binding'],
+    below: [...GROUND, 'os/base'],
     packages: ['node-gyp-build'],
   },
-  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/os-binding'], packages: ['execa'] },
-  os: { files: ['os/'], below: [...GROUND, 'os/os-binding', 'os/native', 'os/commands'] },
+  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/base'], packages: ['execa'] },
+  os: { files: ['os/'], below: [...GROUND, 'os/base', 'os/native', 'os/commands'] },
   providers: { files: ['providers/'], below: OS },
   'stats/schedule': { files: ['stats/schedule/'], below: GROUND },
   stats: { files: ['stats/'], below: [...GROUND, 'stats/schedule'] },
@@ -86,7 +89,16 @@ export const LAYERS = {
     files: ['cli/'],
     below: ['index', 'csi', 'kubelet', 'prometheus', 'explain', 'exporter'],
     // The package itself: for its version. The others are bundled into dist/cli.
-    packages: ['kube-volume-metrics', 'commander'],
+    packages: [
+      'kube-volume-metrics',
+      'cli-table3',
+      'cli-truncate',
+      'commander',
+      'filesize',
+      'string-width',
+      'wrap-ansi',
+      'yocto-spinner',
+    ],
   },
 };
 
@@ -95,15 +107,15 @@ export const LAZY = new Set(['execa', 'fs-extra']);
 
 /** Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own. None reads a volume. */
 export const READS_FILES = [
-  'os/block-device.ts',
-  'os/commands/sign-of-life.ts',
+  'os/commands/children.ts',
   'os/commands/tools.ts',
+  'os/devices.ts',
   'os/mounts.ts',
   'os/native/addon.ts',
 ];
 
 /** Which files may import `node:child_process`. */
-export const STARTS_PROCESSES = ['os/commands/at-exit.ts', 'os/commands/launch.ts'];
+export const STARTS_PROCESSES = ['os/commands/launch.ts'];
 
 /**
  * The layer of a file.
