@@ -1,6 +1,6 @@
 // Packs the package, installs the tarball in an empty project and uses it there as its users would: ESM, CommonJS and strict
 // TypeScript of each kind of module resolution, with the addon and without. Then publint and attw. `npm run check:package`.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -17,7 +17,7 @@ try {
   check(
     'npm pack makes a tarball',
     () => {
-      // The clone's own prepare has built everything already; prepack makes the prebuilt addon.
+      // prepack makes the prebuilt addon.
       run('npm', ['pack', '--pack-destination', work, '--silent'], ROOT);
     },
     { isNeeded: true },
@@ -33,15 +33,19 @@ try {
   check(
     'the tarball installs in an empty project, without a script of this package',
     () => {
-      const output = run('npm', ['install', tarball, '--no-audit', '--no-fund', '--prefer-offline'], project);
-      if (/kube-volume-metrics.*(install|node-gyp)/i.test(output)) throw new Error(output);
+      const args = ['install', tarball, '--no-audit', '--no-fund', '--prefer-offline'];
+      const { status, stdout, stderr } = spawnSync('npm', args, { cwd: project, encoding: 'utf8' });
+      const output = stdout + stderr;
+      // npm 11 warns about scripts that it might have to run, `prepare` among them.
+      if (status !== 0 || /kube-volume-metrics.*(install|prepare|node-gyp)/i.test(output)) {
+        throw new Error(output);
+      }
     },
     { isNeeded: true },
   );
   const installed = join(project, 'node_modules', pkg.name);
   check('the tarball holds no script for an installation or a clone, no binding.gyp and no sources', () => {
     const { scripts, gypfile } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
-    // npm 11 warns about `prepare`, which is for a clone.
     for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
       if (scripts?.[name] !== undefined) throw new Error(`it has a script ${name}`);
     }
@@ -88,6 +92,9 @@ try {
     const declared = Object.keys(readJson(join(installed, 'package.json')).dependencies);
     const both = declared.filter((name) => bundled.has(name));
     if (both.length > 0) throw new Error(`dependencies that are bundled too: ${both.join(', ')}`);
+    const present = readdirSync(join(project, 'node_modules'));
+    const brought = LAYERS.cli.packages.filter((name) => name !== pkg.name && present.includes(name));
+    if (brought.length > 0) throw new Error(`installed beside it: ${brought.join(', ')}`);
   });
 
   const entries = Object.keys(pkg.exports).filter((name) => name !== './package.json');
