@@ -17,7 +17,7 @@ import { markdownTable, writeBlock } from './support/marked-block.mjs';
 
 const CONTRACT = ['contract'];
 const GROUND = [...CONTRACT, 'ground'];
-const OS = [...GROUND, 'os/common', 'os'];
+const OS = [...GROUND, 'os/base', 'os'];
 const MEASURING = [...OS, 'providers', 'stats'];
 const GRPC = ['@grpc/grpc-js', '@bufbuild/protobuf'];
 
@@ -38,17 +38,17 @@ export const LAYERS = {
     below: CONTRACT,
     node: ['node:events', 'node:util'],
   },
-  'os/common': {
-    files: ['os/os-binding.ts', 'os/system-error.ts', 'os/devices.ts', 'os/mounts.ts', 'os/volume-call.ts'],
+  'os/base': {
+    files: ['os/os-binding.ts', 'os/volume-call.ts', 'os/system-error.ts', 'os/mounts.ts', 'os/devices.ts'],
     below: GROUND,
   },
   'os/native': {
     files: ['os/native/'],
-    below: [...GROUND, 'os/common'],
+    below: [...GROUND, 'os/base'],
     packages: ['node-gyp-build'],
   },
-  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/common'], packages: ['execa'] },
-  os: { files: ['os/'], below: [...GROUND, 'os/common', 'os/native', 'os/commands'] },
+  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/base'], packages: ['execa'] },
+  os: { files: ['os/'], below: [...GROUND, 'os/base', 'os/native', 'os/commands'] },
   providers: { files: ['providers/'], below: OS },
   'stats/schedule': { files: ['stats/schedule/'], below: GROUND },
   stats: { files: ['stats/'], below: [...GROUND, 'stats/schedule'] },
@@ -91,9 +91,9 @@ export const LAYERS = {
     // The package itself: for its version. The others are bundled into dist/cli.
     packages: [
       'kube-volume-metrics',
-      'commander',
       'cli-table3',
       'cli-truncate',
+      'commander',
       'filesize',
       'string-width',
       'wrap-ansi',
@@ -115,7 +115,7 @@ export const READS_FILES = [
 ];
 
 /** Which files may import `node:child_process`. */
-export const STARTS_PROCESSES = ['os/commands/at-exit.ts', 'os/commands/launch.ts'];
+export const STARTS_PROCESSES = ['os/commands/launch.ts'];
 
 /**
  * The layer of a file.

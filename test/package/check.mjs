@@ -17,7 +17,7 @@ try {
   check(
     'npm pack makes a tarball',
     () => {
-      // prepack builds the package and the prebuilt addon.
+      // prepack makes the prebuilt addon.
       run('npm', ['pack', '--pack-destination', work, '--silent'], ROOT);
     },
     { isNeeded: true },
@@ -36,7 +36,7 @@ try {
       const args = ['install', tarball, '--no-audit', '--no-fund', '--prefer-offline'];
       const { status, stdout, stderr } = spawnSync('npm', args, { cwd: project, encoding: 'utf8' });
       const output = stdout + stderr;
-      // npm 11 warns of scripts that it might have to run, `prepare` among them.
+      // npm 11 warns about scripts that it might have to run, `prepare` among them.
       if (status !== 0 || /kube-volume-metrics.*(install|prepare|node-gyp)/i.test(output)) {
         throw new Error(output);
       }
@@ -46,7 +46,6 @@ try {
   const installed = join(project, 'node_modules', pkg.name);
   check('the tarball holds no script for an installation or a clone, no binding.gyp and no sources', () => {
     const { scripts, gypfile } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
-    // npm 11 warns about `prepare`, which is for a clone.
     for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
       if (scripts?.[name] !== undefined) throw new Error(`it has a script ${name}`);
     }
@@ -58,6 +57,7 @@ try {
       throw new Error('it holds no prebuilt addon');
     }
   });
+
   check('no file holds a path of the machine that built it', () => {
     const secrets = [ROOT, `${homedir()}/`, `${tmpdir()}/kvm-`].map((path) => Buffer.from(path));
     for (const name of filesIn(installed)) {
@@ -92,6 +92,9 @@ try {
     const declared = Object.keys(readJson(join(installed, 'package.json')).dependencies);
     const both = declared.filter((name) => bundled.has(name));
     if (both.length > 0) throw new Error(`dependencies that are bundled too: ${both.join(', ')}`);
+    const present = readdirSync(join(project, 'node_modules'));
+    const brought = LAYERS.cli.packages.filter((name) => name !== pkg.name && present.includes(name));
+    if (brought.length > 0) throw new Error(`installed beside it: ${brought.join(', ')}`);
   });
 
   const entries = Object.keys(pkg.exports).filter((name) => name !== './package.json');

@@ -2,7 +2,7 @@
 // How many files of src/ a call enters, from V8's precise coverage: `npm run files-entered`, and `-- --write` to put the numbers
 // into docs/architecture.md. Generated code does not count.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -36,7 +36,8 @@ export const CALLS = {
 export async function filesEntered(calls = /** @type {Call[]} */ (Object.keys(CALLS))) {
   const cache = join(ROOT, 'node_modules/.cache');
   mkdirSync(cache, { recursive: true });
-  const compiled = mkdtempSync(join(cache, 'files-entered-'));
+  // As the addresses of its scripts have it.
+  const compiled = realpathSync(mkdtempSync(join(cache, 'files-entered-')));
   try {
     await compile(compiled);
     return new Map(calls.map((call) => [call, run(call, compiled)]));
