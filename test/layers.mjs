@@ -20,8 +20,14 @@ export const LAYERS = {
     below: ['contract', 'os', 'providers', 'csi', 'testing'],
     packages: ['fs-extra', '@grpc/grpc-js', '@bufbuild/protobuf'],
   },
-  // The package itself: for its version.
-  cli: { below: ['index', 'csi', 'kubelet', 'prometheus'], packages: ['kube-volume-metrics'] },
+  // The package itself: for its version. The others are bundled into dist/cli (tsup.config.ts).
+  cli: {
+    below: ['index', 'csi', 'kubelet', 'prometheus'],
+    packages: [
+      ...['kube-volume-metrics', 'commander', 'cli-table3', 'cli-truncate', 'filesize', 'string-width'],
+      ...['wrap-ansi', 'yocto-spinner'],
+    ],
+  },
 };
 
 /** The files of the contract. */

@@ -122,27 +122,23 @@ function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) =>
   const shown = examples.map((example) => `\n  ${full} ${example}`).join('');
   added.addHelpText('after', `\n${styled('bold', 'Examples:')}${shown}\n${exitCodes(incomplete)}`);
   added.action(async () => {
-    onAnswer(await command.run(added.args, added.opts() as never, interruptSignal()));
+    onAnswer(await command.run(added.args, added.opts<never>(), interruptSignal()));
   });
 }
 
 /** The list of commands. The program's has those of groups too, by their full names. */
 function visibleCommands(command: Command): Command[] {
   if (command.parent !== null) return [...command.commands];
-  const whole = command.commands.flatMap((each) =>
+  return command.commands.flatMap((each) =>
     each.commands.length === 0
       ? [each]
       : each.commands.map((one) => new Command(`${each.name()} ${one.name()}`).summary(one.summary())),
   );
-  return [...whole, new Command('help').arguments('[COMMAND]').summary('print help for a command')];
 }
 
 /** A command in the list of commands. */
 function termOf(command: Command): string {
-  const operands = command.registeredArguments.map((each) =>
-    each.required ? `${each.name()}...` : `[${each.name()}]`,
-  );
-  return [command.name(), ...operands].join(' ');
+  return [command.name(), ...command.registeredArguments.map((each) => `${each.name()}...`)].join(' ');
 }
 
 function exitCodes(incomplete: string): string {

@@ -43,6 +43,15 @@ try {
     }
   });
 
+  check('what only the command line needs comes with it, with its licences, and not as packages', () => {
+    const notices = readFileSync(join(installed, 'dist/cli/THIRD_PARTY_NOTICES'), 'utf8');
+    if (!/^commander \d/m.test(notices)) throw new Error(notices);
+    const present = readdirSync(join(project, 'node_modules')).filter((name) =>
+      notices.includes(`\n${name} `),
+    );
+    if (present.includes('commander') || present.includes('cli-table3')) throw new Error(present.join(', '));
+  });
+
   const entries = Object.keys(pkg.exports).filter((name) => name !== './package.json');
   const specifiers = entries.map((name) => pkg.name + name.slice(1));
   for (const binding of ['native', 'command']) {
