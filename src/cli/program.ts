@@ -9,6 +9,7 @@ import { DU } from './commands/du.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { styled } from './output/colour.js';
+import { terminalWidth } from './output/table.js';
 
 const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
@@ -75,7 +76,7 @@ export function problemOf(error: unknown, { command, args }: Request): string {
 function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) => void): Command {
   const program = new Command(PROGRAM)
     .exitOverride()
-    .configureOutput({ writeOut: onHelp, writeErr: () => undefined })
+    .configureOutput({ writeOut: onHelp, writeErr: () => undefined, getOutHelpWidth: helpWidth })
     .configureHelp({ styleTitle: (text) => styled('bold', text), visibleCommands, subcommandTerm: termOf })
     .description('Measures volumes as the kubelet does, and says why a number is missing.')
     .usage('COMMAND [OPTIONS]')
@@ -95,6 +96,11 @@ function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) =>
     add(group, each, onAnswer);
   }
   return program;
+}
+
+/** Longer lines of prose are hard to read. */
+function helpWidth(): number {
+  return Math.min(terminalWidth() ?? 80, 100);
 }
 
 function groupOf(program: Command, name: string): Command {
