@@ -9,8 +9,8 @@ const CLI = resolve('src/cli');
 /** The command line uses the package's own entries as they are built, and so shares their modules and what these know. */
 const ownEntries: Plugin = {
   name: 'own-entries',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
+  setup(build) {
+    build.onResolve({ filter: /^\.\.?\// }, ({ path, resolveDir }) => {
       const file = resolve(resolveDir, path);
       const isOutside = resolveDir.startsWith(CLI) && !file.startsWith(CLI + sep);
       return isOutside ? { path: relative(CLI, file), external: true } : undefined;
@@ -21,15 +21,15 @@ const ownEntries: Plugin = {
 /** Writes the licences of all packages that are in the bundle beside it. */
 const thirdPartyNotices: Plugin = {
   name: 'third-party-notices',
-  setup({ initialOptions, onEnd }) {
-    onEnd(({ metafile }) => {
+  setup(build) {
+    build.onEnd(({ metafile }) => {
       const inputs = Object.values(metafile?.outputs ?? {}).flatMap((output) => Object.keys(output.inputs));
       const folders = inputs.flatMap(
         (input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0] ?? [],
       );
       const notices = [...new Set([...new Set(folders)].map(noticeOf))].sort();
       const intro = 'The command line (the files of this folder) contains these packages.\n';
-      const outDir = initialOptions.outdir ?? '';
+      const outDir = build.initialOptions.outdir ?? '';
       mkdirSync(outDir, { recursive: true });
       writeFileSync(join(outDir, 'THIRD_PARTY_NOTICES'), [intro, ...notices].join(RULE));
     });

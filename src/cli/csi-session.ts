@@ -71,8 +71,8 @@ export class CsiSession {
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       // By the name that the user knows.
-      const isGiven = process.argv.some((arg) => /^--endpoint(=|$)/.test(arg));
-      throw new UsageError(error.message.replace(/\bendpoint\b/, isGiven ? '--endpoint' : 'CSI_ENDPOINT'));
+      const name = options.endpoint === process.env['CSI_ENDPOINT'] ? 'CSI_ENDPOINT' : '--endpoint';
+      throw new UsageError(error.message.replace(/\bendpoint\b/, name));
     }
   }
 

@@ -9,6 +9,7 @@ import { DU } from './commands/du.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { styled } from './output/colour.js';
+import { terminalWidth } from './output/table.js';
 
 const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
@@ -75,7 +76,7 @@ export function problemOf(error: unknown, { command, args }: Request): string {
 function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) => void): Command {
   const program = new Command(PROGRAM)
     .exitOverride()
-    .configureOutput({ writeOut: onHelp, writeErr: () => undefined })
+    .configureOutput({ writeOut: onHelp, writeErr: () => undefined, getOutHelpWidth: helpWidth })
     .configureHelp({ styleTitle: (text) => styled('bold', text), visibleCommands, subcommandTerm: termOf })
     .description('Measures volumes as the kubelet does, and says why a number is missing.')
     .usage('COMMAND [OPTIONS]')
@@ -95,6 +96,11 @@ function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) =>
     add(group, each, onAnswer);
   }
   return program;
+}
+
+/** Longer lines of prose are hard to read. */
+function helpWidth(): number {
+  return Math.min(terminalWidth() ?? 80, 100);
 }
 
 function groupOf(program: Command, name: string): Command {
@@ -122,27 +128,23 @@ function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) =>
   const shown = examples.map((example) => `\n  ${full} ${example}`).join('');
   added.addHelpText('after', `\n${styled('bold', 'Examples:')}${shown}\n${exitCodes(incomplete)}`);
   added.action(async () => {
-    onAnswer(await command.run(added.args, added.opts() as never, interruptSignal()));
+    onAnswer(await command.run(added.args, added.opts<never>(), interruptSignal()));
   });
 }
 
 /** The list of commands. The program's has those of groups too, by their full names. */
 function visibleCommands(command: Command): Command[] {
   if (command.parent !== null) return [...command.commands];
-  const whole = command.commands.flatMap((each) =>
+  return command.commands.flatMap((each) =>
     each.commands.length === 0
       ? [each]
       : each.commands.map((one) => new Command(`${each.name()} ${one.name()}`).summary(one.summary())),
   );
-  return [...whole, new Command('help').arguments('[COMMAND]').summary('print help for a command')];
 }
 
 /** A command in the list of commands. */
 function termOf(command: Command): string {
-  const operands = command.registeredArguments.map((each) =>
-    each.required ? `${each.name()}...` : `[${each.name()}]`,
-  );
-  return [command.name(), ...operands].join(' ');
+  return [command.name(), ...command.registeredArguments.map((each) => `${each.name()}...`)].join(' ');
 }
 
 function exitCodes(incomplete: string): string {

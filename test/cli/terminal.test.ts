@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -110,7 +111,10 @@ describe.skipIf(needs({ programs: ['python3'] }))('on a terminal', () => {
   test("a driver's answer is wrapped beside its name, and its words cannot move the cursor", async () => {
     const driver = await FakeCsiDriver.start({});
     try {
-      driver.answer('getPluginInfo', { code: 2, details: `\u001b[2J\u202e${'several words '.repeat(12)}` });
+      driver.answer('getPluginInfo', {
+        code: status.UNKNOWN,
+        details: `\u001b[2J\u202e${'several words '.repeat(12)}`,
+      });
       const text = withoutStyles(await runOnTerminal(80, ['csi', 'probe', '--endpoint', driver.endpoint]));
       expect(text).toContain('\\x1b[2J\\u202e');
       expect(text).not.toMatch(/[\u001b\u202e]/);

@@ -15,7 +15,7 @@ type Protocol = typeof import('../../csi/v1/index.js');
 export const CSI_PROBE: CliCommand<CsiOptions> = {
   group: 'csi',
   name: 'probe',
-  summary: 'what a CSI driver can do, and whether its volumes can have numbers',
+  summary: 'what a CSI driver can do, and whether it has numbers',
   description:
     'Asks a CSI driver for its name, whether it is ready and what it can do, and says whether its volumes can have numbers at all.',
   options: CSI_OPTIONS,

@@ -36,7 +36,10 @@ export const MOUNTS: CliCommand<MeasureOptions & Selection> = {
     new Option(
       '--type <TYPES>',
       'only these filesystem types, such as ext4,nfs4; fuse means every fuse.*, and block means block devices',
-    ).argParser((text: string, before: readonly string[] = []) => [...before, ...text.split(',')]),
+    ).argParser((text: string, before: readonly string[] | undefined) => [
+      ...(before ?? []),
+      ...text.split(','),
+    ]),
     new Option('--path <PREFIX>', 'only mounts at PREFIX and below it; symlinks are not followed'),
     new Option(
       '--kubelet [ROOT]',
