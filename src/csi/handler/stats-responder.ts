@@ -9,7 +9,7 @@ import { serviceError } from '../messages/grpc-status.js';
 import { metricsToUsage } from '../messages/usage.js';
 import { measureAtPath } from './measure-at-path.js';
 import { VolumeReadings, type VolumeReading } from './volume-readings.js';
-import { checkedVerdict, NORMAL, verdictOf, verdictOn } from './volume-verdict.js';
+import { checkedVerdict, NORMAL, verdictAt, verdictOf, verdictOn } from './volume-verdict.js';
 
 /**
  * Options of `nodeGetVolumeStats`. An error that a hook throws is answered with INTERNAL and without its text, unless it is a
@@ -25,7 +25,7 @@ export interface NodeGetVolumeStatsOptions<
   readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
   /**
    * Gives the provider that measures a volume. Without this hook, or if it gives undefined, a directory is measured by statfs and a
-   * block device by its size. With a provider, the path itself is looked at only if `requireMount` is set.
+   * block device by its size. With a provider, the path itself is looked at only for `requireMount` and for `condition: true`.
    */
   readonly providerFor?:
     ((volume: CsiVolume) => MetricsProvider | undefined | Promise<MetricsProvider | undefined>) | undefined;
@@ -38,9 +38,10 @@ export interface NodeGetVolumeStatsOptions<
   readonly requireMount?: boolean | undefined;
   /**
    * Whether the answer has a verdict on the volume's health; the driver then advertises {@link conditionCapability} too. A volume
-   * that does not answer, or whose mount is broken, is then answered as abnormal with its last known numbers instead of an error. A
-   * function gives the verdict on a volume that can be read; undefined means that nothing is wrong. If it fails or takes more than
-   * half of `timeoutMs`, the numbers are sent without a verdict.
+   * that does not answer, or whose mount is broken, is then answered as abnormal with its last known numbers instead of an error. With
+   * `true`, a volume that can be read is abnormal if the filesystem at its path was shut down or went read-only after an error. A
+   * function gives the verdict instead; undefined from it means that nothing is wrong. If it fails or takes more than half of
+   * `timeoutMs`, the numbers are sent without a verdict.
    *
    * @defaultValue `false`
    */
@@ -149,7 +150,7 @@ export class StatsResponder {
     const usage = await deadline.wait(reading.usage, late);
     const condition = await deadline.wait(reading.condition, () => undefined);
     if (usage.length === 0 && condition === undefined) {
-      throw serviceError(status.INTERNAL, `the reading of ${volume.volumePath} has no capacity`);
+      throw serviceError(status.INTERNAL, `the capacity of ${volume.volumePath} is not known`);
     }
     return { usage, condition };
   }
@@ -183,8 +184,10 @@ export class StatsResponder {
     const { condition } = this.#options;
     if (condition === undefined || condition === false) return undefined;
     try {
-      const verdict =
-        condition === true ? undefined : await verdictOf(condition, volume, metrics, this.#timeoutMs / 2);
+      const limitMs = this.#timeoutMs / 2;
+      if (condition === true)
+        return checkedVerdict(metrics.condition ?? (await verdictAt(volume.volumePath, limitMs)));
+      const verdict = await verdictOf(condition, volume, metrics, limitMs);
       return checkedVerdict(verdict ?? metrics.condition ?? NORMAL);
     } catch (error) {
       this.#tell(error, volume);

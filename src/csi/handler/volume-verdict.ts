@@ -1,5 +1,8 @@
 import { isMetricsError, MetricsError } from '../../errors.js';
 import type { Metrics, VolumeCondition } from '../../metrics.js';
+import { majorMinor } from '../../os/devices.js';
+import { mounts } from '../../os/mounts.js';
+import { pathInfo } from '../../os/path-info.js';
 import { Deadline } from '../../waiting/deadline.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
 import { errnoOf } from './measure-at-path.js';
@@ -24,8 +27,35 @@ type VerdictHook = (
   options: { signal: AbortSignal },
 ) => VolumeCondition | undefined | Promise<VolumeCondition | undefined>;
 
-/** The verdict on a volume that was measured, unless a hook or the reading says otherwise. */
+/** The verdict on a volume that was measured, unless something else is known about it. */
 export const NORMAL: VolumeCondition = { abnormal: false, message: 'the volume answers' };
+
+/**
+ * Options in the mount table of a filesystem that stopped by itself, with what happened. statfs(2) does not show it; newer kernels
+ * list it for ext4.
+ */
+const STOPPED: readonly (readonly [option: string, message: string])[] = [
+  ['shutdown', 'the filesystem was shut down: reads and writes fail'],
+  ['emergency_ro', 'the filesystem went read-only after an error'],
+];
+
+/**
+ * The default verdict on a volume that was measured: abnormal if the filesystem at its path was shut down or went read-only by
+ * itself. A filesystem may still answer statfs(2) then, and XFS fails stat(2) with EIO.
+ */
+export async function verdictAt(path: string, timeoutMs: number): Promise<VolumeCondition> {
+  try {
+    const { device, mountId } = await pathInfo(path, { timeoutMs });
+    const mount = (await mounts()).find((each) =>
+      mountId === undefined ? each.device === majorMinor(device) : each.id === mountId,
+    );
+    const found = STOPPED.find(([option]) => mount?.options.includes(option));
+    return found === undefined ? NORMAL : { abnormal: true, message: `${path}: ${found[1]}` };
+  } catch (error) {
+    // The provider measured something. The path may be unknown here, which says nothing about the volume.
+    return verdictOn(error) ?? NORMAL;
+  }
+}
 
 /** Abnormal if the volume's mount is broken or does not answer; undefined for any other failure. */
 export function verdictOn(error: unknown): VolumeCondition | undefined {

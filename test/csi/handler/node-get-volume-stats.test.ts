@@ -244,8 +244,8 @@ describe('numbers', () => {
       { ...READING, used: -1n },
       /^provider "fake" gave no reading: its used is negative \(-1\)$/,
     ],
-    ['without a capacity', { used: 1n }, /^the reading of \/p has no capacity$/],
-    ['of nothing', { capacity: 0n }, /^the reading of \/p has no capacity$/],
+    ['without a capacity', { used: 1n }, /^the capacity of \/p is not known$/],
+    ['of nothing', { capacity: 0n }, /^the capacity of \/p is not known$/],
   ])('%s are a failure, and no wrong answer', async (_, reading, details) => {
     const { server } = await serveScript([reading]);
     expect(await server.ask('v', '/p')).toMatchObject({
