@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { claimedVolume, mountedVolume, scratchVolume } from './volumes.mjs';
 
 /** @typedef {import('kube-volume-metrics').StatsProvider} StatsProvider */
-/** @typedef {import('./volumes.mjs').Volume} Volume */
+/** @typedef {import('./volume.mjs').Volume} Volume */
 
 export const NAMESPACE = 'soak';
 

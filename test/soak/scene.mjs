@@ -10,7 +10,8 @@ import { FuseServer } from '../support/fuse.mjs';
 import { PodMaker, Pods } from './pods.mjs';
 import { Scrapes } from './scrapes.mjs';
 import { askImpatiently, Driver, fight, hang, terminateWorkers } from './troubles.mjs';
-import { LIMITS, scratchVolume, Volume } from './volumes.mjs';
+import { Volume } from './volume.mjs';
+import { LIMITS, scratchVolume } from './volumes.mjs';
 import { Watch } from './watch.mjs';
 
 const STEADY_PODS = 4;
@@ -19,7 +20,7 @@ const WORKERS_AT_ONCE = 2;
 const CALLERS = 3;
 
 /** Of each hostile volume. */
-const DIRECTORIES = 24;
+const DIRECTORIES = 40;
 const FILES = 8;
 
 const ANALYZER = { periodMs: 300, timeoutMs: 2_000, walkTimeoutMs: 3_000, walkShare: 1, concurrency: 8 };

@@ -4,7 +4,7 @@ import { isMetricsError, isTransient } from 'kube-volume-metrics';
 
 /** @typedef {import('kube-volume-metrics').CollectMessage} CollectMessage */
 /** @typedef {import('kube-volume-metrics').PodVolumeStats} PodVolumeStats */
-/** @typedef {import('./volumes.mjs').Volume} Volume */
+/** @typedef {import('./volume.mjs').Volume} Volume */
 
 const CHANNEL = 'kube-volume-metrics:collect';
 const LOOK_MS = 200;
