@@ -1,10 +1,11 @@
-// The owner of a volume who fights whoever walks it. He has no rights outside of his volume. inotify tells him which directory was
-// opened, so he knows which ones the walker has been through and which it has only seen the names of. He moves some of the
-// former, chosen at random, into one of the latter: the walker meets them again, and its walk need never end. He also moves
-// directories into the one that was just opened and anywhere else, and has a symlink that leads out of the volume change
-// places with a directory. No file is ever made or removed: what the volume really holds stays the same.
+// An unprivileged owner of a volume who fights every walk of it. inotify tells him which directory was opened, so he
+// knows which directories the walker has left and which it has only seen the names of. He moves some of the former,
+// chosen at random, into one of the latter: the walker meets them again, and its walk need never end. He also moves
+// directories into the one that was just opened, moves them anywhere while nobody walks, and swaps a directory with a
+// symlink that leads out of the volume. He never makes or removes a file, so the volume's real content stays the same.
 //
-// usage: hostile ROOT SEED DIRECTORIES FILES      (FILES of one page in each directory; ends with its standard input)
+// usage: hostile ROOT SEED DIRECTORIES FILES      (FILES of one page in each directory)
+// Ends with its standard input.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
