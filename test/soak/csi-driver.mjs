@@ -1,7 +1,7 @@
 // @ts-check
-// A CSI driver in a process of its own, to be killed: `node csi-driver.mjs SOCKET` prints a line when it listens, and ends with
-// its standard input. It is written as drivers are in JavaScript: its protocol comes from csi.proto through proto-loader, and no
-// code of it is the package's.
+// A CSI driver in its own process, to be killed: `node csi-driver.mjs SOCKET` prints a line when it listens, and ends
+// with its standard input. It shares no code with the package: it reads the protocol from csi.proto through
+// proto-loader, as drivers in JavaScript do.
 import { loadPackageDefinition, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { rmSync } from 'node:fs';

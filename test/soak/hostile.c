@@ -1,9 +1,11 @@
-// The owner of a volume who fights whoever walks it. He has no rights outside of his volume. inotify tells him which of his
-// directories was opened; he then moves others, chosen at random, into that one, so that a walker meets again what it has
-// been through. Between that he moves directories anywhere, and has a symlink that leads out of the volume change places
-// with a directory. No file is ever made or removed, so that what the volume really holds stays the same.
+// An unprivileged owner of a volume who fights every walk of it. inotify tells him which directory was opened, so he
+// knows which directories the walker has left and which it has only seen the names of. He moves some of the former,
+// chosen at random, into one of the latter: the walker meets them again, and its walk need never end. He also moves
+// directories into the one that was just opened, moves them anywhere while nobody walks, and swaps a directory with a
+// symlink that leads out of the volume. He never makes or removes a file, so the volume's real content stays the same.
 //
-// usage: hostile ROOT SEED DIRECTORIES FILES      (FILES of one page in each directory; ends with its standard input)
+// usage: hostile ROOT SEED DIRECTORIES FILES      (FILES of one page in each directory)
+// Ends with its standard input.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +24,9 @@ static int root, count;
 static int directory[MOST], watch[MOST];
 // The index of the directory that each lies in; -1 is the root.
 static int place[MOST];
+// Whether a walker has listed its parent since it was opened itself.
+static int queued[MOST];
+static int root_watch;
 static uint64_t state;
 // The folder of all volumes.
 static char outside[4096];
@@ -82,6 +87,30 @@ static void make(int files) {
   }
 }
 
+// One of those that are queued, or of those that are not; -1 for none.
+static int any(int wanted) {
+  for (int tries = 0; tries < 2 * count; tries++) {
+    int which = (int)below((unsigned)count);
+    if (queued[which] == wanted) return which;
+  }
+  return -1;
+}
+
+static void queue_children(int of) {
+  for (int i = 0; i < count; i++)
+    if (place[i] == of) queued[i] = 1;
+}
+
+static void opened(int which) {
+  queued[which] = 0;
+  queue_children(which);
+  int to = below(4) == 0 ? which : any(1);
+  for (unsigned moves = 1 + below(3); moves > 0 && to >= 0; moves--) {
+    int old = any(0);
+    if (old >= 0) move(old, to);
+  }
+}
+
 static int watched(int descriptor) {
   for (int i = 0; i < count; i++)
     if (watch[i] == descriptor) return i;
@@ -94,10 +123,11 @@ static void fight(int events) {
   for (char* at = buffer; size > 0 && at < buffer + size;) {
     const struct inotify_event* event = (const struct inotify_event*)at;
     at += sizeof *event + event->len;
-    int opened = watched(event->wd);
     // With a name it is about a child of the directory.
-    if (opened < 0 || event->len > 0) continue;
-    for (unsigned moves = 1 + below(3); moves > 0; moves--) move((int)below((unsigned)count), opened);
+    if (event->len > 0) continue;
+    int which = watched(event->wd);
+    if (which >= 0) opened(which);
+    else if (event->wd == root_watch) queue_children(-1);
   }
 }
 
@@ -119,6 +149,8 @@ int main(int argc, char** argv) {
     watch[i] = inotify_add_watch(events, path, IN_OPEN | IN_ONLYDIR);
     if (watch[i] < 0) fail("watch");
   }
+  root_watch = inotify_add_watch(events, argv[1], IN_OPEN | IN_ONLYDIR);
+  if (root_watch < 0) fail("watch");
   puts("ready");
   fflush(stdout);
 
@@ -126,7 +158,11 @@ int main(int argc, char** argv) {
   for (;;) {
     poll(wait, 2, 5);
     if (wait[1].revents != 0) return 0;
-    if (wait[0].revents != 0) fight(events);
+    if (wait[0].revents != 0) {
+      fight(events);
+      continue;
+    }
+    // Nobody walks now.
     int which = (int)below((unsigned)count);
     if (below(3) == 0) flicker(which);
     else move(which, below(2) == 0 ? -1 : (int)below((unsigned)count));

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { claimedVolume, mountedVolume, scratchVolume } from './volumes.mjs';
 
 /** @typedef {import('kube-volume-metrics').StatsProvider} StatsProvider */
-/** @typedef {import('./volumes.mjs').Volume} Volume */
+/** @typedef {import('./volume.mjs').Volume} Volume */
 
 export const NAMESPACE = 'soak';
 
@@ -15,7 +15,8 @@ const REMEMBERED = 30;
 /** @typedef {{ uid: string, name: string, volumes: ReadonlyMap<string, Volume> }} SoakPod */
 
 /**
- * The pods of the node, which come and go. As the real ones do, it makes new objects at each call, and takes a moment.
+ * The pods of the node, which come and go. Like a real stats provider, it takes a moment and makes new objects at
+ * each call.
  *
  * @implements {StatsProvider}
  */
@@ -72,8 +73,8 @@ export class Pods {
   }
 
   /**
-   * Those that must be in each answer of the analyzer now. It asks for the pods only when it has taken in those of the last time, so
-   * what both answers had is known to it.
+   * The pods that every answer of the analyzer must contain now. The analyzer asks again only when it has processed
+   * the previous list, so it knows the pods that both lists contained.
    *
    * @returns {SoakPod[]}
    */

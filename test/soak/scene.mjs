@@ -10,7 +10,8 @@ import { FuseServer } from '../support/fuse.mjs';
 import { PodMaker, Pods } from './pods.mjs';
 import { Scrapes } from './scrapes.mjs';
 import { askImpatiently, Driver, fight, hang, terminateWorkers } from './troubles.mjs';
-import { LIMITS, scratchVolume, Volume } from './volumes.mjs';
+import { Volume } from './volume.mjs';
+import { LIMITS, scratchVolume } from './volumes.mjs';
 import { Watch } from './watch.mjs';
 
 const STEADY_PODS = 4;
@@ -19,12 +20,12 @@ const WORKERS_AT_ONCE = 2;
 const CALLERS = 3;
 
 /** Of each hostile volume. */
-const DIRECTORIES = 24;
+const DIRECTORIES = 40;
 const FILES = 8;
 
 const ANALYZER = { periodMs: 300, timeoutMs: 2_000, walkTimeoutMs: 3_000, walkShare: 1, concurrency: 8 };
 
-/** A healthy volume has a reading of so long ago at most. It is measured every half second. */
+/** The longest that a healthy volume may go without a reading. It is measured every half second. */
 const FRESH_MS = 10_000;
 /** The most that a volume may take to be read again when its trouble is over. */
 const RECOVERY_MS = 30_000;
@@ -143,7 +144,7 @@ export async function play({ workplace, hostile, seconds, random, without, findi
       ...several('scrapers', 1, () => scrapes.scrape(clock)),
       watch.look(clock),
     ];
-    // Both are also awaited below; whichever fails first ends the soak.
+    // The first failure of any ends the soak.
     const failed = Promise.all([...troubled, ...others]).then(() => undefined);
     await Promise.race([sleep(seconds * 1_000), failed]);
 
@@ -215,8 +216,8 @@ function hungTree(path) {
 }
 
 /**
- * What is in it never changes, so a walk that succeeds counts each file once at most. A directory may be met again
- * before that is noticed, and each may have a symlink beside it.
+ * Its files never change, so a walk that succeeds counts each of them at most once. It may count a directory again
+ * before it notices, and a symlink beside each.
  *
  * @param {string} path
  * @param {boolean} allowPartial

@@ -6,7 +6,7 @@ import { Registry } from 'prom-client';
 import { NAMESPACE } from './pods.mjs';
 
 /** @typedef {import('./pods.mjs').SoakPod} SoakPod */
-/** @typedef {import('./volumes.mjs').Quantity} Quantity */
+/** @typedef {import('./volume.mjs').Quantity} Quantity */
 /** @typedef {{ name: string, labels: Record<string, string>, value: number }} Sample */
 
 const SCRAPERS = 10;

@@ -1,5 +1,5 @@
 // @ts-check
-// Everything that goes wrong on a node, all at once, for a while: `npm run test:soak -- [SECONDS [SEED]] [--without=TROUBLE,...]`.
+// Everything that goes wrong on a node, all at once: `npm run test:soak -- [SECONDS [SEED]] [--without=TROUBLE,...]`.
 // Exits with 0 when all numbers were right and nothing was left over.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -29,7 +29,7 @@ process.on('unhandledRejection', (error) => {
 });
 process.on('uncaughtException', (error) => findings.add('an uncaught exception', String(error.stack)));
 process.on('warning', (warning) => findings.add('a warning of the process', String(warning)));
-// The workplace is cleared when the process ends, however that comes about.
+// However the process ends, the workplace is cleared.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
 const random = new Random(seed);
@@ -58,10 +58,9 @@ if (played !== undefined) {
       `worst delay of the event loop ${String(Math.round(delayMs))} ms`,
   );
 }
-for (const [name, value] of Object.entries(before)) {
-  console.log(
-    `${name.padEnd(12)} ${String(value).padStart(6)} before, ${String(after[/** @type {keyof typeof after} */ (name)]).padStart(6)} after`,
-  );
+for (const name of /** @type {(keyof typeof before)[]} */ (Object.keys(before))) {
+  const [one, other] = [before[name], after[name]].map((value) => String(value).padStart(6));
+  console.log(`${name.padEnd(12)} ${one} before, ${other} after`);
 }
 for (const line of findings.lines()) console.log(line);
 console.log(findings.isEmpty ? 'ok' : `FAILED; seed ${String(seed)}`);

@@ -8,7 +8,7 @@ import { isMetricsError } from 'kube-volume-metrics';
 /** @typedef {import('./findings.mjs').Tally} Tally */
 /** @typedef {import('./random.mjs').Random} Random */
 /** @typedef {import('./scene.mjs').Clock} Clock */
-/** @typedef {import('./volumes.mjs').Volume} Volume */
+/** @typedef {import('./volume.mjs').Volume} Volume */
 /** @typedef {import('./workplace.mjs').Workplace} Workplace */
 
 const KILL_MS = 5_000;

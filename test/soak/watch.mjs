@@ -4,7 +4,7 @@ import { isMetricsError, isTransient } from 'kube-volume-metrics';
 
 /** @typedef {import('kube-volume-metrics').CollectMessage} CollectMessage */
 /** @typedef {import('kube-volume-metrics').PodVolumeStats} PodVolumeStats */
-/** @typedef {import('./volumes.mjs').Volume} Volume */
+/** @typedef {import('./volume.mjs').Volume} Volume */
 
 const CHANNEL = 'kube-volume-metrics:collect';
 const LOOK_MS = 200;
@@ -24,7 +24,7 @@ export class Watch {
    * @param {import('kube-volume-metrics').FsResourceAnalyzer} parts.analyzer
    * @param {import('./pods.mjs').Pods} parts.pods
    * @param {import('./findings.mjs').Findings} parts.findings
-   * @param {{ readings: import('./findings.mjs').Tally, failures: import('./findings.mjs').Tally }} parts.tallies
+   * @param {Record<'readings' | 'failures', import('./findings.mjs').Tally>} parts.tallies
    */
   constructor({ analyzer, pods, findings, tallies }) {
     this.#analyzer = analyzer;
@@ -93,7 +93,7 @@ export class Watch {
     }
   }
 
-  /** Each volume that was asked about is in the answer, once, with a state, and what was not asked about is not. */
+  /** The answer has each volume that was asked about, once, and no other. */
   #complete() {
     const answer = this.#analyzer.podVolumeStats();
     const byUid = new Map(answer.map((each) => [each.podRef.uid, each]));

@@ -1,5 +1,5 @@
 // @ts-check
-// Measures volumes in a worker thread until it is terminated, and tells its parent of each reading and failure.
+// Measures volumes in a worker thread until it is terminated, and tells its parent each reading and failure.
 import { parentPort, workerData } from 'node:worker_threads';
 import { isMetricsError, MetricsDu, MetricsStatFs } from 'kube-volume-metrics';
 import { csiVolume } from './csi-numbers.mjs';
