@@ -1,7 +1,6 @@
-import type { Metrics } from '../metrics.js';
-import { LARGEST_INT64, QUANTITIES, type Quantity } from '../reading.js';
+import { QUANTITIES, type Quantity } from '../reading.js';
 import type { Labels, MetricHead, Sample } from './registry.js';
-import type { SeenClaim, SeenVolume, Snapshot } from './snapshot.js';
+import { INODES, type SeenReading, type SeenVolume, type Snapshot } from './snapshot.js';
 
 /** One metric: its name, its help text, and how its samples come from a snapshot. */
 export interface Family extends MetricHead {
@@ -33,7 +32,7 @@ export const FAMILIES: readonly Family[] = [
       name: `volume_stats_${end}`,
       type: 'gauge',
       help,
-      samples: forEachClaim(({ metrics }) => exportedNumber(metrics, quantity)),
+      samples: forEachClaim(exportedNumber(quantity)),
     };
   }),
   {
@@ -52,9 +51,7 @@ export const FAMILIES: readonly Family[] = [
       type: 'gauge',
       help: `${help}, for a volume of a pod that has no claim`,
       needs: 'podVolumes',
-      samples: forEachVolume(({ hasClaim, metrics }) =>
-        hasClaim || metrics === undefined ? undefined : exportedNumber(metrics, quantity),
-      ),
+      samples: ({ unclaimed }) => samplesOf(unclaimed, exportedNumber(quantity)),
     };
   }),
   {
@@ -119,7 +116,7 @@ function sample(value: number, sharedLabels: Labels, metricName?: string, labels
 }
 
 /** One sample for each claim that has a number. */
-function forEachClaim(numberOf: (claim: SeenClaim) => number | undefined): Family['samples'] {
+function forEachClaim(numberOf: (claim: SeenReading) => number | undefined): Family['samples'] {
   return ({ claims }) => samplesOf(claims, numberOf);
 }
 
@@ -146,26 +143,16 @@ function asNumber(value: boolean | undefined): number | undefined {
   return value === undefined ? undefined : Number(value);
 }
 
-const INODES: readonly Quantity[] = ['inodes', 'inodesFree', 'inodesUsed'];
-
 /**
  * A number of a reading as it is exported; undefined if it is not. Bigints become floats here and nowhere
  * else.
  */
-function exportedNumber(metrics: Metrics, quantity: Quantity): number | undefined {
-  const value = metrics[quantity];
-  if (value === undefined) return undefined;
-  // A query that divides by the capacity, as dashboards do, gives nothing instead of infinity.
-  if (quantity === 'capacity' && value === 0n) return undefined;
-  if (INODES.includes(quantity) && !hasInodes(metrics)) return undefined;
-  return Number(value);
-}
-
-/**
- * Without a limit the counts of inodes mean nothing, and alerts on few free inodes fire
- * (kubernetes-mixin#820). So all three are left out. A filesystem without a limit says 0 (btrfs), 2^63-1,
- * 2^64-1 (CephFS) or nothing.
- */
-function hasInodes(metrics: Metrics): boolean {
-  return metrics.inodes !== 0n && !INODES.some((quantity) => (metrics[quantity] ?? 0n) >= LARGEST_INT64);
+function exportedNumber(quantity: Quantity): (seen: SeenReading) => number | undefined {
+  const isOfInodes = INODES.includes(quantity);
+  return ({ metrics, hasInodes }) => {
+    const value = metrics[quantity];
+    if (value === undefined || (isOfInodes && !hasInodes)) return undefined;
+    // A query that divides by the capacity, as dashboards do, gives nothing instead of infinity.
+    return quantity === 'capacity' && value === 0n ? undefined : Number(value);
+  };
 }

@@ -1,4 +1,5 @@
 import type { Metrics } from '../metrics.js';
+import { LARGEST_INT64, type Quantity } from '../reading.js';
 import type { CollectionDurations } from '../stats/collection.js';
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
 import type { PodVolumeStats, VolumeState, VolumeStats } from '../stats/volume-stats.js';
@@ -17,25 +18,30 @@ export interface SourceAnswer {
 export interface SeenVolume {
   readonly labels: Labels;
   readonly stateLabels: Labels;
-  readonly hasClaim: boolean;
   /** Of the last good reading; undefined if there is none. */
   readonly ageSeconds: number | undefined;
   /** The last good reading, unless it is too old to be exported. */
   readonly metrics: Metrics | undefined;
 }
 
-/**
- * One claim, with the freshest good reading of the volumes that use it: they all measure the same storage.
- */
-export interface SeenClaim {
+/** A reading whose numbers are exported: of a claim, or of a volume without one. */
+export interface SeenReading {
   readonly labels: Labels;
   readonly metrics: Metrics;
+  /** Whether its counts of inodes mean anything. */
+  readonly hasInodes: boolean;
 }
+
+/** The counts of inodes. Without a limit they are left out together. */
+export const INODES: readonly Quantity[] = ['inodes', 'inodesFree', 'inodesUsed'];
 
 /** What is known of all volumes at the moment of a scrape, each with the labels of its series. */
 export class Snapshot {
   readonly volumes: readonly SeenVolume[];
-  readonly claims: readonly SeenClaim[];
+  /** Each claim with the freshest good reading of its volumes, which all measure the same storage. */
+  readonly claims: readonly SeenReading[];
+  /** The volumes without a claim. */
+  readonly unclaimed: readonly SeenReading[];
   /** Durations of calls by provider. */
   readonly durations: readonly { readonly labels: Labels; readonly durations: CollectionDurations }[];
   readonly isListingFailed: boolean;
@@ -45,27 +51,24 @@ export class Snapshot {
   /** @param maxAgeMs - an older reading is not exported */
   constructor(answer: SourceAnswer, sourceErrors: number, labels: SeriesLabels, maxAgeMs: number) {
     const nowMs = Date.now();
-    const ageMs = ({ time }: Metrics): number => nowMs - time.getTime();
-    const claims = new FreshestClaims();
-    for (const { ephemeralVolumes, persistentVolumes } of answer.pods) {
-      for (const volumes of [ephemeralVolumes, persistentVolumes]) {
-        for (const { pvcRef, metrics } of volumes) {
-          if (pvcRef && metrics && ageMs(metrics) <= maxAgeMs) claims.add(pvcRef, metrics);
-        }
-      }
-    }
-    this.claims = claims.all().map(([pvcRef, metrics]) => ({ labels: labels.ofClaim(pvcRef), metrics }));
-    this.volumes = volumesByName(answer.pods).map(([podRef, volume]) => {
+    const volumes: SeenVolume[] = [];
+    const unclaimed: SeenReading[] = [];
+    eachVolumeByName(answer.pods, (podRef, volume) => {
       const { state, pvcRef, metrics } = volume;
-      const age = metrics && ageMs(metrics);
-      return {
-        labels: labels.ofVolume(podRef, volume),
+      const ofVolume = labels.ofVolume(podRef, volume);
+      const ageMs = metrics && nowMs - metrics.time.getTime();
+      const isExported = ageMs !== undefined && ageMs <= maxAgeMs;
+      volumes.push({
+        labels: ofVolume,
         stateLabels: labels.ofState(state),
-        hasClaim: pvcRef !== undefined,
-        ageSeconds: age === undefined ? undefined : age / 1000,
-        metrics: age !== undefined && age <= maxAgeMs ? metrics : undefined,
-      };
+        ageSeconds: ageMs === undefined ? undefined : ageMs / 1000,
+        metrics: isExported ? metrics : undefined,
+      });
+      if (isExported && metrics && !pvcRef) unclaimed.push(seenReading(ofVolume, metrics));
     });
+    this.volumes = volumes;
+    this.unclaimed = unclaimed;
+    this.claims = freshestByClaim(answer.pods, nowMs - maxAgeMs, labels);
     this.durations = Array.from(answer.durations, ([source, durations]) => ({
       labels: labels.ofSource(source),
       durations,
@@ -75,33 +78,54 @@ export class Snapshot {
   }
 }
 
-type ClaimReading = readonly [PersistentVolumeClaimRef, Metrics];
-
-/** The freshest reading of each claim. */
-class FreshestClaims {
-  readonly #byNamespace = new Map<string, Map<string, ClaimReading>>();
-
-  add(pvcRef: PersistentVolumeClaimRef, metrics: Metrics): void {
-    let byName = this.#byNamespace.get(pvcRef.namespace);
-    if (byName === undefined) {
-      byName = new Map<string, ClaimReading>();
-      this.#byNamespace.set(pvcRef.namespace, byName);
-    }
-    const known = byName.get(pvcRef.name);
-    if (known === undefined || known[1].time < metrics.time) byName.set(pvcRef.name, [pvcRef, metrics]);
-  }
-
-  all(): ClaimReading[] {
-    return [...this.#byNamespace.values()].flatMap((byName) => [...byName.values()]);
-  }
+/**
+ * Without a limit the counts of inodes mean nothing, and alerts on few free inodes fire
+ * (kubernetes-mixin#820). A filesystem without a limit says 0 (btrfs), 2^63-1, 2^64-1 (CephFS) or nothing.
+ */
+function seenReading(labels: Labels, metrics: Metrics): SeenReading {
+  const { inodes, inodesFree, inodesUsed } = metrics;
+  const hasInodes = inodes !== 0n && !isNoLimit(inodes) && !isNoLimit(inodesFree) && !isNoLimit(inodesUsed);
+  return { labels, metrics, hasInodes };
 }
 
+function isNoLimit(value: bigint | undefined): boolean {
+  return value !== undefined && value >= LARGEST_INT64;
+}
+
+/** The freshest reading of each claim, without those from before `oldestMs`. */
+function freshestByClaim(
+  pods: readonly PodVolumeStats[],
+  oldestMs: number,
+  labels: SeriesLabels,
+): SeenReading[] {
+  const byNamespace = new Map<string, Map<string, SeenReading>>();
+  const compare = ({ pvcRef, metrics }: VolumeStats): void => {
+    if (pvcRef === undefined || metrics === undefined || metrics.time.getTime() < oldestMs) return;
+    let byName = byNamespace.get(pvcRef.namespace);
+    if (byName === undefined) {
+      byName = new Map<string, SeenReading>();
+      byNamespace.set(pvcRef.namespace, byName);
+    }
+    const known = byName.get(pvcRef.name);
+    if (known === undefined || known.metrics.time < metrics.time) {
+      byName.set(pvcRef.name, seenReading(labels.ofClaim(pvcRef), metrics));
+    }
+  };
+  for (const { ephemeralVolumes, persistentVolumes } of pods) {
+    ephemeralVolumes.forEach(compare);
+    persistentVolumes.forEach(compare);
+  }
+  return [...byNamespace.values()].flatMap((byName) => [...byName.values()]);
+}
+
+type VolumeVisitor = (podRef: PodRef, volume: VolumeStats) => void;
+
 /**
- * The volumes of all pods, each name once. Two pods may have the same name: one that ends and its successor,
- * or a static pod and its mirror. Series have no uid, so of namesakes the volume with the newest attempt is
- * taken.
+ * Visits the volumes of all pods, each name once. Two pods may have the same name: one that ends and its
+ * successor, or a static pod and its mirror. Series have no uid, so of namesakes the volume with the newest
+ * attempt is taken.
  */
-function volumesByName(pods: readonly PodVolumeStats[]): (readonly [PodRef, VolumeStats])[] {
+function eachVolumeByName(pods: readonly PodVolumeStats[], visit: VolumeVisitor): void {
   const byName = new Map<string, PodVolumeStats[]>();
   for (const pod of pods) {
     const name = JSON.stringify([pod.podRef.namespace, pod.podRef.name]);
@@ -109,24 +133,28 @@ function volumesByName(pods: readonly PodVolumeStats[]): (readonly [PodRef, Volu
     if (namesakes === undefined) byName.set(name, [pod]);
     else namesakes.push(pod);
   }
-  return [...byName.values()].flatMap((namesakes) => {
-    const volumes = namesakes.flatMap(({ podRef, ephemeralVolumes, persistentVolumes }) =>
-      [...ephemeralVolumes, ...persistentVolumes].map((volume) => [podRef, volume] as const),
-    );
-    return namesakes.length === 1 ? volumes : newestAttempts(volumes);
-  });
+  for (const namesakes of byName.values()) {
+    if (namesakes.length === 1) eachVolume(namesakes, visit);
+    else eachNewestAttempt(namesakes, visit);
+  }
 }
 
-function newestAttempts(
-  volumes: readonly (readonly [PodRef, VolumeStats])[],
-): (readonly [PodRef, VolumeStats])[] {
-  const byName = new Map<string, readonly [PodRef, VolumeStats]>();
-  for (const each of volumes) {
-    const [, { name }] = each;
-    const known = byName.get(name);
-    if (known === undefined || attemptedMs(known[1]) < attemptedMs(each[1])) byName.set(name, each);
+function eachVolume(pods: readonly PodVolumeStats[], visit: VolumeVisitor): void {
+  for (const { podRef, ephemeralVolumes, persistentVolumes } of pods) {
+    for (const volume of ephemeralVolumes) visit(podRef, volume);
+    for (const volume of persistentVolumes) visit(podRef, volume);
   }
-  return [...byName.values()];
+}
+
+function eachNewestAttempt(namesakes: readonly PodVolumeStats[], visit: VolumeVisitor): void {
+  const byName = new Map<string, readonly [PodRef, VolumeStats]>();
+  eachVolume(namesakes, (podRef, volume) => {
+    const known = byName.get(volume.name);
+    if (known === undefined || attemptedMs(known[1]) < attemptedMs(volume)) {
+      byName.set(volume.name, [podRef, volume]);
+    }
+  });
+  for (const [podRef, volume] of byName.values()) visit(podRef, volume);
 }
 
 function attemptedMs({ attemptedAt }: VolumeStats): number {
