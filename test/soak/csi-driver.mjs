@@ -1,7 +1,7 @@
 // @ts-check
-// A CSI driver in its own process, to be killed: `node csi-driver.mjs SOCKET` prints a line when it listens, and ends
-// with its standard input. It shares no code with the package: it reads the protocol from csi.proto through
-// proto-loader, as drivers in JavaScript do.
+// A CSI driver in its own process, to be killed: `node csi-driver.mjs SOCKET` prints a line when it listens,
+// and ends with its standard input. It shares no code with the package: it reads the protocol from csi.proto
+// through proto-loader, as drivers in JavaScript do.
 import { loadPackageDefinition, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { rmSync } from 'node:fs';

@@ -1,8 +1,9 @@
-// An unprivileged owner of a volume who fights every walk of it. inotify tells him which directory was opened, so he
-// knows which directories the walker has left and which it has only seen the names of. He moves some of the former,
-// chosen at random, into one of the latter: the walker meets them again, and its walk need never end. He also moves
-// directories into the one that was just opened, moves them anywhere while nobody walks, and swaps a directory with a
-// symlink that leads out of the volume. He never makes or removes a file, so the volume's real content stays the same.
+// An unprivileged owner of a volume who fights every walk of it. inotify tells him which directory was
+// opened, so he knows which directories the walker has left and which it has only seen the names of. He moves
+// some of the former, chosen at random, into one of the latter: the walker meets them again, and its walk
+// need never end. He also moves directories into the one that was just opened, moves them anywhere while
+// nobody walks, and swaps a directory with a symlink that leads out of the volume. He never makes or removes
+// a file, so the volume's real content stays the same.
 //
 // usage: hostile ROOT SEED DIRECTORIES FILES      (FILES of one page in each directory)
 // Ends with its standard input.

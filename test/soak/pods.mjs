@@ -15,8 +15,8 @@ const REMEMBERED = 30;
 /** @typedef {{ uid: string, name: string, volumes: ReadonlyMap<string, Volume> }} SoakPod */
 
 /**
- * The pods of the node, which come and go. Like a real stats provider, it takes a moment and makes new objects at
- * each call.
+ * The pods of the node, which come and go. Like a real stats provider, it takes a moment and makes new
+ * objects at each call.
  *
  * @implements {StatsProvider}
  */
@@ -73,8 +73,8 @@ export class Pods {
   }
 
   /**
-   * The pods that every answer of the analyzer must contain now. The analyzer asks again only when it has processed
-   * the previous list, so it knows the pods that both lists contained.
+   * The pods that every answer of the analyzer must contain now. The analyzer asks again only when it has
+   * processed the previous list, so it knows the pods that both lists contained.
    *
    * @returns {SoakPod[]}
    */

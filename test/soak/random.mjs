@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * Random choices, the same for the same seed. The order of events still differs between runs: the kernel's scheduler
- * takes no seed.
+ * Random choices, the same for the same seed. The order of events still differs between runs: the kernel's
+ * scheduler takes no seed.
  */
 export class Random {
   #state;

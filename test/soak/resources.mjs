@@ -10,9 +10,10 @@ const POLL_MS = 250;
 const LONGEST_MS = 60_000;
 
 /**
- * How much more there may be after the soak than after the warm-up. Threads, descriptors and processes: none. The heap
- * keeps compiled code and inline caches. The resident memory also keeps what the allocator does not return: each thread
- * has an arena, and a minute has more threads at once (workers, stuck calls) than the warm-up had.
+ * How much more there may be after the soak than after the warm-up. Threads, descriptors and processes: none.
+ * The heap keeps compiled code and inline caches. The resident memory also keeps what the allocator does not
+ * return: each thread has an arena, and a minute has more threads at once (workers, stuck calls) than the
+ * warm-up had.
  */
 const SLACK = { threads: 0, descriptors: 0, children: 0, heapMiB: 6, rssMiB: 64 };
 
@@ -114,8 +115,8 @@ function threadNames() {
 }
 
 /**
- * What the open descriptors refer to. Modules do not count: when a worker is terminated while it loads one, Node itself
- * leaves that file open.
+ * What the open descriptors refer to. Modules do not count: when a worker is terminated while it loads one,
+ * Node itself leaves that file open.
  */
 function descriptors() {
   const targets = readdirSync('/proc/self/fd').flatMap((fd) => {

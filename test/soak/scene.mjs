@@ -216,8 +216,8 @@ function hungTree(path) {
 }
 
 /**
- * Its files never change, so a walk that succeeds counts each of them at most once. It may count a directory again
- * before it notices, and a symlink beside each.
+ * Its files never change, so a walk that succeeds counts each of them at most once. It may count a directory
+ * again before it notices, and a symlink beside each.
  *
  * @param {string} path
  * @param {boolean} allowPartial

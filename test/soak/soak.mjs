@@ -1,6 +1,6 @@
 // @ts-check
-// Everything that goes wrong on a node, all at once: `npm run test:soak -- [SECONDS [SEED]] [--without=TROUBLE,...]`.
-// Exits with 0 when all numbers were right and nothing was left over.
+// Everything that goes wrong on a node, all at once: `npm run test:soak -- [SECONDS [SEED]]
+// [--without=TROUBLE,...]`. Exits with 0 when all numbers were right and nothing was left over.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { activeBinding } from 'kube-volume-metrics';
