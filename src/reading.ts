@@ -11,14 +11,34 @@ export type Quantity = (typeof QUANTITIES)[number];
 /** The largest signed 64-bit number. As a count of inodes or blocks, it and all above it mean "no limit". */
 export const LARGEST_INT64 = 2n ** 63n - 1n;
 
-/** How far, in milliseconds, the clock of the measuring side may be ahead. A reading from further ahead would never grow old. */
+/**
+ * Whether a count of bytes is a negative number that was read as unsigned: -1 becomes 2^64 - 1. The rule is
+ * for statfs; what a CSI driver sends is signed.
+ */
+export function isWrappedNegative(bytes: bigint): boolean {
+  return bytes > LARGEST_INT64;
+}
+
+/**
+ * The warning for more bytes available than the capacity, as with a pool that is larger than the quota. Such
+ * a number is passed on unless it is a wrapped negative: it tells more than 0 would.
+ */
+export function excessWarning(available: bigint, capacity: bigint): string {
+  return `available (${String(available)} bytes) is more than the capacity (${String(capacity)} bytes)`;
+}
+
+/**
+ * How far, in milliseconds, the clock of the measuring side may be ahead. A reading from further ahead would
+ * never grow old.
+ */
 const MOST_AHEAD_MS = 60_000;
 
 /**
  * What a provider gave, as a reading.
  *
  * @param provider - the provider's name
- * @throws MetricsError METRICS_PROVIDER_FAILED if the reading is invalid; the message names the field, `cause` is the value
+ * @throws MetricsError METRICS_PROVIDER_FAILED if the reading is invalid; the message names the field,
+ * `cause` is the value
  */
 export function checkedReading(provider: string, value: unknown): Metrics {
   const problem = readingProblem(value);

@@ -6,7 +6,10 @@ import { QUANTITIES, readingProblem } from '../reading.js';
 /** A field of a reading that may be absent. */
 export type MetricsField = Exclude<keyof Metrics, 'time' | 'source'>;
 
-/** Whether the reading has the field. Undefined and null count as absent here; {@link checkAbsence} fails for them. */
+/**
+ * Whether the reading has the field. Undefined and null count as absent here; {@link checkAbsence} fails for
+ * them.
+ */
 export function has(reading: Metrics, field: MetricsField): boolean {
   return (reading[field] ?? undefined) !== undefined;
 }
@@ -42,8 +45,9 @@ export function checkAbsence(reading: Metrics): void {
 }
 
 /**
- * What holds for any storage. `used` may be more than `capacity`: shared extents count once for each file, and a quota may be
- * lowered below what is in use.
+ * What holds for any storage. More may be available than the capacity if a warning says so: a pool may be
+ * larger than a quota. `used` may be more than `capacity`: shared extents count once for each file, and a
+ * quota may be lowered below what is in use.
  */
 export function checkAgreement(reading: Metrics): void {
   for (const [part, whole] of [
@@ -51,8 +55,9 @@ export function checkAgreement(reading: Metrics): void {
     ['inodesFree', 'inodes'],
   ] as const) {
     const [some, all] = [reading[part], reading[whole]];
+    const isExplained = part === 'available' && has(reading, 'warnings');
     assert.ok(
-      some === undefined || all === undefined || some <= all,
+      some === undefined || all === undefined || some <= all || isExplained,
       `${part} (${String(some)}) is at most ${whole} (${String(all)})`,
     );
   }

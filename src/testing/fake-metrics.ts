@@ -2,7 +2,9 @@ import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js'
 import { checkedOptions, openSignal } from '../options.js';
 import { onAbort } from '../waiting/abort.js';
 
-/** A reading as a script gives it. By default, `time` is when the call came and `source` is the fake's name. */
+/**
+ * A reading as a script gives it. By default, `time` is when the call came and `source` is the fake's name.
+ */
 export interface FakeReading extends Partial<Metrics> {
   /**
    * Milliseconds that the call takes.
@@ -24,7 +26,10 @@ export interface FakeFailure {
   readonly delayMs?: number;
 }
 
-/** What one call does: give a reading, reject with an error, or hang until {@link FakeMetrics.release} or its signal ends it. */
+/**
+ * What one call does: give a reading, reject with an error, or hang until {@link FakeMetrics.release} or its
+ * signal ends it.
+ */
 export type FakeStep = FakeReading | FakeFailure | Error | 'hang';
 
 /** Options of {@link FakeMetrics}. */
@@ -41,7 +46,10 @@ export interface FakeMetricsOptions {
 
 type Outcome = Exclude<FakeStep, 'hang'>;
 
-/** A provider that follows a script. It keeps the whole contract, touches nothing on disk and works on every platform. */
+/**
+ * A provider that follows a script. It keeps the whole contract, touches nothing on disk and works on every
+ * platform.
+ */
 export class FakeMetrics implements MetricsProvider {
   readonly name: string;
   readonly #script: readonly FakeStep[];

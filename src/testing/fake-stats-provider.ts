@@ -4,9 +4,14 @@ import type { Pod, PodVolume, StatsProvider, VolumeMap } from '../stats/pod.js';
 
 /** A volume of a {@link FakePod}. */
 export interface FakeVolume {
-  /** Measures it. Without a provider the volume is in the pod's spec and not in the map, like one that is not mounted yet. */
+  /**
+   * Measures it. Without a provider the volume is in the pod's spec and not in the map, like one that is not
+   * mounted yet.
+   */
   readonly provider?: MetricsProvider | undefined;
-  /** What the pod's spec says about it besides its name: `{ persistentVolumeClaim: { claimName: 'data' } }`. */
+  /**
+   * What the pod's spec says about it besides its name: `{ persistentVolumeClaim: { claimName: 'data' } }`.
+   */
   readonly spec?: Omit<PodVolume, 'name'> | undefined;
 }
 
@@ -21,12 +26,15 @@ export interface FakePod {
   readonly volumes?: Readonly<Record<string, MetricsProvider | FakeVolume>> | undefined;
 }
 
-/** What a method of the provider does instead of answering: reject with `error`, or hang until this is changed. */
+/**
+ * What a method of the provider does instead of answering: reject with `error`, or hang until this is
+ * changed.
+ */
 export type FakeListing = { readonly error: unknown } | 'hang';
 
 /**
- * A stats provider with the pods that it was given. Like real ones, it makes new pod objects and maps at every call. It touches
- * nothing on disk and works on every platform.
+ * A stats provider with the pods that it was given. Like real ones, it makes new pod objects and maps at
+ * every call. It touches nothing on disk and works on every platform.
  */
 export class FakeStatsProvider implements StatsProvider {
   readonly #pods = new Map<string, FakePod>();
@@ -81,7 +89,10 @@ export class FakeStatsProvider implements StatsProvider {
     this.#goOn();
   }
 
-  /** What `listVolumesForPod` does for a pod from now on, undefined for answering. It applies to calls that hang too. */
+  /**
+   * What `listVolumesForPod` does for a pod from now on, undefined for answering. It applies to calls that
+   * hang too.
+   */
   listVolumes(uid: string, instead: FakeListing | undefined): void {
     if (instead === undefined) this.#volumeListing.delete(uid);
     else this.#volumeListing.set(uid, instead);

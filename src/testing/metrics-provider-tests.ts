@@ -61,7 +61,7 @@ const CROWD = 8;
 const OPTIONS = ['test', 'name', 'create', 'reports', 'createFailing', 'settlesWithinMs'] as const;
 
 /**
- * The contract of {@link MetricsProvider} as tests for any test runner. Each test uses a provider of its own, and `node:assert`.
+ * The contract of {@link MetricsProvider} as tests for any runner. Each test uses its own provider.
  *
  * - has a short name that stays the same
  * - answers any options with a promise: none, `undefined`, `{}`, `{ signal: undefined }`
@@ -79,7 +79,7 @@ const OPTIONS = ['test', 'name', 'create', 'reports', 'createFailing', 'settlesW
  * - leaves out what it does not know, instead of undefined, null or 0
  * - always reports what it is said to report, and never what it is said not to
  * - gives flags, condition, incomplete and warnings in their shape
- * - gives quantities that agree: available within capacity, inodesFree within inodes
+ * - gives quantities that agree: available within capacity or with a warning, inodesFree within inodes
  *
  * A provider that rejects does so with its code. With `createFailing`: fails with a MetricsError.
  *

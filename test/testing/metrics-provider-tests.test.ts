@@ -129,6 +129,7 @@ describe('a reading with a fault fails the test of that fault and no other', () 
     ],
     ['incomplete without the first error', { incomplete: { errors: 1 } }, [SHAPE]],
     ['more available than there is', { available: 11n }, [AGREE]],
+    ['more available than there is, with a warning', { available: 11n, warnings: ['a pool'] }, []],
     ['more free inodes than there are', { inodes: 1n, inodesFree: 2n }, [AGREE, NEVER]],
     ['nothing of what it reports', { capacity: undefined }, [ABSENT, ALWAYS]],
     ['zero for what it does not know', { inodes: 0n }, [NEVER]],

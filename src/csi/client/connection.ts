@@ -45,13 +45,18 @@ const CHANNEL_OPTIONS = {
   'grpc.enable_http_proxy': 0,
 };
 
-/** The most uses that one connection has at a time. With thousands of calls at once, HTTP/2 in Node may stall for good. */
+/**
+ * The most uses that one connection has at a time. With thousands of calls at once, HTTP/2 in Node may stall
+ * for good.
+ */
 const MOST_USES = 1_000;
 
 /** A timer may fire so many milliseconds early. */
 const EARLY_MS = 10;
 
-/** Statuses of calls that a lost connection ended: a write to it fails as INTERNAL, its reset as CANCELLED. */
+/**
+ * Statuses of calls that a lost connection ended: a write to it fails as INTERNAL, its reset as CANCELLED.
+ */
 const OF_A_LOST_CONNECTION: ReadonlySet<status> = new Set([
   status.CANCELLED,
   status.UNKNOWN,
@@ -60,8 +65,8 @@ const OF_A_LOST_CONNECTION: ReadonlySet<status> = new Set([
 ]);
 
 /**
- * One connection to a driver and what was learnt over it. Once lost, it stays lost: a channel of grpc-js would connect again, but
- * only after a delay of up to two minutes, and would fail every call until then.
+ * One connection to a driver and what was learnt over it. Once lost, it stays lost: a channel of grpc-js
+ * would connect again, but only after a delay of up to two minutes, and would fail every call until then.
  */
 export class Connection {
   readonly #path: string;
@@ -142,9 +147,9 @@ export class Connection {
   }
 
   /**
-   * Whether a call failed because the connection is gone, and not because the driver refused. A connection that is still not
-   * established when the call's time is up counts as gone, and so does one over which nothing was answered in that time: over a
-   * new one, the next call may reach a driver that answers.
+   * Whether a call failed because the connection is gone, and not because the driver refused. A connection
+   * that is still not established when the call's time is up counts as gone, and so does one over which
+   * nothing was answered in that time: over a new one, the next call may reach a driver that answers.
    *
    * @param sinceMs - when the call began, by `performance.now()`
    */

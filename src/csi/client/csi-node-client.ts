@@ -20,7 +20,8 @@ import { DriverConnection } from './driver-connection.js';
 /** Options of {@link CsiNodeClient}. */
 export interface CsiNodeClientOptions {
   /**
-   * Milliseconds for all calls of one reading together, and for any other call. More than 0, at most 2147483647.
+   * Milliseconds for all calls of one reading together, and for any other call. More than 0, at most
+   * 2147483647.
    *
    * @defaultValue 120000, as in the kubelet
    */
@@ -52,16 +53,18 @@ export interface CsiVolumeAnswer {
 /** The kubelet's csiTimeout, kubernetes pkg/volume/csi/csi_util.go. */
 const DEFAULT_TIMEOUT_MS = 120_000;
 
-/** By the time the driver is asked for the volume's health, the numbers are there. They wait no longer than this. */
+/**
+ * By the time the driver is asked for the volume's health, the numbers are there. They wait no longer than
+ * this.
+ */
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
- * Talks to the node service of one CSI driver over one connection, which is made at the first call. A thousand readings at once
- * use a second one. Keep the client for as long as the driver is of interest; an idle one does not keep the process alive.
+ * Talks to the node service of one CSI driver over one connection, made at the first call. A thousand readings
+ * at once use a second one. Keep the client while you need the driver; an idle one keeps no process alive.
  *
- * A call after the driver was restarted makes a new connection, and so does a call after one that ran out of time while the
- * driver answered nothing. A call whose connection proves to be lost is made once more, on a new one: all of these calls only
- * read.
+ * A call after the driver was restarted, or after one that ran out of time while the driver answered nothing,
+ * makes a new connection. A call that loses its connection is made once more on a new one: it only reads.
  */
 export class CsiNodeClient {
   /** The driver's socket: an absolute path. */
@@ -131,8 +134,8 @@ export class CsiNodeClient {
   }
 
   /**
-   * What the node service can do: asked once per connection, and again after a failure or on a new connection. Entries without a
-   * type are left out; a type without a name is kept as its number.
+   * What the node service can do: asked once per connection, and again after a failure or on a new
+   * connection. Entries without a type are left out; a type without a name is kept as its number.
    *
    * @throws MetricsError METRICS_CSI_FAILED, METRICS_TIMED_OUT
    */
@@ -144,10 +147,11 @@ export class CsiNodeClient {
   }
 
   /**
-   * The driver's own answer about a volume's numbers, whatever it advertises. `MetricsCsi` turns it into a reading.
+   * The driver's own answer about a volume's numbers, whatever it advertises. `MetricsCsi` turns it into a
+   * reading.
    *
-   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND, METRICS_CSI_FAILED,
-   * METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
+   * METRICS_CSI_FAILED, METRICS_TIMED_OUT
    */
   async nodeGetVolumeStats(
     volume: CsiVolume,
@@ -160,8 +164,8 @@ export class CsiNodeClient {
   /**
    * The driver's own answer about a volume's health (CSI 1.13), whatever it advertises.
    *
-   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND, METRICS_CSI_FAILED,
-   * METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
+   * METRICS_CSI_FAILED, METRICS_TIMED_OUT
    */
   async nodeGetVolumeHealth(
     volume: CsiVolume,
@@ -173,11 +177,12 @@ export class CsiNodeClient {
   }
 
   /**
-   * All that the driver says about a volume: its capabilities, then the numbers if it advertises them, then the health if it
-   * advertises that, one after the other under one deadline. Health that fails costs no numbers, and at most 5 s.
+   * All that the driver says about a volume: its capabilities, then the numbers if it advertises them, then
+   * the health if it advertises that, one after the other under one deadline. Health that fails costs no
+   * numbers, and at most 5 s.
    *
-   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND, METRICS_CSI_FAILED,
-   * METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
+   * METRICS_CSI_FAILED, METRICS_TIMED_OUT
    */
   async readVolume(volume: CsiVolume, options: CsiCallOptions = {}): Promise<CsiVolumeAnswer> {
     const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
@@ -198,8 +203,8 @@ export class CsiNodeClient {
         const health = await connection.call(NodeService.nodeGetVolumeHealth, about, healthLimits);
         return { capabilities, stats, health };
       } catch (error) {
-        const asked = { rpc: 'NodeGetVolumeHealth', path: volumePath };
-        const healthError = await this.#driver.explain(error, asked, healthLimits);
+        call.rpc = 'NodeGetVolumeHealth';
+        const healthError = await this.#driver.explain(error, call, healthLimits);
         if (this.#driver.isClosed) throw healthError;
         return { capabilities, stats, healthError };
       }
@@ -230,7 +235,6 @@ export class CsiNodeClient {
 export function volumeTexts({
   volumeId,
   volumePath,
-  // Empty on the wire if there is none.
   stagingTargetPath = '',
 }: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
   checkedText('volumeId', volumeId);

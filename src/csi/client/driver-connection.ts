@@ -12,7 +12,9 @@ export interface CallSubject {
   readonly path?: string | undefined;
 }
 
-/** An answer, or why there is none and whether the fault lies in a connection that was made before the call. */
+/**
+ * An answer, or why there is none and whether the fault lies in a connection that was made before the call.
+ */
 type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly isOutdated: boolean };
 
 /** Milliseconds for finding out what is at the path of a socket that refuses connections. */
@@ -50,8 +52,8 @@ export class DriverConnection {
   }
 
   /**
-   * Makes calls over the connection. If the connection is older than this use and proves to be lost, as it does at the first call
-   * after the driver was restarted, they are made once more over a new one.
+   * Makes calls over the connection. If the connection is older than this use and proves to be lost, as it
+   * does at the first call after the driver was restarted, they are made once more over a new one.
    *
    * @param call - what is called, for the message if it fails
    * @throws MetricsError, or `signal.reason`

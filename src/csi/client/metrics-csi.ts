@@ -21,7 +21,10 @@ export interface MetricsCsiOptions extends CsiVolume {
 
 const OPTIONS = ['client', 'driverName', 'volumeId', 'volumePath', 'stagingTargetPath'] as const;
 
-/** Measures a volume by asking its CSI driver, which also gives a verdict on the volume's health if it advertises one. */
+/**
+ * Measures a volume by asking its CSI driver, which also gives a verdict on the volume's health if it
+ * advertises one.
+ */
 export class MetricsCsi implements MetricsProvider {
   /** The driver's name. */
   readonly name: string;
@@ -46,8 +49,9 @@ export class MetricsCsi implements MetricsProvider {
    * Asks the driver, within the client's time limit.
    *
    * @returns the reading, with the driver's name as source; `time` is when the call began, as in the kubelet
-   * @throws MetricsError METRICS_NOT_SUPPORTED if the driver does not advertise GET_VOLUME_STATS, METRICS_NO_PATH_DEFINED for an
-   * empty id or path, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_CSI_FAILED with the gRPC error in `cause`
+   * @throws MetricsError METRICS_NOT_SUPPORTED if the driver does not advertise GET_VOLUME_STATS,
+   * METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_CSI_FAILED
+   * with the gRPC error in `cause`
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);

@@ -6,15 +6,18 @@ type ConnectorArguments = Parameters<ChannelCredentials['_createSecureConnector'
 /**
  * Credentials of a plain socket that let a channel connect only once.
  *
- * A subchannel of grpc-js that failed connects again after its delay, even if its channel was closed in the meantime. Nothing
- * closes that connection until the driver ends. It also means that a driver that is back is found only after the delay; the
- * client makes a new connection at the next call instead.
+ * A subchannel of grpc-js that failed connects again after its delay, even if its channel was closed in the
+ * meantime. Nothing closes that connection until the driver ends. It also means that a driver that is back is
+ * found only after the delay; the client makes a new connection at the next call instead.
  */
 export class OneConnection extends ChannelCredentials {
   #isUsed = false;
   #socket: Socket | undefined;
 
-  /** Ends the connection at once. A closed channel waits for the driver to close its side, and a stopped driver never does. */
+  /**
+   * Ends the connection at once. A closed channel waits for the driver to close its side, and a stopped
+   * driver never does.
+   */
   end(): void {
     this.#isUsed = true;
     this.#socket?.destroy();

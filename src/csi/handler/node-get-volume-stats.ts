@@ -27,7 +27,8 @@ export interface NodeGetVolumeStatsHandler<
   Response = NodeGetVolumeStatsResponse,
 > extends handleUnaryCall<Request, Response> {
   /**
-   * Forgets what is known about a volume, at one path or at all of them. Call it when the volume is unpublished.
+   * Forgets what is known about a volume, at one path or at all of them. Call it when the volume is
+   * unpublished.
    *
    * @param volumeId - the volume
    * @param volumePath - the path that the volume was unpublished from
@@ -36,24 +37,27 @@ export interface NodeGetVolumeStatsHandler<
 }
 
 /**
- * The entry of NodeGetCapabilities that makes callers ask NodeGetVolumeStats. Without it the kubelet has no metrics of the driver's
- * volumes.
+ * The entry of NodeGetCapabilities that makes callers ask NodeGetVolumeStats. Without it the kubelet has no
+ * metrics of the driver's volumes.
  */
 export const statsCapability: NodeServiceCapability = {
   rpc: { type: NodeServiceCapability_RPC_Type.GET_VOLUME_STATS },
 };
 
-/** The entry of NodeGetCapabilities for a handler with `condition`. CSI 1.13 removed it; older clients read it. */
+/**
+ * The entry of NodeGetCapabilities for a handler with `condition`. CSI 1.13 removed it; older clients read
+ * it.
+ */
 export const conditionCapability: NodeServiceCapability = {
   rpc: { type: NodeServiceCapability_RPC_Type.VOLUME_CONDITION },
 };
 
 /**
- * NodeGetVolumeStats for a grpc-js server: `{ nodeGetVolumeStats: nodeGetVolumeStats() }` in the node service, and
- * {@link statsCapability} in NodeGetCapabilities.
+ * NodeGetVolumeStats for a grpc-js server: `{ nodeGetVolumeStats: nodeGetVolumeStats() }` in the node
+ * service, and {@link statsCapability} in NodeGetCapabilities.
  *
- * A volume that hangs is answered in time and does not delay the others. Calls for the same volume and path share one measurement.
- * Every failure has the code that the specification asks for.
+ * A volume that hangs is answered in time and does not delay the others. Calls for the same volume and path
+ * share one measurement. Every failure has the code that the specification asks for.
  *
  * @param options - hooks and limits
  * @returns the handler
@@ -98,8 +102,8 @@ function handlerOf<Request, Response>(
 }
 
 /**
- * NodeGetVolumeStatsRequest as `@grpc/proto-loader` gives it with `keepCase: true`. A field that was not sent is `''`, or absent
- * without `defaults`.
+ * NodeGetVolumeStatsRequest as `@grpc/proto-loader` gives it with `keepCase: true`. A field that was not sent
+ * is `''`, or absent without `defaults`.
  */
 export interface ProtoLoaderStatsRequest {
   readonly volume_id?: string;
@@ -107,7 +111,10 @@ export interface ProtoLoaderStatsRequest {
   readonly staging_target_path?: string;
 }
 
-/** NodeGetVolumeStatsResponse as `@grpc/proto-loader` takes it with `keepCase: true`, whatever `longs` and `enums` are. */
+/**
+ * NodeGetVolumeStatsResponse as `@grpc/proto-loader` takes it with `keepCase: true`, whatever `longs` and
+ * `enums` are.
+ */
 export interface ProtoLoaderStatsResponse {
   readonly usage: readonly ProtoLoaderUsage[];
   readonly volume_condition?: { readonly abnormal?: true; readonly message?: string };
@@ -137,8 +144,8 @@ const tsProto: StatsCodec<NodeGetVolumeStatsRequest, NodeGetVolumeStatsResponse>
 };
 
 /**
- * For servers of `@grpc/proto-loader`, which writes every field that is present, even a 0. Leaving zeros out gives the same bytes as
- * ts-proto does.
+ * For servers of `@grpc/proto-loader`, which writes every field that is present, even a 0. Leaving zeros out
+ * gives the same bytes as ts-proto does.
  */
 const protoLoader: StatsCodec<ProtoLoaderStatsRequest, ProtoLoaderStatsResponse> = {
   volume: ({ volume_id = '', volume_path = '', staging_target_path = '' }) => ({

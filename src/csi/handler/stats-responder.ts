@@ -12,36 +12,38 @@ import { VolumeReadings, type VolumeReading } from './volume-readings.js';
 import { checkedVerdict, NORMAL, verdictAt, verdictOf, verdictOn } from './volume-verdict.js';
 
 /**
- * Options of `nodeGetVolumeStats`. An error that a hook throws is answered with INTERNAL and without its text, unless it is a
- * MetricsError or has a gRPC `code` and `details`.
+ * Options of `nodeGetVolumeStats`. An error that a hook throws is answered with INTERNAL and without its
+ * text, unless it is a MetricsError or has a gRPC `code` and `details`.
  */
 export interface NodeGetVolumeStatsOptions<
   Codec extends 'ts-proto' | 'proto-loader' = 'ts-proto' | 'proto-loader',
 > {
   /**
-   * Whether the driver has such a volume; false or undefined is answered with NOT_FOUND. Without this hook the path alone decides, so
-   * that volumes that the driver did not provision have numbers too.
+   * Whether the driver has such a volume; false or undefined is answered with NOT_FOUND. Without this hook
+   * the path alone decides, so that volumes that the driver did not provision have numbers too.
    */
   readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
   /**
-   * Gives the provider that measures a volume. Without this hook, or if it gives undefined, a directory is measured by statfs and a
-   * block device by its size. With a provider, the path itself is looked at only for `requireMount` and for `condition: true`.
+   * Gives the provider that measures a volume. Without this hook, or if it gives undefined, a directory is
+   * measured by statfs and a block device by its size. With a provider, the path itself is looked at only for
+   * `requireMount` and for `condition: true`.
    */
   readonly providerFor?:
     ((volume: CsiVolume) => MetricsProvider | undefined | Promise<MetricsProvider | undefined>) | undefined;
   /**
-   * Whether a directory that nothing is mounted on is answered with NOT_FOUND. Set it in a driver whose volumes are mounts:
-   * otherwise an unmounted volume reads as the host's filesystem.
+   * Whether a directory that nothing is mounted on is answered with NOT_FOUND. Set it in a driver whose
+   * volumes are mounts: otherwise an unmounted volume reads as the host's filesystem.
    *
    * @defaultValue `false`
    */
   readonly requireMount?: boolean | undefined;
   /**
-   * Whether the answer has a verdict on the volume's health; the driver then advertises {@link conditionCapability} too. A volume
-   * that does not answer, or whose mount is broken, is then answered as abnormal with its last known numbers instead of an error. With
-   * `true`, a volume that can be read is abnormal if the filesystem at its path was shut down or went read-only after an error. A
-   * function gives the verdict instead; undefined from it means that nothing is wrong. If it fails or takes more than half of
-   * `timeoutMs`, the numbers are sent without a verdict.
+   * Whether the answer has a verdict on the volume's health; the driver then advertises {@link
+   * conditionCapability} too. A volume that does not answer, or whose mount is broken, is then answered as
+   * abnormal with its last known numbers instead of an error. With `true`, a volume that can be read is
+   * abnormal if the filesystem at its path was shut down or went read-only after an error. A function gives
+   * the verdict instead; undefined from it means that nothing is wrong. If it fails or takes more than half
+   * of `timeoutMs`, the numbers are sent without a verdict.
    *
    * @defaultValue `false`
    */
@@ -54,15 +56,16 @@ export interface NodeGetVolumeStatsOptions<
       ) => VolumeCondition | undefined | Promise<VolumeCondition | undefined>)
     | undefined;
   /**
-   * Milliseconds for which later callers get the same reading. With 0, only a measurement in flight is shared. If it is more, call
-   * `forget` in NodeUnpublishVolume.
+   * Milliseconds for which later callers get the same reading. With 0, only a measurement in flight is
+   * shared. If it is more, call `forget` in NodeUnpublishVolume.
    *
    * @defaultValue 0
    */
   readonly maxAgeMs?: number | undefined;
   /**
-   * Milliseconds after which a caller is answered with DEADLINE_EXCEEDED (or an abnormal condition). A caller with an earlier deadline
-   * is answered shortly before it, so that it learns the reason. The measurement goes on, and the next call joins it.
+   * Milliseconds after which a caller is answered with DEADLINE_EXCEEDED (or an abnormal condition). A caller
+   * with an earlier deadline is answered shortly before it, so that it learns the reason. The measurement
+   * goes on, and the next call joins it.
    *
    * @defaultValue 10000
    */
@@ -70,8 +73,8 @@ export interface NodeGetVolumeStatsOptions<
   /** Told of each failure, for the driver's log: clients only see a status. What it throws is ignored. */
   readonly onError?: ((error: unknown, volume: CsiVolume) => void) | undefined;
   /**
-   * The form of the server's messages: `'ts-proto'` is this package's generated code, `'proto-loader'` is `@grpc/proto-loader` with
-   * `keepCase: true`.
+   * The form of the server's messages: `'ts-proto'` is this package's generated code, `'proto-loader'` is
+   * `@grpc/proto-loader` with `keepCase: true`.
    *
    * @defaultValue `'ts-proto'`
    */
@@ -86,7 +89,10 @@ export interface VolumeStatsAnswer {
 
 const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** A caller is answered this long before its own deadline; at half of the time if less than twice as much is left. */
+/**
+ * A caller is answered this long before its own deadline; at half of the time if less than twice as much is
+ * left.
+ */
 const MARGIN_MS = 500;
 
 /** Answers NodeGetVolumeStats in any form of messages. */

@@ -24,8 +24,8 @@ interface Entry {
 const MOST_REMEMBERED = 4096;
 
 /**
- * The measurements of a driver's volumes, by id and path. Two targets of one volume are measured separately, so that a wrong path never
- * gets the numbers of the right one.
+ * The measurements of a driver's volumes, by id and path. Two targets of one volume are measured separately,
+ * so that a wrong path never gets the numbers of the right one.
  */
 export class VolumeReadings {
   readonly #measure: (volume: CsiVolume) => VolumeReading;
@@ -46,8 +46,8 @@ export class VolumeReadings {
   }
 
   /**
-   * The reading in flight or kept, or a new one. A volume whose measurement hangs gets no second one, however many callers give up:
-   * it would hang as well.
+   * The reading in flight or kept, or a new one. A volume whose measurement hangs gets no second one, however
+   * many callers give up: it would hang as well.
    */
   get(volume: CsiVolume): VolumeReading {
     const key = JSON.stringify([volume.volumeId, volume.volumePath]);

@@ -8,8 +8,8 @@ import type { CsiVolume } from '../messages/csi-volume.js';
 import { errnoOf } from './measure-at-path.js';
 
 /**
- * Errnos of a mount that is broken or whose server is gone, as in Kubernetes' mount-utils, without EWOULDBLOCK: here that
- * means that the process has no threads left.
+ * Errnos of a mount that is broken or whose server is gone, as in Kubernetes' mount-utils, without
+ * EWOULDBLOCK: here that means that the process has no threads left.
  */
 const CORRUPTED_MOUNT: ReadonlySet<unknown> = new Set([
   'ENOTCONN',
@@ -31,8 +31,8 @@ type VerdictHook = (
 export const NORMAL: VolumeCondition = { abnormal: false, message: 'the volume answers' };
 
 /**
- * Options in the mount table of a filesystem that stopped by itself, with what happened. statfs(2) does not show it; newer kernels
- * list it for ext4.
+ * Options in the mount table of a filesystem that stopped by itself, with what happened. statfs(2) does not
+ * show it; newer kernels list it for ext4.
  */
 const STOPPED: readonly (readonly [option: string, message: string])[] = [
   ['shutdown', 'the filesystem was shut down: reads and writes fail'],
@@ -40,8 +40,8 @@ const STOPPED: readonly (readonly [option: string, message: string])[] = [
 ];
 
 /**
- * The default verdict on a volume that was measured: abnormal if the filesystem at its path was shut down or went read-only by
- * itself. A filesystem may still answer statfs(2) then, and XFS fails stat(2) with EIO.
+ * The default verdict on a volume that was measured: abnormal if the filesystem at its path was shut down or
+ * went read-only by itself. A filesystem may still answer statfs(2) then, and XFS fails stat(2) with EIO.
  */
 export async function verdictAt(path: string, timeoutMs: number): Promise<VolumeCondition> {
   try {

@@ -18,8 +18,8 @@ const LONGEST_ID_BYTES = 4096;
 const LONGEST_PATH_BYTES = 4095;
 
 /**
- * Checks the fields of a request before anything on the node is looked at. A relative path gets NOT_FOUND, not INVALID_ARGUMENT,
- * because csi-sanity expects that.
+ * Checks the fields of a request before anything on the node is looked at. A relative path gets NOT_FOUND,
+ * not INVALID_ARGUMENT, because csi-sanity expects that.
  *
  * @throws ServiceError INVALID_ARGUMENT, NOT_FOUND
  */

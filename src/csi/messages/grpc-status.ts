@@ -33,8 +33,8 @@ export function isServiceError(error: unknown): error is ServiceError {
 }
 
 /**
- * A failed call's error with a status that gRPC knows. A driver may send any number, and the error of grpc-js for an answer in an
- * unknown compression has none: both become UNKNOWN.
+ * A failed call's error with a status that gRPC knows. A driver may send any number, and the error of grpc-js
+ * for an answer in an unknown compression has none: both become UNKNOWN.
  */
 export function knownStatus(error: ServiceError): ServiceError {
   if (isServiceError(error)) return error;
@@ -46,7 +46,10 @@ export function knownStatus(error: ServiceError): ServiceError {
   return Object.assign(serviceError(status.UNKNOWN, why), { cause: error });
 }
 
-/** Statuses that the kubelet does not take for a driver's last word: kubernetes pkg/volume/csi/csi_client.go, isFinalError. */
+/**
+ * Statuses that the kubelet does not take for a driver's last word: kubernetes pkg/volume/csi/csi_client.go,
+ * isFinalError.
+ */
 const TRANSIENT: ReadonlySet<status> = new Set([
   // By the other side: a call that its caller aborted rejects with the caller's reason.
   status.CANCELLED,
@@ -57,8 +60,9 @@ const TRANSIENT: ReadonlySet<status> = new Set([
 ]);
 
 /**
- * The error that the caller of a failed call gets. DEADLINE_EXCEEDED becomes METRICS_TIMED_OUT, NOT_FOUND METRICS_NOT_FOUND, and
- * every other status METRICS_CSI_FAILED. That includes UNIMPLEMENTED: a driver that advertises a call and lacks it is broken.
+ * The error that the caller of a failed call gets. DEADLINE_EXCEEDED becomes METRICS_TIMED_OUT, NOT_FOUND
+ * METRICS_NOT_FOUND, and every other status METRICS_CSI_FAILED. That includes UNIMPLEMENTED: a driver that
+ * advertises a call and lacks it is broken.
  *
  * @param error - what the call failed with
  * @param call - which call it was
@@ -90,13 +94,16 @@ const STATUS_OF: Readonly<Record<MetricsErrorCode, status>> = {
   METRICS_PROVIDER_FAILED: status.INTERNAL,
 };
 
-/** The most bytes of a text that are sent. Percent-encoding may triple them, and some clients take headers of 16 KiB at most. */
+/**
+ * The most bytes of a text that are sent. Percent-encoding may triple them, and some clients take headers of
+ * 16 KiB at most.
+ */
 const LONGEST_DETAILS_BYTES = 4096;
 
 /**
- * The status that a driver answers with when something failed. A MetricsError has one by its code, or that of its gRPC `cause`. An
- * object with a gRPC `code` and `details` keeps both, up to 4096 bytes. Any other error becomes INTERNAL, and its text is not
- * sent: it was not written for a client.
+ * The status that a driver answers with when something failed. A MetricsError has one by its code, or that of
+ * its gRPC `cause`. An object with a gRPC `code` and `details` keeps both, up to 4096 bytes. Any other error
+ * becomes INTERNAL, and its text is not sent: it was not written for a client.
  *
  * @param error - what went wrong
  * @returns a status that can be sent
@@ -112,7 +119,10 @@ export function errorToStatus(error: unknown): FailureStatus {
   return { code: status.INTERNAL, details: 'the driver failed to measure the volume' };
 }
 
-/** Replaces half surrogate pairs, over which grpc-js throws, and cuts a text that is so long that its call would never end. */
+/**
+ * Replaces half surrogate pairs, over which grpc-js throws, and cuts a text that is so long that its call
+ * would never end.
+ */
 function sendable(details: string): string {
   const bytes = Buffer.from(details);
   if (bytes.length <= LONGEST_DETAILS_BYTES) return bytes.toString();

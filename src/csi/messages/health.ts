@@ -19,8 +19,8 @@ export function healthToCondition({ healthStatuses }: VolumeHealth): VolumeCondi
 }
 
 /**
- * A verdict as CSI 1.13's list of problems, for a driver's NodeGetVolumeHealth. An abnormal verdict that lists no problems becomes
- * one problem of unknown kind.
+ * A verdict as CSI 1.13's list of problems, for a driver's NodeGetVolumeHealth. An abnormal verdict that
+ * lists no problems becomes one problem of unknown kind.
  *
  * @param volumeId - the volume that the verdict is about
  * @param condition - the verdict

@@ -1,16 +1,18 @@
 import { checkedText } from '../../options.js';
 
-/** The longest path that fits the kernel's sockaddr_un with its closing NUL. Node silently cuts a longer one. */
+/**
+ * The longest path that fits the kernel's sockaddr_un with its closing NUL. Node silently cuts a longer one.
+ */
 const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /**
- * The absolute path of the unix socket that an endpoint names: `/abs`, `unix:/abs` or `unix:///abs`, the scheme in any case. These are
- * the forms of `CSI_ENDPOINT` and of the orchestrators' flags.
+ * The absolute path of the unix socket that an endpoint names: `/abs`, `unix:/abs` or `unix:///abs`, the
+ * scheme in any case. These are the forms of `CSI_ENDPOINT` and of the orchestrators' flags.
  *
  * @param endpoint - the endpoint
  * @returns the path
- * @throws TypeError for any other form: another scheme or a network address, a relative path, `unix://name/...` (where the name
- * would be a host), a line break, a path over 107 bytes (103 on macOS)
+ * @throws TypeError for any other form: another scheme or a network address, a relative path,
+ * `unix://name/...` (where the name would be a host), a line break, a path over 107 bytes (103 on macOS)
  */
 export function socketPath(endpoint: string): string {
   checkedText('endpoint', endpoint);

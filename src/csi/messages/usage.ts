@@ -1,6 +1,6 @@
 import { MetricsError } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
-import { LARGEST_INT64, QUANTITIES, quantityProblem, type Quantity } from '../../reading.js';
+import { excessWarning, LARGEST_INT64, QUANTITIES, quantityProblem, type Quantity } from '../../reading.js';
 import { VolumeUsage_Unit, type VolumeUsage } from '../gen/csi/v1/csi.js';
 
 /** What usage entries say about a volume, as fields of a reading. */
@@ -12,9 +12,9 @@ export function isKnownUnit({ unit }: VolumeUsage): boolean {
 }
 
 /**
- * What a driver's usage entries say. On the wire, 0 and unknown look the same: a 0 in `used` or `available` counts as measured only
- * if the other one is more than 0. As in the kubelet, the last entry of a unit counts as a whole; unlike in the kubelet, no number
- * turns into 0 or wraps.
+ * What a driver's usage entries say. On the wire, 0 and unknown look the same: a 0 in `used` or `available`
+ * counts as measured only if the other one is more than 0. As in the kubelet, the last entry of a unit counts
+ * as a whole; unlike in the kubelet, no number turns into 0 or wraps.
  *
  * @param usage - the entries of a NodeGetVolumeStats response
  * @returns the numbers that are known, and a warning for everything that was left out
@@ -41,6 +41,7 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
   for (const [name, value] of Object.entries({ capacity: total, available, used })) {
     if (value < 0n) warnings.push(`${name} left out: the driver says ${String(value)} bytes`);
   }
+  if (total > 0n && available > total) warnings.push(excessWarning(available, total));
   if (total === 0n) warnings.push('capacity left out: the driver does not say it');
   return {
     ...(total > 0n && { capacity: total }),
@@ -49,10 +50,14 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
   };
 }
 
-/** All three numbers, or none if one makes no sense: drivers count them together (ceph-csi#2579 sent -1 free and total + 1 used). */
+/**
+ * All three numbers, or none if one makes no sense: drivers count them together (ceph-csi#2579 sent -1 free
+ * and total + 1 used).
+ */
 function readInodes(entry: VolumeUsage, warnings: string[]): UsageReading {
   const { total, available, used } = entry;
-  // Drivers send zeros for a filesystem that counts no inodes (democratic-csi#213), and the largest number if there is no limit.
+  // Drivers send zeros for a filesystem that counts no inodes (democratic-csi#213), and the largest number if
+  // there is no limit.
   const hasNone = total === 0n && available === 0n && used === 0n;
   if (hasNone || total >= LARGEST_INT64) return {};
   if (total <= 0n || available < 0n || available > total || used < 0n || used > total) {
@@ -75,12 +80,14 @@ function numbers({ total, available, used }: VolumeUsage): string {
 }
 
 /**
- * The usage entries for a reading. `used` and `available` go together or not at all: if only one were sent, the other would read
- * as 0, an empty or a full volume. Without a capacity there is no entry, because CSI requires the total.
+ * The usage entries for a reading. `used` and `available` go together or not at all: if only one were sent,
+ * the other would read as 0, an empty or a full volume. Without a capacity there is no entry, because CSI
+ * requires the total.
  *
  * @param metrics - the reading
  * @returns at most one entry of bytes and one of inodes
- * @throws MetricsError METRICS_CSI_FAILED for bytes that CSI's int64 cannot carry; METRICS_PROVIDER_FAILED for an invalid number
+ * @throws MetricsError METRICS_CSI_FAILED for bytes that CSI's int64 cannot carry; METRICS_PROVIDER_FAILED
+ * for an invalid number
  */
 export function metricsToUsage(metrics: Metrics): VolumeUsage[] {
   for (const name of QUANTITIES) {

@@ -1,4 +1,5 @@
-// The CSI protocol as generated from proto/csi/v1/csi.proto: services, messages and enums, and none of the generator's helpers.
+// The CSI protocol as generated from proto/csi/v1/csi.proto: services, messages and enums, and none of the
+// generator's helpers.
 
 // Services: what grpc-js adds to a server, the interface that a server implements, and a client.
 export {

@@ -21,13 +21,13 @@ import {
 } from './fake-csi-server.js';
 
 /**
- * How the fake treats its callers: `serve` answers; `slow` answers each call after `delayMs`; `mute` takes connections and calls but
- * answers none; `kill` drops all connections at each call; `nonsense` drops its connections and answers new ones with bytes that
- * are not HTTP/2.
+ * How the fake treats its callers: `serve` answers; `slow` answers each call after `delayMs`; `mute` takes
+ * connections and calls but answers none; `kill` drops all connections at each call; `nonsense` drops its
+ * connections and answers new ones with bytes that are not HTTP/2.
  */
 export type FakeCsiMode = 'serve' | 'slow' | 'mute' | 'kill' | 'nonsense';
 
-/** Usage entries, or a function that gives those of one volume. A field that is left out is 0; on the wire both are the same. */
+/** Usage entries, or a function that gives those of one volume. A field that is left out is 0. */
 export type FakeCsiUsage =
   readonly Partial<VolumeUsage>[] | ((request: NodeGetVolumeStatsRequest) => readonly Partial<VolumeUsage>[]);
 
@@ -82,8 +82,8 @@ const DEFAULTS: FakeCsiScript = {
 const OPTIONS = ['mode', ...(Object.keys(DEFAULTS) as (keyof FakeCsiScript)[])] as const;
 
 /**
- * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory, that follows a script.
- * Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
+ * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory,
+ * that follows a script. Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
  */
 export class FakeCsiDriver {
   /** What it answers, unless {@link FakeCsiDriver.answer} says otherwise. */
@@ -106,7 +106,8 @@ export class FakeCsiDriver {
   /**
    * Starts a driver.
    *
-   * @param options - what it answers; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10 inodes for every volume
+   * @param options - what it answers; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10
+   * inodes for every volume
    * @throws TypeError for an unknown option
    */
   static async start(options: FakeCsiDriverOptions = {}): Promise<FakeCsiDriver> {
@@ -164,8 +165,8 @@ export class FakeCsiDriver {
    * Answers an RPC differently from the script. The modes that do not answer take precedence.
    *
    * @param rpc - the RPC
-   * @param answer - a message, the bytes of one, a failure as `{ code, details }`, or a function that gives one of these; undefined
-   * goes back to the script
+   * @param answer - a message, the bytes of one, a failure as `{ code, details }`, or a function that gives
+   * one of these; undefined goes back to the script
    */
   answer<Rpc extends FakeCsiRpc>(
     rpc: Rpc,

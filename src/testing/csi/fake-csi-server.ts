@@ -75,13 +75,19 @@ function isFailure(answer: object): answer is FailureStatus {
   return 'code' in answer && 'details' in answer;
 }
 
-/** What happens to a new connection: the gRPC server gets it, it is kept and never answered, or it is answered with nonsense. */
+/**
+ * What happens to a new connection: the gRPC server gets it, it is kept and never answered, or it is answered
+ * with nonsense.
+ */
 export type ConnectionFate = 'serve' | 'keep' | 'nonsense';
 
 /** Not a frame of HTTP/2: read as one, it would be 16 MiB long and of type 255. */
 const NONSENSE = Buffer.alloc(64, 0xff);
 
-/** A gRPC server that can be killed and started again on the same unix socket, and whose connections can be counted and dropped. */
+/**
+ * A gRPC server that can be killed and started again on the same unix socket, and whose connections can be
+ * counted and dropped.
+ */
 export class FakeCsiServer {
   /** Loaded when a driver is started, not with the entry. */
   readonly #files: typeof fsExtra;

@@ -49,7 +49,10 @@ async function kill(): Promise<void> {
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** What is held when nothing is in flight, and the timers of connections that failed have gone (1 s and a fifth). */
+/**
+ * What is held when nothing is in flight, and the timers of connections that failed have gone (1 s and a
+ * fifth).
+ */
 async function held(): Promise<{ descriptors: number; heap: number }> {
   await sleep(1_500);
   collectGarbage();

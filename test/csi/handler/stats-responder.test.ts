@@ -21,7 +21,8 @@ test.each([
   stats.answer(VOLUME, callerMs).catch(settled);
   await vi.advanceTimersByTimeAsync(answeredMs - 1);
   expect(settled).not.toHaveBeenCalled();
-  // A timer waits for whole milliseconds, and after it comes one turn of the event loop for an answer that came in time.
+  // A timer waits for whole milliseconds, and after it comes one turn of the event loop for an answer that
+  // came in time.
   await vi.advanceTimersByTimeAsync(2);
   expect(settled).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'METRICS_TIMED_OUT' }));
 });

@@ -88,6 +88,18 @@ describe('usage entries as a reading', () => {
     expect(usageToMetrics([entry(INODES, LARGEST, LARGEST - 1n, 1n)])).toEqual({});
   });
 
+  test('with more available than the total keep all numbers, with a warning', () => {
+    for (const excess of [1n, 7n, 2n ** 40n]) {
+      expect(usageToMetrics([entry(BYTES, 100n, 100n + excess, 5n)])).toEqual({
+        capacity: 100n,
+        available: 100n + excess,
+        used: 5n,
+        warnings: [`available (${String(100n + excess)} bytes) is more than the capacity (100 bytes)`],
+      });
+    }
+    expect(usageToMetrics([entry(BYTES, 100n, 100n, 0n)])).not.toHaveProperty('warnings');
+  });
+
   test('without a total keep the rest', () => {
     expect(usageToMetrics([entry(BYTES, 0n, 5n, 6n)])).toEqual({
       available: 5n,
