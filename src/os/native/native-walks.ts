@@ -1,6 +1,6 @@
 import { onAbort } from '../../waiting/abort.js';
 import type { DiskUsage, Walk } from '../os-binding.js';
-import { pathStuck, systemError } from '../system-error.js';
+import { pathStuck, systemError, type SystemError } from '../system-error.js';
 import type { Channel, Refusal, WalkDelivery } from './addon.js';
 
 /** How often walks are looked at: for progress, and for whether they still move. */
@@ -64,10 +64,10 @@ export class NativeWalks {
             return;
           }
           if (errno !== 0) {
-            reject(systemError(errno, 'walk', failed));
+            reject(walkError(errno, failed));
             return;
           }
-          const first = { path: firstPath, code: systemError(firstErrno, 'walk', firstPath).code };
+          const first = { path: firstPath, code: walkError(firstErrno, firstPath).code };
           resolve({ used, inodesUsed, ...(errors > 0 && { incomplete: { errors, first } }) });
         },
       };
@@ -123,6 +123,16 @@ export class NativeWalks {
       }
     }
   }
+}
+
+/** kMetAgain of native/walk.h, in place of an errno. */
+const MET_AGAIN = 4096;
+
+function walkError(errno: number, path: string): SystemError {
+  if (errno !== MET_AGAIN) return systemError(errno, 'walk', path);
+  const error = systemError('ELOOP', 'walk', path);
+  error.message = `ELOOP: the directory was entered a second time, because it was moved while the tree was measured, walk '${path}'`;
+  return error;
 }
 
 /** Tells the observer. Its errors do not fail the walk. */
