@@ -53,10 +53,7 @@ export interface CsiVolumeAnswer {
 /** The kubelet's csiTimeout, kubernetes pkg/volume/csi/csi_util.go. */
 const DEFAULT_TIMEOUT_MS = 120_000;
 
-/**
- * By the time the driver is asked for the volume's health, the numbers are there. They wait no longer than
- * this.
- */
+/** The numbers are known when the driver is asked for the health. They wait no longer than this. */
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
