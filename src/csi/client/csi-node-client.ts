@@ -57,8 +57,9 @@ const DEFAULT_TIMEOUT_MS = 120_000;
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
- * Talks to the node service of one CSI driver over one connection, made at the first call. A thousand readings
- * at once use a second one. Keep the client while you need the driver; an idle one keeps no process alive.
+ * Talks to the node service of one CSI driver over one connection, made at the first call. A thousand
+ * readings at once use a second one. Keep the client while you need the driver; an idle one keeps no process
+ * alive.
  *
  * A call after the driver was restarted, or after one that ran out of time while the driver answered nothing,
  * makes a new connection. A call that loses its connection is made once more on a new one: it only reads.
