@@ -53,15 +53,13 @@ export interface CsiVolumeAnswer {
 /** The kubelet's csiTimeout, kubernetes pkg/volume/csi/csi_util.go. */
 const DEFAULT_TIMEOUT_MS = 120_000;
 
-/**
- * By the time the driver is asked for the volume's health, the numbers are there. They wait no longer than
- * this.
- */
+/** The numbers are known when the driver is asked for the health. They wait no longer than this. */
 const HEALTH_TIMEOUT_MS = 5_000;
 
 /**
- * Talks to the node service of one CSI driver over one connection, made at the first call. A thousand readings
- * at once use a second one. Keep the client while you need the driver; an idle one keeps no process alive.
+ * Talks to the node service of one CSI driver over one connection, made at the first call. A thousand
+ * readings at once use a second one. Keep the client while you need the driver; an idle one keeps no process
+ * alive.
  *
  * A call after the driver was restarted, or after one that ran out of time while the driver answered nothing,
  * makes a new connection. A call that loses its connection is made once more on a new one: it only reads.
