@@ -1,7 +1,10 @@
 import { availableOf, LARGEST_INT64 } from '../reading.js';
 import type { Metrics } from '../metrics.js';
 import { osBinding } from './choose-binding.js';
+import { majorMinor } from './devices.js';
+import { stoppedDevices } from './mounts.js';
 import type { StatFs } from './os-binding.js';
+import { pathInfoOf } from './path-info.js';
 import { toMetricsError } from './system-error.js';
 import { answerTo, checkedLimits, LIMITS, volumeCall, type Limits, type VolumeCall } from './volume-call.js';
 
@@ -23,7 +26,7 @@ export interface FsInfo {
   readonly inodes?: bigint;
   readonly inodesFree?: bigint;
   readonly inodesUsed?: bigint;
-  /** Whether it is mounted read-only at the path; absent if not known. */
+  /** Whether it is mounted read-only at the path, or stopped writing after an error; absent if not known. */
   readonly readOnly?: boolean;
   /** Bytes of one of its blocks (f_frsize). */
   readonly blockSize: bigint;
@@ -51,7 +54,13 @@ export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo
 export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
   const binding = osBinding(call.binding);
   try {
-    return toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
+    const info = toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
+    const stopped = stoppedLately();
+    if (info.readOnly !== false || stopped.size === 0) return info;
+    // statfs(2) does not say that a filesystem stopped writing after an error.
+    const device = majorMinor((await pathInfoOf(call)).device);
+    // Another filesystem may have the device number by now.
+    return stopped.has(device) && stoppedDevices().has(device) ? { ...info, readOnly: true } : info;
   } catch (error) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
     throw toMetricsError(
@@ -60,6 +69,20 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
       (text) => `failed to get FsInfo due to error ${text}`,
     );
   }
+}
+
+/** Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely changes. */
+const STOPPED_AGE_MS = 1_000;
+
+let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
+
+/** {@link stoppedDevices}, at most a second old. */
+function stoppedLately(): ReadonlySet<string> {
+  const nowMs = performance.now();
+  if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {
+    lately = { devices: stoppedDevices(), sinceMs: nowMs };
+  }
+  return lately.devices;
 }
 
 /** The fields of a reading that a filesystem tells. */
@@ -93,7 +116,7 @@ export function toFsInfo(raw: StatFs): FsInfo {
 /** A filesystem of 0 blocks has no limit or does not know its size, so that all three quantities are unknown. */
 function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
   if (blocks === 0n) return {};
-  const available = availableOf(bavail, blocks, 'blocks', warnings) * frsize;
+  const available = (bavail <= blocks ? bavail : availableOf(bavail, blocks, 'blocks', warnings)) * frsize;
   if (bfree <= blocks) return { capacity: blocks * frsize, available, used: (blocks - bfree) * frsize };
   warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
   return { capacity: blocks * frsize, available };

@@ -3,7 +3,10 @@ import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
 import { mounts, visibleMounts, type Mount } from './mounts.js';
 import { pathInfoOf } from './path-info.js';
+import type { PathCall } from './os-binding.js';
+import { toMetricsError } from './system-error.js';
 import {
+  answerTo,
   checkedLimits,
   LIMITS,
   volumeCall,
@@ -26,9 +29,10 @@ import {
  * }
  * ```
  *
- * The kernel (Linux 5.8) answers for the native binding. Without its answer, mountinfo and the device numbers of the path and of
- * the directory above it decide. They do not show a mount of btrfs, or a bind mount of the filesystem around it, behind a
- * symlink: such a path counts as not mounted, because no number is better than the host's.
+ * For the native binding the kernel answers (Linux 5.8). For the commands the list of mounts does, with the path that `readlink`
+ * resolves. The native binding on an older kernel compares device numbers of the path and of the directory above it. They do
+ * not show a mount of btrfs, or a bind mount of the filesystem around it, behind a symlink: such a path counts as not mounted,
+ * because no number is better than the host's.
  *
  * @param path - absolute, or relative to the current directory
  * @param options - limits of this call
@@ -46,18 +50,31 @@ export async function mountAt(path: string, options: Limits = {}): Promise<numbe
 /** Like {@link mountAt}, for a call that was checked. */
 export async function mountAtOf(call: VolumeCall): Promise<number | undefined> {
   // Through the commands each question about the path is a process, so the list of mounts is looked at first.
-  let here = osBinding(call.binding).name === 'native' ? await pathInfoOf(call) : undefined;
+  const binding = osBinding(call.binding);
+  let here = binding.name === 'native' ? await pathInfoOf(call) : undefined;
   if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
   const visible = visibleMounts(await mountsFromNow());
   const plain = withoutSlash(call.path);
   const named = visible.find((mount) => mount.mountPoint === plain);
   if (named !== undefined) return named.id;
   here ??= await pathInfoOf(call);
+  if (binding.realPath !== undefined) {
+    const real = await realPathOf(call, binding.realPath);
+    return visible.find((mount) => mount.mountPoint === real)?.id;
+  }
   if (here.kind !== 'directory') return undefined;
   const { device, inode } = here;
   const above = await pathInfoOf({ ...call, path: `${plain === '/' ? '' : plain}/..` });
   if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device))?.id;
   return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
+}
+
+async function realPathOf(call: VolumeCall, start: (path: string) => PathCall<string>): Promise<string> {
+  try {
+    return await answerTo(call, start);
+  } catch (error) {
+    throw toMetricsError(error, 'METRICS_FS_INFO_FAILED', (text) => `failed to resolve: ${text}`);
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ export interface Mount {
   readonly source: string;
   /** Options of this mount, then the other options of the filesystem beneath. */
   readonly options: readonly string[];
-  /** Whether the mount or the filesystem beneath is read-only. */
+  /** Whether the mount or the filesystem beneath is read-only, also if the filesystem stopped writing after an error. */
   readonly readOnly: boolean;
   /** The kernel's number for this mount; reused after it is gone. */
   readonly id: number;
@@ -67,6 +67,25 @@ export function parseMountinfo(text: string): readonly Mount[] {
   return all.map((each) => ({ ...each.mount, hidden: isHidden(each, byId, pointsOn) }));
 }
 
+/**
+ * How a filesystem says that it stopped writing, although neither it nor its mount is read-only to statfs(2): after an error (ext4
+ * since Linux 6.12), or because it was shut down.
+ */
+const STOPPED: ReadonlySet<string> = new Set(['emergency_ro', 'shutdown']);
+
+/** The devices, as {@link Mount.device}, of filesystems that stopped writing. Empty if the list of mounts cannot be read. */
+export function stoppedDevices(): ReadonlySet<string> {
+  let text = '';
+  try {
+    text = readMountinfo('latin1');
+  } catch {
+    return new Set();
+  }
+  if (![...STOPPED].some((each) => text.includes(each))) return new Set();
+  const stopped = parseMountinfo(text).filter(({ options }) => options.some((each) => STOPPED.has(each)));
+  return new Set(stopped.map(({ device }) => device));
+}
+
 /** A mount and the id of the one it is mounted on, which need not be in the list (a chroot). */
 interface Listed {
   readonly mount: Omit<Mount, 'hidden'>;
@@ -83,7 +102,8 @@ function parseLine(line: string): Listed | undefined {
   if (dash === -1 || mountPoint === undefined || superOptions === undefined) return undefined;
   const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
   // The mount may say "rw" and the filesystem "ro", or the other way round: together that is read-only.
-  const readOnly = options.includes('ro');
+  const readOnly =
+    options.includes('ro') || (superOptions ?? '').split(',').some((each) => STOPPED.has(each));
   return {
     mount: {
       mountPoint: unescape(mountPoint),

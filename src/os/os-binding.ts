@@ -70,4 +70,6 @@ export interface OsBinding {
   statFs(path: string): PathCall<StatFs>;
   pathInfo(path: string): PathCall<PathInfo>;
   diskUsage(path: string, walk: Walk): Promise<DiskUsage>;
+  /** Where a path leads, symlinks followed. Only the commands have it: native `pathInfo` knows the mount of a path by itself. */
+  readonly realPath?: (path: string) => PathCall<string>;
 }

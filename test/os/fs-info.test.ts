@@ -10,11 +10,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { activeBinding } from '../../src/os/choose-binding.js';
 import { diskUsage } from '../../src/os/disk-usage.js';
 import { pathInfo } from '../../src/os/path-info.js';
+import { TestMounts } from '../support/mounts.js';
+import { needs } from '../support/needs.js';
 import { type Binding } from '../../src/os/volume-call.js';
 import { fsInfo, toFsInfo } from '../../src/os/fs-info.js';
 import type { StatFs } from '../../src/os/os-binding.js';
@@ -141,6 +143,23 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
       expect(new Set(answers).size).toBe(50);
       for (const answer of answers) expect(answer).toEqual(answers[0]);
     });
+  });
+});
+
+describe.skipIf(needs({ mkfs: ['ext4'] })).each(BINDINGS)('%s binding', (binding) => {
+  test('knows that a filesystem stopped writing after an error', async (context) => {
+    using place = new TestMounts();
+    const [path, healthy] = [place.onLoop('ext4'), place.onLoop('ext4')];
+    expect((await fsInfo(path, { binding })).readOnly).toBe(false);
+    execFileSync('mount', ['-o', 'remount,errors=remount-ro', path]);
+    const device = execFileSync('findmnt', ['-no', 'SOURCE', path], { encoding: 'utf8' }).trim();
+    try {
+      writeFileSync(`/sys/fs/ext4/${basename(device)}/trigger_fs_error`, 'broken');
+    } catch {
+      context.skip();
+    }
+    await expect.poll(async () => (await fsInfo(path, { binding })).readOnly, { timeout: 20_000 }).toBe(true);
+    expect((await fsInfo(healthy, { binding })).readOnly).toBe(false);
   });
 });
 

@@ -44,6 +44,8 @@ describe('parseMountinfo', () => {
     ['ro', 'rw', true],
     ['rw', 'ro', true],
     ['rw,nosuid', 'rw,errors=remount-ro', false],
+    ['rw', 'rw,errors=remount-ro,emergency_ro', true],
+    ['rw', 'rw,shutdown', true],
   ])('mount options %s over filesystem options %s: read-only is %s', (mount, filesystem, readOnly) => {
     const [found] = parseMountinfo(`36 35 98:0 / /m ${mount} - ext4 /dev/x ${filesystem}`);
     expect(found?.readOnly).toBe(readOnly);

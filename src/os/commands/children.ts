@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { MetricsError } from '../../errors.js';
 import { systemError } from '../system-error.js';
@@ -105,6 +105,9 @@ function failedChild(error: Promise<Error>): Child {
 }
 
 function cannotStart({ file, path }: Command, code = 'EIO'): Error {
+  if (code === 'ENOENT' && !existsSync('/dev/null') && existsSync(file)) {
+    return new MetricsError('METRICS_NOT_SUPPORTED', `no command can be run: /dev/null is missing`, { path });
+  }
   if (code === 'ENOENT' || code === 'EACCES') {
     return new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} cannot be run: ${code}`, { path });
   }

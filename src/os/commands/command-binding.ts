@@ -1,7 +1,7 @@
 import { parseMountinfo, readMountinfo, visibleMounts, type Mount } from '../mounts.js';
 import type { DiskUsage, OsBinding, PathCall, PathInfo, StatFs, Walk } from '../os-binding.js';
 import { withoutSlash } from '../volume-call.js';
-import { askOf, Children, toBytes } from './children.js';
+import { askOf, Children, fromBytes, toBytes } from './children.js';
 import { PathCalls, type WatchedCall } from './path-calls.js';
 import { LateCommands, parseStat, statArgs, statFsCall, type Stat } from './stat.js';
 import { Tools } from './tools.js';
@@ -72,8 +72,16 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
     return await askOf(children, file, ['-n', '-f', '-v', '--', path], parse, 'readlink', path);
   }
 
+  function realPathCall(path: string): WatchedCall<string> {
+    return join('readlink', path, async (children) => await realPath(path, mountsInBytes(), children));
+  }
+
   return {
     name: 'command',
+    realPath(path: string): PathCall<string> {
+      const call = realPathCall(path);
+      return { answer: call.answer.then(fromBytes), leave: () => call.leave() };
+    },
     statFs(path: string): PathCall<StatFs> {
       return join('statfs', path, (children) =>
         statFsCall(path, children, { tools, late: inFlight().late, visibleMounts: mountsInBytes, realPath }),
@@ -88,8 +96,7 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
         tools,
         turns: inFlight().turns,
         stat,
-        realPath: (root) =>
-          join('readlink', root, async (children) => await realPath(root, mountsInBytes(), children)),
+        realPath: realPathCall,
         visibleMounts: mountsInBytes,
       });
     },

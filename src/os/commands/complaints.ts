@@ -112,6 +112,13 @@ function unescaped(text: string): string {
  */
 const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
 
+/**
+ * du and find skip a directory whose device and inode are those of one above it, and say so. Some FUSE servers number directories
+ * like that; the tree itself is finite, because every path in it is walked once.
+ */
+const CYCLE =
+  /^(?:\/\S*\/)?(?:du: WARNING: Circular directory structure\.|find: File system loop detected; )/;
+
 /** Decides what the error messages of a walking command mean for the walk. */
 export class Failures {
   readonly #root: string;
@@ -143,6 +150,7 @@ export class Failures {
    * understood
    */
   add(message: Message): void {
+    if (CYCLE.test(message.text)) return;
     // nice warns if it may not lower the priority, and runs the command all the same.
     if (message.program === 'nice') return;
     const { program, path: entry, code } = message;

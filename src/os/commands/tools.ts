@@ -10,8 +10,8 @@ export type ToolName = 'stat' | 'df' | 'readlink' | 'nice' | 'setpriv' | 'du' | 
 /** Whose command it is. That decides its options and the texts it prints. */
 export type Dialect = 'gnu' | 'busybox';
 
-/** The beginning of a command line that runs another command in the same process. */
-export type Prefix = readonly [file: string, ...args: string[]];
+/** The beginning of a command line that runs another command in the same process; may be empty. */
+export type Prefix = readonly string[];
 
 /** Where commands are looked for. PATH is not used: it may lead onto a volume. */
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'];
@@ -71,13 +71,16 @@ export class Tools {
       kept(this.#prefixes, 'walker', async () => {
         const nice = await this.file('nice');
         const leash = await this.#leash(nice);
-        return [...leash, nice, '-n', '19'];
+        const lowest = [nice, '-n', '19'] as const;
+        // A seccomp filter may refuse to change the priority: a walk at the usual one is better than none.
+        const { exitCode } = await this.#children.ask(nice, ['-n', '19', nice], nice);
+        return exitCode === 0 ? [...leash, ...lowest] : leash;
       }),
     );
   }
 
   /** @param harmless - a command that does nothing when it has no arguments */
-  async #leash(harmless: string): Promise<[] | Prefix> {
+  async #leash(harmless: string): Promise<Prefix> {
     try {
       const setpriv = await this.file('setpriv');
       const leash = ['--pdeathsig', 'KILL'];

@@ -20,7 +20,7 @@ import type { WatchedCall } from './path-calls.js';
 import type { Stat } from './stat.js';
 import type { Tools } from './tools.js';
 import type { WalkTurns } from './walk-turns.js';
-import { runWalkingCommand, StallLimit, stalled } from './walking-command.js';
+import { EndedBySignal, runWalkingCommand, stalled, StallLimit } from './walking-command.js';
 
 /** What a walk needs of the binding. */
 export interface WalkNeeds {
@@ -64,7 +64,13 @@ export async function treeUsage(path: string, walk: Walk, needs: WalkNeeds): Pro
       leave: () => undefined,
     });
     const tree = new Tree(path, plain, root, leftOut, walk, needs);
-    return du === 'gnu' && find === 'gnu' ? await tree.byDuAndFind() : await tree.byStat();
+    if (du !== 'gnu' || find !== 'gnu') return await tree.byStat();
+    try {
+      return await tree.byDuAndFind();
+    } catch (error) {
+      if (!walk.allowPartial || !(error instanceof EndedBySignal && error.signal === 'SIGABRT')) throw error;
+      return await tree.byStatAfterAbort();
+    }
   });
 }
 
@@ -138,6 +144,12 @@ class Tree {
       this.#progress.report(() => ({ used, inodesUsed: 1n + entries.inodes }));
     });
     return usage(used, 1n + entries.inodes, together(unsized, uncounted));
+  }
+
+  /** GNU's du aborts if directories are renamed under it. Then find counts, and the reading says that the tree was changing. */
+  async byStatAfterAbort(): Promise<DiskUsage> {
+    const counted = await this.byStat();
+    return { incomplete: { errors: 1, first: { path: this.#path, code: 'SIGABRT' } }, ...counted };
   }
 
   async byStat(): Promise<DiskUsage> {

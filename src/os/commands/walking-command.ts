@@ -37,7 +37,7 @@ export async function runWalkingCommand(
   limits: WalkingLimits,
 ): Promise<void> {
   const { signal, stallTimeoutMs } = limits;
-  const [file, ...args] = [...prefix, ...walking.command] as const;
+  const [file, ...args] = [...prefix, ...walking.command] as [string, ...string[]];
   const start = await starter();
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
@@ -96,13 +96,24 @@ export async function runWalkingCommand(
   });
 }
 
+/** A signal from elsewhere ended a walking command. */
+export class EndedBySignal extends MetricsError {
+  readonly signal: string;
+
+  constructor(signal: string, command: string, path: string) {
+    const text = `failed to measure disk usage: ${command} on ${path} ended with ${signal}`;
+    super('METRICS_USAGE_FAILED', text, { path });
+    this.signal = signal;
+  }
+}
+
 /** GNU's and BusyBox's commands end with 1 after error messages; nice with 126 or 127 if it cannot run the command. */
 function checkEnd({ exitCode, signal }: Ended, complained: boolean, file: string, path: string): void {
   if (exitCode === 0 || (exitCode === 1 && complained)) return;
-  const how = signal ?? `exit code ${String(exitCode)}`;
+  if (signal !== undefined) throw new EndedBySignal(signal, basename(file), path);
   throw new MetricsError(
     'METRICS_USAGE_FAILED',
-    `failed to measure disk usage: ${basename(file)} on ${path} ended with ${how}`,
+    `failed to measure disk usage: ${basename(file)} on ${path} ended with exit code ${String(exitCode)}`,
     { path },
   );
 }

@@ -736,6 +736,22 @@ describe.each(DIALECTS)('%s', (dialect) => {
 });
 
 describe.skipIf(skipped('gnu'))('GNU', () => {
+  test('du that aborts fails the walk, or leaves it to find', async () => {
+    const odd = join(folder, 'aborts');
+    script(odd, 'du', '[ "$1" = --version ] && echo "du (GNU coreutils) 9.1" || kill -ABRT $$');
+    const root = join(folder, 'aborted');
+    mkdirSync(join(root, 'a'), { recursive: true });
+    writeFileSync(join(root, 'a', 'file'), 'x'.repeat(10_000));
+    await expect(measure(bindingOf('gnu', odd), root)).rejects.toMatchObject({
+      code: 'METRICS_USAGE_FAILED',
+      message: `failed to measure disk usage: du on ${root} ended with SIGABRT`,
+    });
+    expect(await measure(bindingOf('gnu', odd), root, { allowPartial: true })).toEqual({
+      ...modelUsage(root),
+      incomplete: { errors: 1, first: { path: root, code: 'SIGABRT' } },
+    });
+  });
+
   test('du that ends without the sum fails the walk', async () => {
     const odd = join(folder, 'no-sum');
     script(odd, 'du', '[ "$1" = --version ] && echo "du (GNU coreutils) 9.1"; exit 0');

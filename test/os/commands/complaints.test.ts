@@ -100,6 +100,19 @@ describe('what a message means for the walk', () => {
       }).toThrow(expect.objectContaining({ code: 'ENOENT', path: '/v/', syscall: 'find' }));
     });
 
+    test.each([
+      'du: WARNING: Circular directory structure.\nThis almost certainly means that you have a corrupted file system.',
+      "find: File system loop detected; '/v/a/b' is part of the same file system loop as '/v/a'.",
+    ])('a directory with the inode of one above it does not matter: %s', (text) => {
+      const met = failures({ allowPartial });
+      const reader = new MessageReader((each) => {
+        met.add(each);
+      });
+      reader.read(`/usr/bin/${text}\n`);
+      reader.end();
+      expect(met.incomplete).toBeUndefined();
+    });
+
     test('what nice complains of does not matter', () => {
       const met = failures({ allowPartial });
       met.add(message(undefined, 'EACCES', 'nice'));

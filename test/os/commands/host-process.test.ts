@@ -134,3 +134,21 @@ describe.skipIf(needs({}))('a process that is short of descriptors at its first 
     expect(await text(child.stdout)).toBe(`${code} answers answers\n`);
   });
 });
+
+test.skipIf(needs({ root: true, programs: ['unshare'] }))(
+  'a machine without /dev/null is told so',
+  async () => {
+    const child = run(
+      `
+      import { unlinkSync } from 'node:fs';
+      import { fsInfo } from 'kube-volume-metrics';
+      unlinkSync('/dev/null');
+      console.log(await fsInfo('/', { binding: 'command' }).catch(({ code, message }) => code + ' ' + message));
+    `,
+      'exec unshare --mount sh -c \'mount -t tmpfs none /dev && : > /dev/null && exec "$@"\' sh "$@";',
+    );
+    expect(await text(child.stdout)).toBe(
+      'METRICS_NOT_SUPPORTED no command can be run: /dev/null is missing\n',
+    );
+  },
+);

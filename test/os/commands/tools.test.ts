@@ -109,6 +109,11 @@ describe.skipIf(needs({}))('finding commands', () => {
     expect(await new Tools([first!, second!]).walkerPrefix('/v')).toEqual([nice, '-n', '19']);
   });
 
+  test('runs walkers at the usual priority if nice is refused', async () => {
+    script(second!, 'nice', '[ $# = 0 ] && echo 0 || { echo nice: cannot set niceness >&2; exit 125; }');
+    expect(await new Tools([second!]).walkerPrefix('/v')).toEqual([]);
+  });
+
   test.skipIf(needs({ busybox: true }))('knows the real BusyBox', async () => {
     symlinkSync('/bin/busybox', join(second!, 'find'));
     expect(await new Tools([second!]).dialect('find', '/v')).toBe('busybox');
