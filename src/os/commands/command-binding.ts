@@ -1,9 +1,10 @@
 import { parseMountinfo, readMountinfo, visibleMounts, type Mount } from '../mounts.js';
 import type { DiskUsage, OsBinding, PathCall, PathInfo, StatFs, Walk } from '../os-binding.js';
+import { isSystemError } from '../system-error.js';
 import { withoutSlash } from '../volume-call.js';
 import { askOf, Children, fromBytes, toBytes } from './children.js';
 import { PathCalls, type WatchedCall } from './path-calls.js';
-import { LateCommands, parseStat, statArgs, statFsCall, type Stat } from './stat.js';
+import { foundArgs, LateCommands, parseFound, parseStat, statArgs, statFsCall, type Stat } from './stat.js';
 import { Tools } from './tools.js';
 import { treeUsage } from './tree-usage.js';
 import { WalkTurns } from './walk-turns.js';
@@ -59,7 +60,16 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
   function stat(path: string): WatchedCall<Stat> {
     return join('stat', path, async (children) => {
       const file = await tools.file('stat');
-      return await askOf(children, file, statArgs(path), parseStat, 'stat', path);
+      try {
+        return await askOf(children, file, statArgs(path), parseStat, 'stat', path);
+      } catch (error) {
+        if (!isSystemError(error) || error.code !== 'EPERM') throw error;
+        // GNU's stat needs statx(2), which an old seccomp filter refuses with EPERM. find does without it.
+        const find = await tools.file('find');
+        return await askOf(children, find, foundArgs(path), parseFound, 'stat', path).catch(() => {
+          throw error;
+        });
+      }
     });
   }
 

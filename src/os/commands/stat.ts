@@ -34,6 +34,27 @@ export function parseStat(text: string): Stat | undefined {
   };
 }
 
+/** What GNU's find knows of {@link Stat}. */
+export function foundArgs(path: string): string[] {
+  return ['-L', path, '-maxdepth', '0', '-printf', '%y %s %D %i %b\\n'];
+}
+
+const FOUND_KINDS: Readonly<Record<string, PathInfo['kind']>> = {
+  d: 'directory',
+  f: 'file',
+  p: 'other',
+  s: 'other',
+};
+
+/** The answer to {@link foundArgs}; undefined for a device, whose number find does not print, or if the text has another form. */
+export function parseFound(text: string): Stat | undefined {
+  const [, type = '', ...words] = /^(\w) (\d+) (\d+) (\d+) (\d+)\n$/.exec(text) ?? [];
+  const kind = FOUND_KINDS[type];
+  if (kind === undefined) return undefined;
+  const [size, device, inode, blocks] = words.map(BigInt) as [...Triple, bigint];
+  return { kind, size, device, inode, rdev: 0n, blocks };
+}
+
 export function statFsArgs(path: string): string[] {
   return ['-f', '-c', '%t %b %f %a %c %d %S', '--', path];
 }

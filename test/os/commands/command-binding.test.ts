@@ -736,6 +736,24 @@ describe.each(DIALECTS)('%s', (dialect) => {
 });
 
 describe.skipIf(skipped('gnu'))('GNU', () => {
+  test('stat that may not use statx(2) is replaced by find', async () => {
+    const odd = join(folder, 'no-statx');
+    const refused = 'echo "stat: cannot statx \'$5\': Operation not permitted" >&2; exit 1';
+    script(odd, 'stat', `[ "$1" = -L ] && { ${refused}; }; exec /usr/bin/stat "$@"`);
+    const root = join(folder, 'without-statx');
+    mkdirSync(root);
+    writeFileSync(join(root, 'file'), 'x'.repeat(10_000));
+    symlinkSync('file', join(root, 'link'));
+    execFileSync('mkfifo', [join(root, 'fifo')]);
+    const [denied, plain] = [bindingOf('gnu', odd), bindingOf('gnu')];
+    for (const path of [root, `${root}/`, ...['file', 'link', 'fifo'].map((name) => join(root, name))]) {
+      expect(await denied.pathInfo(path).answer).toEqual(await plain.pathInfo(path).answer);
+    }
+    expect(await measure(denied, root)).toEqual(modelUsage(root));
+    expect(await measure(denied, join(root, 'file'))).toEqual(modelUsage(join(root, 'file')));
+    await expect(denied.pathInfo('/dev/null').answer).rejects.toMatchObject({ code: 'EPERM' });
+  });
+
   test('du that aborts fails the walk, or leaves it to find', async () => {
     const odd = join(folder, 'aborts');
     script(odd, 'du', '[ "$1" = --version ] && echo "du (GNU coreutils) 9.1" || kill -ABRT $$');
