@@ -1,4 +1,5 @@
-// Compiled by check.mjs against the packed package, never run: it fails to compile when a type is lost on the way.
+// Compiled by check.mjs against the packed package, never run: it fails to compile when a type is lost on the
+// way.
 import { fsInfo, isMetricsError, stringify, CachedMetrics, MetricsDu } from 'kube-volume-metrics';
 import type { Metrics, MetricsProvider } from 'kube-volume-metrics';
 import { CsiNodeClient, MetricsCsi, nodeGetVolumeStats } from 'kube-volume-metrics/csi';
