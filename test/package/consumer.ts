@@ -22,7 +22,7 @@ export const parts = [nodeGetVolumeStats(), VolumeStatsCollector, FakeCsiDriver]
 
 export async function use(signal: AbortSignal): Promise<string> {
   const { capacity, inodes } = await fsInfo('/', { signal, timeoutMs: 100 });
-  const total: bigint = capacity + (inodes ?? 0n);
+  const total: bigint = (capacity ?? 0n) + (inodes ?? 0n);
   try {
     const reading: Metrics = await provider.getMetrics({ signal });
     return stringify({ total, used: reading.used, own });
