@@ -2,8 +2,8 @@ import tseslint from 'typescript-eslint';
 import { LAYERS } from './test/layers.mjs';
 
 /**
- * Each layer imports only from those below it. test/architecture.test.ts holds this for every import in any form, with the packages
- * of each layer and the absence of circles; here the editor shows most of it.
+ * Each layer imports only from those below it. test/architecture.test.ts holds this for every import in any
+ * form, with the packages of each layer and the absence of circles; here the editor shows most of it.
  */
 const LAYER_RULES = Object.entries(LAYERS)
   .flatMap(([name, { files, below, apart }]) => {
@@ -23,7 +23,10 @@ const LAYER_RULES = Object.entries(LAYERS)
     forbidden,
   }));
 
-/** How a file that lies directly in a place would import those of another; nothing where that is the place itself or above it. */
+/**
+ * How a file that lies directly in a place would import those of another; nothing where that is the place
+ * itself or above it.
+ */
 function patternFrom(place, other) {
   if (place.startsWith(other)) return undefined;
   const folders = place.split('/').slice(0, -1);

@@ -1,5 +1,5 @@
-// The layers of src/, for test/architecture.test.ts, eslint.config.js and the table in docs/architecture.md, which
-// `npm run layers -- --write` writes.
+// The layers of src/, for test/architecture.test.ts, eslint.config.js and the table in docs/architecture.md,
+// which `npm run layers -- --write` writes.
 import { fileURLToPath } from 'node:url';
 import { markdownTable, writeBlock } from './support/marked-block.mjs';
 
@@ -105,7 +105,10 @@ export const LAYERS = {
 /** Only loaded when first needed: what `import 'kube-volume-metrics'` must not pay for. */
 export const LAZY = new Set(['execa', 'fs-extra']);
 
-/** Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own. None reads a volume. */
+/**
+ * Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own. None
+ * reads a volume.
+ */
 export const READS_FILES = [
   'os/commands/children.ts',
   'os/commands/tools.ts',
@@ -139,7 +142,8 @@ export function layerOf(file) {
 export const PRESENT = Object.keys(LAYERS).filter((name) => LAYERS[name].state !== 'planned');
 
 /**
- * The table in docs/architecture.md: the files of each layer, the layers and the packages that they may import.
+ * The table in docs/architecture.md: the files of each layer, the layers and the packages that they may
+ * import.
  *
  * @returns {{ head: string[], rows: string[][] }}
  */

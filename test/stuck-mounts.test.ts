@@ -84,7 +84,8 @@ describe.skipIf(skipNative).each([64, 300])('%i mounts that do not answer beside
     expect(first.slice(0, HEALTHY).filter((each) => each.capacity === undefined)).toEqual([]);
     for (const each of first.slice(HEALTHY)) expect(each.code).toBe('METRICS_TIMED_OUT');
 
-    // Their own limit is the time after which a path is stuck, and may come first by a hair: whoever waits on sees it stuck.
+    // Their own limit is the time after which a path is stuck, and may come first by a hair: whoever waits on
+    // sees it stuck.
     await asking.ask({ tag: 'waits', paths: stuck, options: { ...options, ...NO_LIMIT } });
     for (const each of await asking.settled(count)) expect(each.stuckSince).toBeInstanceOf(Date);
 

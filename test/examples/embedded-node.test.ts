@@ -79,7 +79,8 @@ async function expectWholeNode(node: NodeProcess): Promise<void> {
   expect(samples.get(`kubelet_volume_stats_capacity_bytes${journal}`)).toBe(32 * 1024 * 1024);
   expect(samples.has(`kubelet_volume_stats_used_bytes${journal}`)).toBe(false);
   const certificate = '{namespace="shop",pod="web-0",volume_name="certificate"}';
-  // Of the atomic writer's layout: the folder, the one with the time, two files, and a link for each and for `..data`.
+  // Of the atomic writer's layout: the folder, the one with the time, two files, and a link for each and for
+  // `..data`.
   expect(samples.get(`kubelet_volume_stats_pod_inodes_used${certificate}`)).toBe(7);
 
   expect(node.leftovers()).toEqual([]);

@@ -18,7 +18,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 const ROOT = resolve(import.meta.dirname, '../..');
 const EXAMPLES = join(ROOT, 'examples');
 
-/** The single-file examples, run as somebody has them who has installed the package: against what was built. */
+/**
+ * The single-file examples, run as somebody has them who has installed the package: against what was built.
+ */
 describe('examples/', () => {
   let project: string;
   let running: ChildProcess | undefined;

@@ -1,5 +1,6 @@
-// Packs the package, installs the tarball in an empty project and uses it there as its users would: ESM, CommonJS and strict
-// TypeScript of each kind of module resolution, with the addon and without. Then publint and attw. `npm run check:package`.
+// Packs the package, installs the tarball in an empty project and uses it there as its users would: ESM,
+// CommonJS and strict TypeScript of each kind of module resolution, with the addon and without. Then publint
+// and attw. `npm run check:package`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -92,8 +93,12 @@ try {
     const declared = Object.keys(readJson(join(installed, 'package.json')).dependencies);
     const both = declared.filter((name) => bundled.has(name));
     if (both.length > 0) throw new Error(`dependencies that are bundled too: ${both.join(', ')}`);
-    const present = readdirSync(join(project, 'node_modules'));
-    const brought = LAYERS.cli.packages.filter((name) => name !== pkg.name && present.includes(name));
+    // What another package needs is there for that one.
+    const others = filesIn(join(project, 'node_modules'))
+      .filter((name) => /^((@[^/]+\/)?[^/]+)\/package\.json$/.test(name) && !name.startsWith(`${pkg.name}/`))
+      .map((name) => readJson(join(project, 'node_modules', name)));
+    const needed = new Set(others.flatMap(({ dependencies = {} }) => Object.keys(dependencies)));
+    const brought = others.map(({ name }) => name).filter((name) => bundled.has(name) && !needed.has(name));
     if (brought.length > 0) throw new Error(`installed beside it: ${brought.join(', ')}`);
   });
 

@@ -1,4 +1,5 @@
-// Compiled by check.mjs against the packed package, never run: it fails to compile when a type is lost on the way.
+// Compiled by check.mjs against the packed package, never run: it fails to compile when a type is lost on the
+// way.
 import { fsInfo, isMetricsError, stringify, CachedMetrics, MetricsDu } from 'kube-volume-metrics';
 import type { Metrics, MetricsProvider } from 'kube-volume-metrics';
 import { CsiNodeClient, MetricsCsi, nodeGetVolumeStats } from 'kube-volume-metrics/csi';
@@ -24,7 +25,7 @@ export const parts = [nodeGetVolumeStats(), VolumeStatsCollector, FakeCsiDriver]
 
 export async function use(signal: AbortSignal): Promise<string> {
   const { capacity, inodes } = await fsInfo('/', { signal, timeoutMs: 100 });
-  const total: bigint = capacity + (inodes ?? 0n);
+  const total: bigint = (capacity ?? 0n) + (inodes ?? 0n);
   try {
     const reading: Metrics = await provider.getMetrics({ signal });
     return stringify({ total, used: reading.used, own });

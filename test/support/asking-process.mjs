@@ -1,6 +1,6 @@
-// @ts-check
-// Asks for readings in a process of its own, from the built package in several copies at once: what blocks, how many threads
-// there are and whether the process can exit are seen from outside. Started by asking.mjs, told over IPC what to do.
+// @ts-check Asks for readings in a process of its own, from the built package in several copies at once: what
+// blocks, how many threads there are and whether the process can exit are seen from outside. Started by
+// asking.mjs, told over IPC what to do.
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -56,7 +56,8 @@ function settle(settlement) {
 }
 
 /**
- * @param {{ MetricsStatFs: new (path: string, options: object) => { getMetrics(): Promise<{ capacity?: bigint }> } }} copy
+ * @param {{ MetricsStatFs: new (path: string, options: object) => { getMetrics(): Promise<{ capacity?: bigint
+ * }> } }} copy
  * @param {Group} group
  * @param {(settlement: Settlement) => void} report
  */

@@ -93,7 +93,9 @@ export class AskingProcess {
     return this.#child.exitCode;
   }
 
-  /** Kills the process, and waits for nothing: one that is blocked in the kernel goes when the kernel lets it. */
+  /**
+   * Kills the process, and waits for nothing: one that is blocked in the kernel goes when the kernel lets it.
+   */
   close() {
     this.#child.kill('SIGKILL');
   }

@@ -9,7 +9,10 @@ const TSUP = join(
   'dist/cli-default.js',
 );
 
-/** Builds `dist` when it is older than its sources: some tests run the package as it is published, in processes of their own. */
+/**
+ * Builds `dist` when it is older than its sources: some tests run the package as it is published, in
+ * processes of their own.
+ */
 export default function buildDist(): void {
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
   const newest = Math.max(...['tsup.config.ts', ...sources.map((name) => join('src', name))].map(modified));

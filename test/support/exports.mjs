@@ -1,6 +1,6 @@
-// @ts-check
-// Every export of every entry with its type, as text: test/exports/ has what is committed. `npm run exports` shows what differs
-// from it, `npm run exports -- --write` writes it anew, so that a change of the API is a change of these files.
+// @ts-check Every export of every entry with its type, as text: test/exports/ has what is committed. `npm run
+// exports` shows what differs from it, `npm run exports -- --write` writes it anew, so that a change of the
+// API is a change of these files.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,8 +31,8 @@ export function fileOf(entry) {
 }
 
 /**
- * What each entry exports. The same on every machine: it comes from the declarations that TypeScript makes, without comments,
- * sorted by name, with the types that are not exported but are part of what is.
+ * What each entry exports. The same on every machine: it comes from the declarations that TypeScript makes,
+ * without comments, sorted by name, with the types that are not exported but are part of what is.
  *
  * @returns {Map<string, string>} by entry
  */
@@ -85,7 +85,10 @@ function options() {
   };
 }
 
-/** A compiler's host for which nothing is there but the declarations: what other packages declare is known by its name alone. */
+/**
+ * A compiler's host for which nothing is there but the declarations: what other packages declare is known by
+ * its name alone.
+ */
 function declarationsOnly() {
   const host = ts.createCompilerHost(options());
   host.fileExists = (file) => emitted.has(file);

@@ -1,6 +1,6 @@
-// @ts-check
-// Prints, as JSON, the files of a compiled src/ in which a function ran: during the first call of its kind in this process, which
-// makes the object it calls, and during a warm one. `node files-entered-run.mjs CALL FOLDER`, by files-entered.mjs.
+// @ts-check Prints, as JSON, the files of a compiled src/ in which a function ran: during the first call of
+// its kind in this process, which makes the object it calls, and during a warm one. `node
+// files-entered-run.mjs CALL FOLDER`, by files-entered.mjs.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Session } from 'node:inspector/promises';

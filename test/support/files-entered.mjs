@@ -1,6 +1,5 @@
-// @ts-check
-// How many files of src/ a call enters, from V8's precise coverage: `npm run files-entered`, and `-- --write` to put the numbers
-// into docs/architecture.md. Generated code does not count.
+// @ts-check How many files of src/ a call enters, from V8's precise coverage: `npm run files-entered`, and
+// `-- --write` to put the numbers into docs/architecture.md. Generated code does not count.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +15,8 @@ export const BLOCK = 'files-entered';
 /**
  * @typedef {'native' | 'commands' | 'analyzer' | 'csi'} Call
  * @typedef {{ readonly title: string, readonly limit: number }} Goal the limit is that of a warm call
- * @typedef {{ readonly first: readonly string[], readonly warm: readonly string[] }} Entered paths below src/, sorted
+ * @typedef {{ readonly first: readonly string[], readonly warm: readonly string[] }} Entered paths below
+ * src/, sorted
  */
 
 /** @type {Readonly<Record<Call, Goal>>} */
@@ -47,7 +47,8 @@ export async function filesEntered(calls = /** @type {Call[]} */ (Object.keys(CA
 }
 
 /**
- * One module for each source file, so that a script's address names its source, in a folder that is laid out like the package.
+ * One module for each source file, so that a script's address names its source, in a folder that is laid out
+ * like the package.
  *
  * @param {string} folder
  */

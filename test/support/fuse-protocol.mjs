@@ -1,5 +1,5 @@
-// @ts-check
-// The part of the kernel's FUSE protocol (linux/fuse.h, major 7) that a read-only tree needs. Little endian throughout.
+// @ts-check The part of the kernel's FUSE protocol (linux/fuse.h, major 7) that a read-only tree needs.
+// Little endian throughout.
 import os from 'node:os';
 
 /**
@@ -18,13 +18,15 @@ import os from 'node:os';
  * @property {'file' | 'directory'} [kind] a directory where there are entries, else a file
  * @property {number} [blocks] of 512 bytes each
  * @property {Record<string, FuseEntry>} [entries] what a directory holds
- * @property {bigint} [inode] its inode number, if that is not to be one of its own
- * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on this entry is answered with
+ * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on this entry is
+ * answered with
  */
 
 /** @typedef {string | number} Errno By the name that Node has for it, or by its number. */
 
-/** @typedef {'lookup' | 'getattr' | 'open' | 'read' | 'statfs' | 'opendir' | 'readdir' | 'other'} FuseRequest */
+/**
+ * @typedef {'lookup' | 'getattr' | 'open' | 'read' | 'statfs' | 'opendir' | 'readdir' | 'other'} FuseRequest
+ */
 
 /** @typedef {{ id: bigint, name: string, entry: FuseEntry, children: Map<string, FuseNode> }} FuseNode */
 
@@ -224,7 +226,7 @@ function statfsOut(numbers) {
 function attributes(node) {
   const out = Buffer.alloc(88);
   const blocks = node.entry.blocks ?? 0;
-  out.writeBigUInt64LE(node.entry.inode ?? node.id, 0);
+  out.writeBigUInt64LE(node.id, 0);
   out.writeBigUInt64LE(BigInt.asUintN(62, BigInt(blocks) * 512n), 8); // size
   out.writeBigUInt64LE(BigInt(blocks), 16);
   out.writeUInt32LE(isDirectory(node) ? 0o40755 : 0o100644, 60); // mode

@@ -1,7 +1,6 @@
-// @ts-check
-// Serves FUSE mounts from a process of its own, so that neither a blocked call nor a crash of the test can leave a mount
-// hanging: the kernel aborts a connection when the last descriptor of it is closed, and this process has the only one.
-// Started by fuse.mjs, which tells it what to do over IPC.
+// @ts-check Serves FUSE mounts from a process of its own, so that neither a blocked call nor a crash of the
+// test can leave a mount hanging: the kernel aborts a connection when the last descriptor of it is closed,
+// and this process has the only one. Started by fuse.mjs, which tells it what to do over IPC.
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -15,13 +14,16 @@ import { answer, kindOf, numbered, threadOf } from './fuse-protocol.mjs';
 /** @typedef {{ statfs: StatFsNumbers, root: FuseEntry }} FuseContent */
 
 /**
- * `serve` answers; `unread` leaves requests in the kernel's queue, whose callers can be killed; `unanswered` takes requests
- * and keeps them, and the kernel lets not even a killed caller go.
+ * `serve` answers; `unread` leaves requests in the kernel's queue, whose callers can be killed; `unanswered`
+ * takes requests and keeps them, and the kernel lets not even a killed caller go.
  *
  * @typedef {'serve' | 'unread' | 'unanswered'} FuseMode
  */
 
-/** @typedef {{ kind: FuseRequest, process?: number | undefined }} Wanted Requests of a kind, from anybody or one process. */
+/**
+ * @typedef {{ kind: FuseRequest, process?: number | undefined }} Wanted Requests of a kind, from anybody or
+ * one process.
+ */
 
 /**
  * @typedef {{ id: number } & (
@@ -35,8 +37,8 @@ import { answer, kindOf, numbered, threadOf } from './fuse-protocol.mjs';
  */
 
 /**
- * A libuv stream handle, which waits for a descriptor through epoll and reads it, a whole request each time. Node's public
- * API has none for a device: fs.read would hold a thread for each mount.
+ * A libuv stream handle, which waits for a descriptor through epoll and reads it, a whole request each time.
+ * Node's public API has none for a device: fs.read would hold a thread for each mount.
  *
  * @typedef {object} StreamHandle
  * @property {(fd: number) => number} open
@@ -124,8 +126,9 @@ class Mount {
   }
 
   /**
-   * Answers the first request. A descriptor belongs to no filesystem until the kernel has mounted it, and cannot be waited
-   * for until then. The request comes before mount(8) ends, and mount(8) may need the answer.
+   * Answers the first request. A descriptor belongs to no filesystem until the kernel has mounted it, and
+   * cannot be waited for until then. The request comes before mount(8) ends, and mount(8) may need the
+   * answer.
    */
   async #initialised() {
     const request = Buffer.alloc(LARGEST_REQUEST);
@@ -201,7 +204,10 @@ class Mount {
     this.#waiting = this.#waiting.filter((wait) => !isDone(wait));
   }
 
-  /** A read fails when a request was withdrawn meanwhile, and for good when somebody else unmounted the filesystem. */
+  /**
+   * A read fails when a request was withdrawn meanwhile, and for good when somebody else unmounted the
+   * filesystem.
+   */
   #restart() {
     try {
       const request = Buffer.alloc(LARGEST_REQUEST);
@@ -319,7 +325,8 @@ process.on('message', (message) => {
 
 /** @param {{ id: number, value?: unknown, error?: string }} reply */
 function send(reply) {
-  // With a callback, a parent that has gone is no error event, which would end this process before it has unmounted.
+  // With a callback, a parent that has gone is no error event, which would end this process before it has
+  // unmounted.
   process.send?.(reply, undefined, undefined, () => undefined);
 }
 
@@ -328,8 +335,8 @@ process.on('disconnect', () => void end());
 // The parent may be gone already: the event does not wait for whoever listens later.
 if (!process.connected) void end();
 
-// A killed parent whose thread is blocked in an unanswered request stays a zombie that keeps its descriptors, the IPC channel too:
-// there is no disconnect, and the block would never end.
+// A killed parent whose thread is blocked in an unanswered request stays a zombie that keeps its descriptors,
+// the IPC channel too: there is no disconnect, and the block would never end.
 setInterval(() => {
   let state = 'X';
   try {

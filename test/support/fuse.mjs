@@ -1,5 +1,5 @@
-// @ts-check
-// FUSE filesystems made to order for tests: any statfs numbers, any small tree, errors, and mounts that do not answer.
+// @ts-check FUSE filesystems made to order for tests: any statfs numbers, any small tree, errors, and mounts
+// that do not answer.
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Conversation } from './conversation.mjs';
@@ -17,14 +17,18 @@ import { Conversation } from './conversation.mjs';
  * @typedef {object} FuseOptions
  * @property {Partial<StatFsNumbers>} [statfs] what is left out is as in STATFS, with frsize as bsize
  * @property {Record<string, FuseEntry>} [entries] the entries of the root
- * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on the root is answered with
+ * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on the root is
+ * answered with
  */
 
 /** The numbers of a filesystem that is 60 % full, and keeps some of the rest for root. */
 const STATFS = { blocks: 1000n, bfree: 400n, bavail: 350n, files: 100n, ffree: 60n };
 const BLOCK_SIZE = 4096;
 
-/** Serves FUSE mounts from a child process. Everything goes when it is closed, and when this process ends or dies. */
+/**
+ * Serves FUSE mounts from a child process. Everything goes when it is closed, and when this process ends or
+ * dies.
+ */
 export class FuseServer {
   #child;
   #conversation;
@@ -102,8 +106,9 @@ export class FuseMount {
   }
 
   /**
-   * Stops answering. `unread`: requests stay in the kernel's queue, and callers can be killed. `unanswered`: requests are taken,
-   * so that they can be counted, and then nothing ends a caller before {@link release}, not even SIGKILL.
+   * Stops answering. `unread`: requests stay in the kernel's queue, and callers can be killed. `unanswered`:
+   * requests are taken, so that they can be counted, and then nothing ends a caller before {@link release},
+   * not even SIGKILL.
    *
    * @param {'unread' | 'unanswered'} [how]
    * @returns {Promise<void>}
@@ -132,8 +137,9 @@ export class FuseMount {
   }
 
   /**
-   * How many requests of each kind the server has taken, from anybody or from one process; those held `unread` are not among
-   * them. Other programs may look at any mount of the machine at any time: who expects an exact number names the process.
+   * How many requests of each kind the server has taken, from anybody or from one process; those held
+   * `unread` are not among them. Other programs may look at any mount of the machine at any time: who expects
+   * an exact number names the process.
    *
    * @param {number} [process]
    * @returns {Promise<Partial<Record<FuseRequest, number>>>}

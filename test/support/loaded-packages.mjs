@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * The packages that a fresh process loads to run some statements, which may await. The debugger is told of every script, whichever
- * of the two module systems loads it.
+ * The packages that a fresh process loads to run some statements, which may await. The debugger is told of
+ * every script, whichever of the two module systems loads it.
  *
  * @param {string} statements of an ES module in the project's folder
  * @returns {string[]} names in the order of loading

@@ -19,8 +19,8 @@ const IMAGE_BYTES = 512 * 1024 * 1024;
 export type LoopFilesystem = 'ext4' | 'xfs' | 'btrfs';
 
 /**
- * Directories, mounts and devices for tests, below one temporary directory. Whatever was made is undone, newest first, by
- * {@link close}, and at the end of the process in any case.
+ * Directories, mounts and devices for tests, below one temporary directory. Whatever was made is undone,
+ * newest first, by {@link close}, and at the end of the process in any case.
  */
 export class TestMounts {
   /** The directory that everything is below; symlinks resolved, as the kernel lists mount points. */

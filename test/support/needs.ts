@@ -27,9 +27,11 @@ const CAP_SYS_ADMIN = 21n;
 const told = new Set<string>();
 
 /**
- * Why tests with these needs must be skipped here, or false: for `describe.skipIf(needs(...))`. Each reason is printed once.
+ * Why tests with these needs must be skipped here, or false: for `describe.skipIf(needs(...))`. Each reason
+ * is printed once.
  *
- * @throws Error instead, when KVM_NO_SKIP is 1: where everything is expected to be there, a skipped test is a failure
+ * @throws Error instead, when KVM_NO_SKIP is 1: where everything is expected to be there, a skipped test is a
+ * failure
  */
 export function needs(wanted: Needs): string | false {
   const reason = missing(wanted);

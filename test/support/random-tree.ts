@@ -75,8 +75,9 @@ export class Outside {
 }
 
 /**
- * Makes a directory with a random tree in it: hard links within the tree and out of it, sparse files, symlinks (dangling ones
- * and loops too), fifos, sockets, long and odd names, deep chains, empty directories and files.
+ * Makes a directory with a random tree in it: hard links within the tree and out of it, sparse files,
+ * symlinks (dangling ones and loops too), fifos, sockets, long and odd names, deep chains, empty directories
+ * and files.
  */
 export function makeTree(root: string, random: () => number, outside: Outside): void {
   const directories = [root];

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { needs } from '../../support/needs.js';
 import { Workplace } from './workplace.js';
 
-// The program itself, for whoever has it: `CSI_SANITY=/path/to/csi-sanity npx vitest run test/examples`. It is built from
-// kubernetes-csi/csi-test with Go, and no package has it; so without it this is no failure, even where nothing else may be skipped.
-// What it asserts is in csi-sanity.test.ts.
+// The program itself, for whoever has it: `CSI_SANITY=/path/to/csi-sanity npx vitest run test/examples`. It
+// is built from kubernetes-csi/csi-test with Go, and no package has it; so without it this is no failure,
+// even where nothing else may be skipped. What it asserts is in csi-sanity.test.ts.
 
 const program = process.env['CSI_SANITY'] ?? '';
 if (program === '') console.log('skipped: CSI_SANITY does not name the program csi-sanity');

@@ -12,9 +12,10 @@ import { needs } from '../../support/needs.js';
 import { BLOCK, DIRECTORY } from './capabilities.js';
 import { Workplace } from './workplace.js';
 
-// What csi-sanity (kubernetes-csi/csi-test, v5.3.1 to v5.5.0, and the volume health of what comes after) asserts of a driver with these
-// capabilities, test by test and in its order. Like there, the directories of each test are made with mkdir and removed with rmdir,
-// so that a driver that leaves something behind fails; failures are compared by their code only.
+// What csi-sanity (kubernetes-csi/csi-test, v5.3.1 to v5.5.0, and the volume health of what comes after)
+// asserts of a driver with these capabilities, test by test and in its order. Like there, the directories of
+// each test are made with mkdir and removed with rmdir, so that a driver that leaves something behind fails;
+// failures are compared by their code only.
 
 const GIB = 2n ** 30n;
 const SIZE = 10n * GIB;

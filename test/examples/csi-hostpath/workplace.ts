@@ -7,8 +7,8 @@ import { CsiCaller } from './csi-caller.js';
 import { DriverProcess, type StartOptions } from './driver-process.js';
 
 /**
- * A temporary directory with a socket, a data root, and the directories of an orchestrator; and the driver on it. Whatever it has
- * mounted goes with it.
+ * A temporary directory with a socket, a data root, and the directories of an orchestrator; and the driver on
+ * it. Whatever it has mounted goes with it.
  */
 export class Workplace {
   readonly directory = realpathSync(mkdtempSync(join(tmpdir(), 'kvm-hostpath-')));
@@ -63,7 +63,8 @@ export class Workplace {
 }
 
 /**
- * One workplace and driver for all tests of a suite: what a test leaves mounted or attached is taken away after it.
+ * One workplace and driver for all tests of a suite: what a test leaves mounted or attached is taken away
+ * after it.
  *
  * @param use - is given the workplace before the first test
  */
