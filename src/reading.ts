@@ -12,22 +12,6 @@ export type Quantity = (typeof QUANTITIES)[number];
 export const LARGEST_INT64 = 2n ** 63n - 1n;
 
 /**
- * Whether a count of bytes is a negative number that was read as unsigned: -1 becomes 2^64 - 1. The rule is
- * for statfs; what a CSI driver sends is signed.
- */
-export function isWrappedNegative(bytes: bigint): boolean {
-  return bytes > LARGEST_INT64;
-}
-
-/**
- * The warning for more bytes available than the capacity, as with a pool that is larger than the quota. Such
- * a number is passed on unless it is a wrapped negative: it tells more than 0 would.
- */
-export function excessWarning(available: bigint, capacity: bigint): string {
-  return `available (${String(available)} bytes) is more than the capacity (${String(capacity)} bytes)`;
-}
-
-/**
  * How far, in milliseconds, the clock of the measuring side may be ahead. A reading from further ahead would
  * never grow old.
  */
@@ -120,23 +104,21 @@ function fields(value: unknown): Record<string, unknown> {
 }
 
 /**
- * The space available to an unprivileged writer, as a filesystem or a CSI driver reports it. A negative number, also one that wrapped
- * into an unsigned 64-bit number, counts as 0. More than the total is passed on: a pool may be larger than the quota of the volume.
+ * The space available to an unprivileged writer, as a filesystem or a CSI driver reports it. More than the total is passed on
+ * with a warning: a pool may be larger than the quota of the volume. A negative number that wrapped into an unsigned 64-bit
+ * number counts as 0.
  *
  * @param unit - what both numbers count, for the warning: `blocks`, `bytes`
- * @param warnings - gets a sentence for either
+ * @param warnings - receives a sentence if there is something to say
  */
 export function availableOf(available: bigint, total: bigint, unit: string, warnings: string[]): bigint {
+  if (available <= total) return available;
   const ofTotal = `${String(available)} available ${unit} of ${String(total)}`;
-  if (available < 0n) {
-    warnings.push(`available taken as 0: ${ofTotal} is negative`);
-    return 0n;
-  }
   if (available > LARGEST_INT64) {
     warnings.push(`available taken as 0: ${ofTotal} is a wrapped negative`);
     return 0n;
   }
-  if (available > total) warnings.push(`available is more than the capacity: ${ofTotal}`);
+  warnings.push(`available is more than the capacity: ${ofTotal}`);
   return available;
 }
 

@@ -1,6 +1,6 @@
 import { MetricsError } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
-import { excessWarning, LARGEST_INT64, QUANTITIES, quantityProblem, type Quantity } from '../../reading.js';
+import { availableOf, LARGEST_INT64, QUANTITIES, quantityProblem, type Quantity } from '../../reading.js';
 import { VolumeUsage_Unit, type VolumeUsage } from '../gen/csi/v1/csi.js';
 
 /** What usage entries say about a volume, as fields of a reading. */
@@ -41,7 +41,7 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
   for (const [name, value] of Object.entries({ capacity: total, available, used })) {
     if (value < 0n) warnings.push(`${name} left out: the driver says ${String(value)} bytes`);
   }
-  if (total > 0n && available > total) warnings.push(excessWarning(available, total));
+  if (total > 0n) availableOf(available, total, 'bytes', warnings);
   if (total === 0n) warnings.push('capacity left out: the driver does not say it');
   return {
     ...(total > 0n && { capacity: total }),

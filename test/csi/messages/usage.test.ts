@@ -94,7 +94,7 @@ describe('usage entries as a reading', () => {
         capacity: 100n,
         available: 100n + excess,
         used: 5n,
-        warnings: [`available (${String(100n + excess)} bytes) is more than the capacity (100 bytes)`],
+        warnings: [`available is more than the capacity: ${String(100n + excess)} available bytes of 100`],
       });
     }
     expect(usageToMetrics([entry(BYTES, 100n, 100n, 0n)])).not.toHaveProperty('warnings');
