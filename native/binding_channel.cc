@@ -60,7 +60,7 @@ void Channel::Close() {
     open_ = false;
     walks.swap(live_walks_);
   }
-  for (const auto number : walks) WalkQueue::Shared().Drop(number);
+  for (const auto number : walks) WalkQueue::Shared().Cancel(number);
 }
 
 void Channel::WakeLoop() {

@@ -92,26 +92,53 @@ bool CallPool::Refuses(const std::string& path, Answer* refusal) {
   std::lock_guard<std::mutex> lock(lock_);
   const auto since_ms = StuckSince(WithoutSlash(path));
   if (since_ms != 0) *refusal = Answer::Stuck(since_ms);
-  else if (TooManyStuck()) *refusal = Answer::Refused(Answer::Status::kTooManyStuck, EAGAIN);
+  else if (stuck_ + ended_walks_.size() >= limits_.most_stuck) *refusal = Answer::Refused(Answer::Status::kTooManyStuck, EAGAIN);
   else return false;
   return true;
 }
 
 // In milliseconds since the epoch, or 0.
 std::int64_t CallPool::StuckSince(const std::string& path) const {
-  if (auto walk = stuck_walks_.find(path); walk != stuck_walks_.end()) return walk->second;
+  if (!ended_walks_.empty()) {
+    const auto now = Clock::now();
+    const auto [first, last] = ended_walks_.equal_range(path);
+    const auto walk = std::find_if(first, last, [now](const auto& each) { return each.second.stuck_from <= now; });
+    if (walk != last) return walk->second.since_ms;
+  }
   auto found = calls_.find(path);
   return found != calls_.end() && found->second->stuck ? found->second->started_ms : 0;
 }
 
-void CallPool::Stick(const std::string& path, std::int64_t since_ms) {
-  std::lock_guard<std::mutex> lock(lock_);
-  stuck_walks_.emplace(WithoutSlash(path), since_ms);
+bool CallPool::TooManyStuck() const {
+  // Seldom anything else is to be looked at than the number of them.
+  if (stuck_ + ended_walks_.size() < limits_.most_stuck) return false;
+  const auto now = Clock::now();
+  const auto walks = std::count_if(ended_walks_.begin(), ended_walks_.end(),
+                                   [now](const auto& each) { return each.second.stuck_from <= now; });
+  return stuck_ + static_cast<std::size_t>(walks) >= limits_.most_stuck;
 }
 
-void CallPool::Unstick(const std::string& path) {
+std::uint64_t CallPool::Stick(const std::string& path, std::int64_t since_ms) {
   std::lock_guard<std::mutex> lock(lock_);
-  if (auto one = stuck_walks_.find(WithoutSlash(path)); one != stuck_walks_.end()) stuck_walks_.erase(one);
+  return AddEndedWalk(path, since_ms, {});
+}
+
+std::uint64_t CallPool::Leaves(const std::string& path) {
+  std::lock_guard<std::mutex> lock(lock_);
+  return AddEndedWalk(path, EpochMs(), limits_.stuck_after);
+}
+
+std::uint64_t CallPool::AddEndedWalk(const std::string& path, std::int64_t since_ms, std::chrono::milliseconds stuck_in) {
+  const std::uint64_t number = ++last_ended_walk_;
+  ended_walks_.emplace(WithoutSlash(path), EndedWalk{number, since_ms, Clock::now() + stuck_in});
+  return number;
+}
+
+void CallPool::Unstick(const std::string& path, std::uint64_t number) {
+  std::lock_guard<std::mutex> lock(lock_);
+  const auto [first, last] = ended_walks_.equal_range(WithoutSlash(path));
+  const auto walk = std::find_if(first, last, [number](const auto& each) { return each.second.number == number; });
+  if (walk != last) ended_walks_.erase(walk);
 }
 
 CallPool::Counts CallPool::Count() {

@@ -48,6 +48,12 @@ struct Answer {
   }
 };
 
+// Milliseconds since the epoch.
+inline std::int64_t EpochMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 // Where answers go. Called from any thread, at most once a ticket, never while the pool's lock is held.
 class Receiver {
  public:
@@ -95,12 +101,16 @@ class CallPool {
   // short of being stuck counts as stuck: a caller whose limit is the same 5 s started its clock before the call's.
   std::int64_t Leave(CallKind kind, const std::string& path, std::uint64_t ticket);
 
-  // Whether anything new on the path is refused now, and with what: for what runs elsewhere than here, walks.
+  // Whether a walk of the path is refused now, and with what: walks run elsewhere than here.
   bool Refuses(const std::string& path, Answer* refusal);
 
-  // A path that something else (a walk) found stuck; calls on it are refused until as many Unstick. Counts as a stuck call.
-  void Stick(const std::string& path, std::int64_t since_ms);
-  void Unstick(const std::string& path);
+  // A walk that has ended though its threads may still be in the kernel; until Unstick, with the number that is returned,
+  // when they are gone. Its path is stuck and it counts as a stuck call, either at once (Stick), because it is known to
+  // have been stuck since `since_ms`, or when the threads are still there after `stuck_after` (Leaves). Walks are refused
+  // when there are `most_stuck` of either kind.
+  std::uint64_t Stick(const std::string& path, std::int64_t since_ms);
+  std::uint64_t Leaves(const std::string& path);
+  void Unstick(const std::string& path, std::uint64_t number);
 
   struct Counts {
     unsigned threads;      // alive, the watchdog among them
@@ -134,6 +144,11 @@ class CallPool {
     std::atomic<bool> asking{false};  // the worker is in the system call, and not on its way back for the lock
     std::uint64_t turn = 0;       // tells this run from a later one of the same path
   };
+  struct EndedWalk {
+    std::uint64_t number;
+    std::int64_t since_ms;        // since the epoch, for people
+    Clock::time_point stuck_from;  // from when on it counts as stuck
+  };
   struct Delivery {
     Waiter waiter;
     CallKind kind;
@@ -150,7 +165,8 @@ class CallPool {
   void Work();
   // The functions below run under lock_, but for Settle.
   std::int64_t StuckSince(const std::string& path) const;
-  bool TooManyStuck() const { return stuck_ + stuck_walks_.size() >= limits_.most_stuck; }
+  bool TooManyStuck() const;
+  std::uint64_t AddEndedWalk(const std::string& path, std::int64_t since_ms, std::chrono::milliseconds stuck_in);
   bool Linger(std::unique_lock<std::mutex>& lock);
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   void Enqueue(Call* call);
@@ -178,7 +194,8 @@ class CallPool {
   std::condition_variable work_;   // for workers: the queue has something
   std::condition_variable watch_;  // for the watchdog: look again
   std::unordered_map<std::string, std::unique_ptr<Call>> calls_;
-  std::unordered_multimap<std::string, std::int64_t> stuck_walks_;  // since when, in milliseconds since the epoch
+  std::unordered_multimap<std::string, EndedWalk> ended_walks_;
+  std::uint64_t last_ended_walk_ = 0;
   std::deque<Call*> queue_;
   std::atomic<bool> queued_{false};  // whether the queue may have something, for those who look without the lock
   std::list<Call*> running_;  // in the order of their start

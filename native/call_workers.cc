@@ -22,11 +22,6 @@ void Pause() {
 #endif
 }
 
-std::int64_t EpochMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 CallKind KindOf(std::size_t slot) { return static_cast<CallKind>(slot % kCallKinds); }
 
 }  // namespace

@@ -25,6 +25,10 @@ struct WalkOptions {
 };
 constexpr unsigned kMostWalkThreads = 64;
 
+// In place of an errno: a directory was met a second time, because it was moved while the tree was measured (see
+// walk_directories.h). The kernel's own numbers end at 4095. src/os/native-walk.ts knows this one.
+constexpr int kMetAgain = 4096;
+
 struct WalkProgress {
   std::uint64_t used = 0;    // bytes of allocated blocks, st_blocks * 512
   std::uint64_t inodes = 0;  // of any kind, the root included, each once
@@ -32,7 +36,7 @@ struct WalkProgress {
 };
 
 struct WalkResult {
-  // 0, or why there is no result: the errno of `path`, ECANCELED after Cancel, or what Abandon was given.
+  // 0, or why there is no result: the errno of `path`, kMetAgain, ECANCELED after Cancel, or what Abandon was given.
   int error = 0;
   // The entry that failed, in its exact bytes: the root's path as it was given, and names below it.
   std::string path;

@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace kvm {
@@ -44,6 +46,19 @@ int Opened(long fd, Fd* out) {
   return 0;
 }
 
+int StatWithoutStatx(int dir, const char* name, int flags, EntryStat* stat) {
+  struct stat info {};
+  if (Uninterrupted([&] { return ::fstatat(dir, name, &info, flags); }) < 0) return errno;
+  *stat = {};
+  stat->mode = static_cast<std::uint16_t>(info.st_mode);
+  stat->nlink = static_cast<std::uint32_t>(std::min<std::uint64_t>(info.st_nlink, UINT32_MAX));
+  stat->ino = info.st_ino;
+  stat->blocks = static_cast<std::uint64_t>(info.st_blocks);
+  stat->dev_major = major(info.st_dev);
+  stat->dev_minor = minor(info.st_dev);
+  return 0;
+}
+
 }  // namespace
 
 void Fd::Reset(int fd) {
@@ -51,10 +66,12 @@ void Fd::Reset(int fd) {
   fd_ = fd;
 }
 
-int StatEntry(int dir, const char* name, EntryStat* stat) {
+int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat) {
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0);
+  if (!features.statx) return StatWithoutStatx(dir, name, flags, stat);
   constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxBlocks;
-  return Uninterrupted([&] { return ::syscall(SYS_statx, dir, name, flags, kMask, stat); }) < 0 ? errno : 0;
+  const unsigned mask = with_birth ? kMask | EntryStat::kBirth : kMask;
+  return Uninterrupted([&] { return ::syscall(SYS_statx, dir, name, flags, mask, stat); }) < 0 ? errno : 0;
 }
 
 int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd) {
@@ -78,22 +95,52 @@ bool HasOpenat2(int dir) {
   return error == 0 || error == EMFILE || error == ENFILE;
 }
 
-bool MayHaveAutomounts(int dir) {
+bool HasStatx() {
+  // Of no descriptor: what gets as far as looking at it says that. A filter answers before.
+  EntryStat stat;
+  return ::syscall(SYS_statx, -1, "", AT_EMPTY_PATH, kStatxType, &stat) == 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+int ReadHandle(int dir, const char* name, FileHandle* handle) {
+  int mount = 0;
+  const int flags = *name == '\0' ? AT_EMPTY_PATH : 0;
+  const long result =
+      Uninterrupted([&] { return ::syscall(SYS_name_to_handle_at, dir, name, handle, &mount, flags); });
+  return result < 0 ? errno : 0;
+}
+
+FilesystemTraits TraitsOf(int dir) {
+  FilesystemTraits traits;
   struct statfs info {};
-  if (::fstatfs(dir, &info) != 0) return true;
+  if (::fstatfs(dir, &info) != 0) {
+    traits.may_have_automounts = traits.numbers_of_a_server = true;
+    return traits;
+  }
   switch (static_cast<std::uint32_t>(info.f_type)) {
+    case 0x65735546:  // fuse, virtiofs
+      traits.may_alias_directories = true;
+      [[fallthrough]];
     case 0x6969:      // nfs
     case 0xff534d42:  // cifs
     case 0xfe534d42:  // smb2
     case 0x6b414653:  // afs
     case 0x5346414f:  // openafs
-    case 0x65735546:  // fuse, virtiofs
+      traits.may_have_automounts = traits.numbers_of_a_server = true;
+      break;
     case 0x187:       // autofs
     case 0x64626720:  // debugfs
-      return true;
+      traits.may_have_automounts = true;
+      break;
+    case 0x01021997:  // 9p
+      traits.numbers_of_a_server = true;
+      break;
+    case 0x9123683e:  // btrfs: a snapshot shows the subvolumes that it does not hold as empty directories of this number
+      traits.shared_ino = 2;
+      break;
     default:
-      return false;
+      break;
   }
+  return traits;
 }
 
 void LowerThreadPriority() {

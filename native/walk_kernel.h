@@ -29,6 +29,23 @@ class Fd {
   int fd_ = -1;
 };
 
+// What the kernel offers beyond the oldest one supported, and what seccomp filters let through.
+struct KernelFeatures {
+  // openat2 with RESOLVE_NO_XDEV (Linux 5.6): opening a mount point gives EXDEV and touches nothing behind it.
+  bool openat2 = false;
+  // statx (Linux 4.11). Without it nothing tells mount points, automounts and the time of birth.
+  bool statx = true;
+};
+
+struct EntryTime {
+  bool operator<(const EntryTime& other) const {
+    return seconds != other.seconds ? seconds < other.seconds : nanoseconds < other.nanoseconds;
+  }
+
+  std::int64_t seconds;
+  std::uint32_t nanoseconds, spare;
+};
+
 // struct statx of the kernel's ABI, as far as a walk reads it.
 struct EntryStat {
   bool IsDirectory() const { return S_ISDIR(mode); }
@@ -37,16 +54,19 @@ struct EntryStat {
   bool IsMountRoot() const { return (attributes & kMountRoot) != 0; }
   bool TellsMountRoots() const { return (attributes_mask & kMountRoot) != 0; }
   bool IsAutomount() const { return (attributes & kAutomount) != 0; }
+  // Only if it was asked for, and where the filesystem keeps it.
+  bool HasBirth() const { return (mask & kBirth) != 0; }
 
   static constexpr std::uint64_t kAutomount = 0x1000;
   static constexpr std::uint64_t kMountRoot = 0x2000;
+  static constexpr std::uint32_t kBirth = 0x800;
 
   std::uint32_t mask, blksize;
   std::uint64_t attributes;
   std::uint32_t nlink, uid, gid;
   std::uint16_t mode, spare0;
   std::uint64_t ino, size, blocks, attributes_mask;
-  std::uint64_t times[8];
+  EntryTime accessed, birth, changed, modified;
   std::uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
   std::uint64_t spare[14];
 };
@@ -61,16 +81,31 @@ struct EntryRecord {
   char name[];
 };
 
-// What the kernel offers beyond the oldest one supported.
-struct KernelFeatures {
-  // openat2 with RESOLVE_NO_XDEV (Linux 5.6): opening a mount point gives EXDEV and touches nothing behind it.
-  bool openat2 = false;
+// What is special about a filesystem, by its type.
+struct FilesystemTraits {
+  // A directory may be an automount that merely opening it would start (NFS, AFS, CIFS and FUSE have them below their own
+  // mounts; before Linux 6.18 RESOLVE_NO_XDEV did not prevent it).
+  bool may_have_automounts = false;
+  // A server numbers the inodes, and may give several one number.
+  bool numbers_of_a_server = false;
+  // FUSE: one directory may be there under two names.
+  bool may_alias_directories = false;
+  // Several directories may have this inode number; 0: none.
+  std::uint64_t shared_ino = 0;
+};
+
+// The handle of a file (name_to_handle_at): as long as the filesystem lives, no other file gets the same.
+struct FileHandle {
+  std::uint32_t size = sizeof bytes;
+  std::int32_t type = 0;
+  unsigned char bytes[128];
 };
 
 // All return 0 or an errno. EINTR is retried; a filesystem that keeps answering it gets it reported.
 
-// An entry of directory `dir`, itself if it is a symlink. Starts no automount. An empty name: `dir` itself.
-int StatEntry(int dir, const char* name, EntryStat* stat);
+// An entry of directory `dir`, itself if it is a symlink. Starts no automount. An empty name: `dir` itself. The time of
+// birth only on request: servers may have to be asked for it.
+int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat);
 
 // `flags` come on top of O_CLOEXEC. Where features.openat2, EXDEV if another mount were entered.
 int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd);
@@ -81,9 +116,14 @@ int ReadEntries(int dir, char* buffer, std::size_t size, std::size_t* bytes);
 // Whether openat2 works from `dir`: not before Linux 5.6, nor under some seccomp profiles.
 bool HasOpenat2(int dir);
 
-// Whether a directory of this filesystem may be an automount that merely opening it would start (NFS, AFS, CIFS and FUSE
-// have them below their own mounts; before Linux 6.18 RESOLVE_NO_XDEV did not prevent it).
-bool MayHaveAutomounts(int dir);
+// Whether statx works: not before Linux 4.11, nor under some seccomp profiles. Touches no file.
+bool HasStatx();
+
+// Of an entry as for StatEntry. Not every filesystem has handles, and some seccomp profiles deny the call.
+int ReadHandle(int dir, const char* name, FileHandle* handle);
+
+// Of the filesystem that `dir` is on.
+FilesystemTraits TraitsOf(int dir);
 
 // Makes the calling thread a guest: nice 19, lowest best-effort I/O priority. An unprivileged thread cannot climb back.
 void LowerThreadPriority();

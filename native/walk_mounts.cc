@@ -7,6 +7,8 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
+#include <vector>
 
 #include "walk_kernel.h"
 
@@ -71,6 +73,20 @@ int MountId(int fd, std::uint64_t* id) {
 }
 
 }  // namespace
+
+MountNode::~MountNode() {
+  std::vector<std::unique_ptr<MountNode>> rest;
+  const auto take_children = [&rest](MountNode* node) {
+    for (auto& [name, child] : node->children_) rest.push_back(std::move(child));
+    node->children_.clear();
+  };
+  take_children(this);
+  while (!rest.empty()) {
+    const std::unique_ptr<MountNode> node = std::move(rest.back());
+    rest.pop_back();
+    take_children(node.get());
+  }
+}
 
 void MountNode::AddMountPoint(std::string_view path) {
   MountNode* node = this;

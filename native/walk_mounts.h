@@ -13,6 +13,12 @@ namespace kvm {
 // point have a node, so only their entries are looked up. Unchanged once the walk runs.
 class MountNode {
  public:
+  MountNode() = default;
+  MountNode(const MountNode&) = delete;
+  MountNode& operator=(const MountNode&) = delete;
+  // Takes no more stack for a deeper path: whoever may rename directories above a mount point chooses its depth.
+  ~MountNode();
+
   // The entry of that name, or nullptr: no mount point there or below.
   const MountNode* Child(std::string_view name) const {
     const auto found = children_.find(name);

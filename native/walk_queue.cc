@@ -10,12 +10,16 @@ namespace kvm {
 struct WalkQueue::Lease {
   Lease(CallPool& pool, std::string walked) : calls(pool), path(std::move(walked)) {}
   ~Lease() {
-    if (stuck) calls.Unstick(path);
+    if (ended != 0) calls.Unstick(path, ended);
   }
   CallPool& calls;
   const std::string path;
-  std::atomic<bool> stuck{false};
+  // Its number in `calls` once it has been ended from outside, otherwise 0.
+  std::atomic<std::uint64_t> ended{0};
 };
+
+// The entry holds it too, so it does not run out before `ended` is set.
+WalkQueue::Lease& WalkQueue::LeaseOf(const Entry& entry) { return *static_cast<Lease*>(entry.options.lease.get()); }
 
 WalkQueue& WalkQueue::Shared() {
   static WalkQueue* const queue = new WalkQueue(CallPool::Shared(), 2);
@@ -53,29 +57,28 @@ void WalkQueue::LaunchNext() {
       ++running_;
       options = entry.options;
     }
-    if (WalkResult stuck; IsStuck(options.path, &stuck)) {
-      Ended(number, stuck);
+    if (WalkResult refused; IsRefused(options.path, &refused)) {
+      Ended(number, refused);
       continue;
     }
     Walk walk = Walk::Start(std::move(options), [this, number](const WalkResult& result) { Ended(number, result); });
-    bool dropped = false;
     {
       std::lock_guard<std::mutex> lock(lock_);
       auto found = entries_.find(number);
       if (found == entries_.end()) continue;
-      if (found->second.cancelled) walk.Cancel();
-      dropped = found->second.dropped;
       found->second.walk = walk;
+      if (!found->second.ended) continue;
+      LeaseOf(found->second).ended = calls_.Leaves(found->second.options.path);
     }
-    if (dropped) walk.Abandon(ECANCELED);
+    walk.Abandon(ECANCELED);
   }
 }
 
 // Another walk that hung on the path while this one waited would be followed by this one, for as long again.
-bool WalkQueue::IsStuck(const std::string& path, WalkResult* result) {
+bool WalkQueue::IsRefused(const std::string& path, WalkResult* result) {
   Answer refusal;
-  if (!calls_.Refuses(path, &refusal) || refusal.status != Answer::Status::kStuck) return false;
-  result->error = ETIMEDOUT;
+  if (!calls_.Refuses(path, &refusal)) return false;
+  result->error = refusal.status == Answer::Status::kStuck ? ETIMEDOUT : EAGAIN;
   result->path = path;
   result->stuck_since_ms = refusal.stuck_since_ms;
   return true;
@@ -106,27 +109,26 @@ std::optional<WalkProgress> WalkQueue::Progress(std::uint64_t number) {
 }
 
 void WalkQueue::Cancel(std::uint64_t number) {
-  if (auto walk = Withdraw(number, &Entry::cancelled)) walk->Cancel();
-}
-
-void WalkQueue::Drop(std::uint64_t number) {
-  if (auto walk = Withdraw(number, &Entry::dropped)) walk->Abandon(ECANCELED);
-}
-
-// Ends a walk that waits, and marks one that is being started; returns one that runs.
-std::optional<Walk> WalkQueue::Withdraw(std::uint64_t number, bool Entry::*how) {
+  std::optional<Walk> walk;
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
-    if (found == entries_.end()) return std::nullopt;
-    found->second.*how = true;
-    if (found->second.runs) return found->second.walk;
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), number));
+    if (found == entries_.end()) return;
+    Entry& entry = found->second;
+    if (std::exchange(entry.ended, true)) return;
+    // LaunchNext is starting it, and will see to the rest.
+    if (entry.runs && !entry.walk) return;
+    walk = entry.walk;
+    if (walk) {
+      LeaseOf(entry).ended = calls_.Leaves(entry.options.path);
+    } else {
+      waiting_.erase(std::find(waiting_.begin(), waiting_.end(), number));
+    }
   }
+  if (walk) return walk->Abandon(ECANCELED);
   WalkResult result;
   result.error = ECANCELED;
   Ended(number, result);
-  return std::nullopt;
 }
 
 std::int64_t WalkQueue::GiveUp(std::uint64_t number, std::int64_t stuck_since_ms) {
@@ -134,11 +136,9 @@ std::int64_t WalkQueue::GiveUp(std::uint64_t number, std::int64_t stuck_since_ms
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
-    if (found == entries_.end() || !found->second.walk) return 0;
+    if (found == entries_.end() || !found->second.walk || std::exchange(found->second.ended, true)) return 0;
     walk = found->second.walk;
-    // The walk's threads hold the lease through the options, so it cannot run out before `stuck` is set.
-    static_cast<Lease*>(found->second.options.lease.get())->stuck = true;
-    calls_.Stick(found->second.options.path, stuck_since_ms);
+    LeaseOf(found->second).ended = calls_.Stick(found->second.options.path, stuck_since_ms);
   }
   walk->Abandon(ETIMEDOUT);
   return stuck_since_ms;

@@ -17,7 +17,7 @@ namespace kvm {
 
 class WalkQueue {
  public:
-  // A walk that is given up makes its path stuck in `calls`, until its threads are gone.
+  // A walk that was ended from outside is known to `calls` until its threads are gone: its path may be stuck.
   WalkQueue(CallPool& calls, unsigned at_once) : calls_(calls), at_once_(at_once) {}
   WalkQueue(const WalkQueue&) = delete;
   WalkQueue& operator=(const WalkQueue&) = delete;
@@ -26,18 +26,16 @@ class WalkQueue {
   static WalkQueue& Shared();
 
   // Starts a walk, or lets it wait. `done` is called exactly once, from any thread, possibly before this returns, and not
-  // under the lock: with the walk's result, ECANCELED after Cancel and Drop, ETIMEDOUT after GiveUp and when its path is
-  // stuck by the time its turn comes.
+  // under the lock: with the walk's result, ECANCELED after Cancel, ETIMEDOUT after GiveUp and when its path is stuck by
+  // the time its turn comes, EAGAIN when too many are stuck by then.
   std::uint64_t Start(WalkOptions options, Walk::Done done);
 
   // What has been counted so far; nothing while the walk waits, or when there is none of that number.
   std::optional<WalkProgress> Progress(std::uint64_t number);
 
-  // Ends a walk that runs as soon as the kernel answers its threads, one that waits at once.
+  // Ends a walk that nobody wants any more: `done` is called now and the next walk may run. Its threads end as soon as the
+  // kernel answers them; from 5 s on without an answer the path is stuck.
   void Cancel(std::uint64_t number);
-
-  // Ends a walk that nobody wants any more: `done` is called now and the next walk may run, wherever its threads are.
-  void Drop(std::uint64_t number);
 
   // Ends a walk whose threads are stuck in the kernel: `done` is called now, the next walk may run, and the path stays
   // stuck until the kernel lets the threads go. Returns since when it is stuck, in milliseconds since the epoch, or 0 when
@@ -50,15 +48,14 @@ class WalkQueue {
     Walk::Done done;
     std::optional<Walk> walk;  // none while it waits, and for the moment in which it starts
     bool runs = false;         // holds one of the at_once_ places
-    bool cancelled = false;    // before it had a walk
-    bool dropped = false;      // likewise
+    bool ended = false;        // from outside, by Cancel or GiveUp
   };
-  // Says that the threads of a walk that was given up are gone, when the last of them lets go of it.
+  // Says that the threads of a walk that was ended are gone, when the last of them lets go of it.
   struct Lease;
 
+  static Lease& LeaseOf(const Entry& entry);
   void LaunchNext();
-  bool IsStuck(const std::string& path, WalkResult* result);
-  std::optional<Walk> Withdraw(std::uint64_t number, bool Entry::*how);
+  bool IsRefused(const std::string& path, WalkResult* result);
   void Ended(std::uint64_t number, const WalkResult& result);
 
   CallPool& calls_;

@@ -14,6 +14,10 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   EntryStat stat;
   int error = OpenRootItself(&dir, &unreadable);
   if (error == 0) error = Stat(dir.get(), "", &stat);
+  if ((error == ENOSYS || error == EPERM) && !HasStatx()) {
+    root.kernel.statx = false;
+    error = Stat(dir.get(), "", &stat);
+  }
   // Without a root there is nothing that part of it could be reported of, whatever the options say.
   if (error != 0) {
     state_.Stop(error, state_.options.path);
@@ -26,7 +30,9 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   if (unreadable || !stat.IsDirectory()) return false;
 
   root.kernel.openat2 = HasOpenat2(dir.get());
-  root.may_have_automounts = MayHaveAutomounts(dir.get());
+  const FilesystemTraits traits = TraitsOf(dir.get());
+  root.may_have_automounts = traits.may_have_automounts;
+  state_.directories.SetTraits(traits);
   Returned();
   if (!ReadMountPoints(dir.get(), &root.mounts, &error)) {
     // Without the table, a kernel that tells mount points when they are met leaves them out all the same. But a table that

@@ -11,9 +11,10 @@
 
 #include "walk.h"
 #include "walk_array.h"
+#include "walk_directories.h"
 #include "walk_kernel.h"
-#include "walk_links.h"
 #include "walk_mounts.h"
+#include "walk_seen.h"
 
 namespace kvm {
 
@@ -83,7 +84,10 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   // Not changed once the walk has started; without the lease.
   WalkOptions options;
   WalkRoot root;
-  LinkSet links;
+  // Inode numbers of what is no directory and has several links.
+  SeenSet linked;
+  // But for the root, which nothing can move below itself.
+  SeenDirectories directories;
 
  private:
   struct ThreadStart;

@@ -118,8 +118,7 @@ void WalkThread::EnterNext() {
   EntryStat stat;
   const int error = OpenNext(name, &dir, &stat);
   if (error != 0) return Fail(error, name);
-  if (!dir) return;
-  Count(stat, name);
+  if (!dir || !CountDirectory(dir.get(), "", stat, name)) return;
   const std::uint32_t parent = stack_.depth() - 1;
   const MountNode* mounts = stack_[parent].mounts;
   if (mounts != nullptr) mounts = mounts->Child(name);
@@ -147,19 +146,23 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
     if (error == EXDEV && Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
     if (error == ENOENT) return 0;
     if (error == 0) {
-      error = Stat(dir->get(), "", stat);
+      error = Stat(dir->get(), "", stat, state_.directories.WantsBirth());
       if (error == 0 && IsForeign(*stat)) dir->Reset();
       return error;
     }
     // It cannot be read, which costs its content but not its own count, or it was replaced. What is not part of the walk
     // need not be readable.
-    const int stat_error = Stat(parent, name, stat);
+    const int stat_error = Stat(parent, name, stat, state_.directories.WantsBirth());
     if (stat_error == ENOENT) return 0;
     const bool replaced = error == ENOTDIR || error == ELOOP;
     if (stat_error != 0) return replaced ? stat_error : error;
     if (replaced && stat->IsDirectory()) continue;
     if (IsForeign(*stat)) return 0;
-    Count(*stat, name);
+    if (!stat->IsDirectory()) {
+      Count(*stat, name);
+    } else if (!CountDirectory(parent, name, *stat, name)) {
+      return 0;
+    }
     return replaced ? 0 : error;
   }
   return error;
@@ -173,16 +176,34 @@ void WalkThread::Count(const EntryStat& stat, const char* name) {
   since_shared_++;
   if (IsForeign(stat)) return;
   if (stat.nlink > 1 && !stat.IsDirectory()) {
-    switch (state_.links.Add(stat.ino)) {
-      case LinkSet::Insert::kNew:
+    switch (state_.linked.Add(stat.ino)) {
+      case SeenSet::Insert::kNew:
         break;
-      case LinkSet::Insert::kKnown:
+      case SeenSet::Insert::kKnown:
         return;
-      case LinkSet::Insert::kNoMemory:
+      case SeenSet::Insert::kNoMemory:
         return Fail(ENOMEM, name);
     }
   }
   if (!AddToTally(stat)) Fail(EOVERFLOW, name);
+}
+
+// Counts a directory, `dir_name` in `dir`, unless it has been counted. False: there is nothing to enter.
+bool WalkThread::CountDirectory(int dir, const char* dir_name, const EntryStat& stat, const char* name) {
+  switch (state_.directories.Add(dir, dir_name, stat)) {
+    case SeenDirectories::Met::kFirst:
+      Count(stat, name);
+      return true;
+    case SeenDirectories::Met::kMaybeAgain:
+      return false;
+    case SeenDirectories::Met::kAgain:
+      Fail(kMetAgain, name);
+      return false;
+    case SeenDirectories::Met::kNoMemory:
+      Fail(ENOMEM, name);
+      return false;
+  }
+  return false;
 }
 
 // False: a size that no filesystem has, with which the sum would wrap.
@@ -193,8 +214,8 @@ bool WalkThread::AddToTally(const EntryStat& stat) {
   return true;
 }
 
-int WalkThread::Stat(int dir, const char* name, EntryStat* stat) {
-  const int error = StatEntry(dir, name, stat);
+int WalkThread::Stat(int dir, const char* name, EntryStat* stat, bool with_birth) {
+  const int error = StatEntry(state_.root.kernel, dir, name, with_birth, stat);
   Returned();
   return error;
 }

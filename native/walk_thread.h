@@ -33,8 +33,9 @@ class WalkThread {
   int OpenNext(const char* name, Fd* dir, EntryStat* stat);
   bool IsForeign(const EntryStat& stat) const;
   void Count(const EntryStat& stat, const char* name);
+  bool CountDirectory(int dir, const char* dir_name, const EntryStat& stat, const char* name);
   bool AddToTally(const EntryStat& stat);
-  int Stat(int dir, const char* name, EntryStat* stat);
+  int Stat(int dir, const char* name, EntryStat* stat, bool with_birth = false);
   void Fail(int error, const char* name = nullptr);
   void Returned() { Add(tally_.calls, 1); }
   static void Add(std::atomic<std::uint64_t>& sum, std::uint64_t value) {

@@ -301,17 +301,17 @@ TEST(past_the_most_stuck_everything_else_is_refused) {
 
 TEST(a_path_that_a_walk_found_stuck_is_refused) {
   Setup s(Quick(kNever));
-  s.pool.Stick("/a", 1234);
+  const std::uint64_t first = s.pool.Stick("/a", 1234);
   CHECK_EQ(s.Refusal("/a").stuck_since_ms, 1234);
   CHECK_EQ(s.pool.Leave(CallKind::kStat, "/a", 7), 1234);
   Answer refusal;
   CHECK(s.pool.Refuses("/a", &refusal));
   CHECK(!s.pool.Refuses("/b", &refusal));
   // A second walk that is stuck there: both must be gone.
-  s.pool.Stick("/a", 1234);
-  s.pool.Unstick("/a");
+  const std::uint64_t second = s.pool.Stick("/a", 1234);
+  s.pool.Unstick("/a", first);
   CHECK(s.pool.Refuses("/a", &refusal));
-  s.pool.Unstick("/a");
+  s.pool.Unstick("/a", second);
   s.Start("/a");
   CHECK(s.inbox->WaitFor(1));
 }
@@ -320,14 +320,50 @@ TEST(stuck_walks_count_among_the_most_stuck) {
   auto limits = Quick(kNever);
   limits.most_stuck = 3;
   Setup s(limits);
-  for (const char* path : {"/a", "/b", "/c"}) s.pool.Stick(path, 1);
+  std::uint64_t b = 0;
+  for (const char* path : {"/a", "/b", "/c"}) {
+    const std::uint64_t number = s.pool.Stick(path, 1);
+    if (path[1] == 'b') b = number;
+  }
   CHECK(s.Refusal("/d").status == Status::kTooManyStuck);
   Answer refusal;
   CHECK(s.pool.Refuses("/d", &refusal));
   CHECK(refusal.status == Status::kTooManyStuck);
-  s.pool.Unstick("/b");
+  s.pool.Unstick("/b", b);
   s.Start("/d");
   CHECK(s.inbox->WaitFor(1));
+}
+
+TEST(a_walk_whose_threads_stay_in_the_kernel_makes_its_path_stuck_in_time) {
+  Setup s(Quick(milliseconds(50)));
+  const std::int64_t before = kvm::EpochMs();
+  const std::uint64_t number = s.pool.Leaves("/a/");
+  Answer refusal;
+  REQUIRE(Eventually([&] { return s.pool.Refuses("/a", &refusal); }));
+  CHECK(refusal.status == Status::kStuck);
+  CHECK(refusal.stuck_since_ms >= before && refusal.stuck_since_ms <= kvm::EpochMs());
+  CHECK_EQ(s.Refusal("/a").stuck_since_ms, refusal.stuck_since_ms);
+  s.pool.Unstick("/a/", number);
+  s.Start("/a");
+  CHECK(s.inbox->WaitFor(1));
+}
+
+TEST(walks_that_are_leaving_hold_up_walks_only_when_there_are_too_many) {
+  auto limits = Quick(kNever);
+  limits.most_stuck = 3;
+  Setup s(limits);
+  Answer refusal;
+  s.pool.Leaves("/a");
+  const std::uint64_t second = s.pool.Leaves("/a");
+  CHECK(!s.pool.Refuses("/a", &refusal));
+  s.pool.Leaves("/b");
+  CHECK(s.pool.Refuses("/c", &refusal));
+  CHECK(refusal.status == Status::kTooManyStuck);
+  s.Start("/a");
+  s.Start("/c");
+  CHECK(s.inbox->WaitFor(2));
+  s.pool.Unstick("/a", second);
+  CHECK(!s.pool.Refuses("/c", &refusal));
 }
 
 TEST(without_threads_calls_are_refused_at_once) {

@@ -181,18 +181,22 @@ class Interception {
   std::thread supervisor_;
 };
 
-// Runs `body` on a thread for which system call `number`, there and in threads that it starts, fails with `error`.
-inline void WithoutCall(int number, int error, const std::function<void()>& body) {
+// Runs `body` on a thread for which the system calls `numbers`, there and in threads that it starts, fail with `error`.
+inline void WithoutCalls(const std::vector<int>& numbers, int error, const std::function<void()>& body) {
   std::thread([&] {
-    sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    sock_fprog filter{4, program};
+    std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
+    for (const int number : numbers) {
+      program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(number), 0, 1));
+      program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)));
+    }
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
     REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     REQUIRE(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
     body();
   }).join();
+}
+
+inline void WithoutCall(int number, int error, const std::function<void()>& body) {
+  WithoutCalls({number}, error, body);
 }

@@ -60,15 +60,15 @@ class Inbox {
   std::vector<std::pair<int, WalkResult>> results_;
 };
 
-// Everything outlives the test, because a walk that was dropped may still call; kept reachable, so that it is no leak.
+// Everything outlives the test, because a walk that was cancelled may still call; kept reachable, so that it is no leak.
 struct Setup {
-  CallPool calls{kvm::AskKernel, {}};
+  CallPool calls;
   WalkQueue queue;
   Inbox inbox;
-  explicit Setup(unsigned at_once) : queue(calls, at_once) {}
-  static Setup& New(unsigned at_once) {
+  Setup(unsigned at_once, CallPool::Limits limits) : calls(kvm::AskKernel, limits), queue(calls, at_once) {}
+  static Setup& New(unsigned at_once, CallPool::Limits limits = {}) {
     static auto* const setups = new std::vector<Setup*>;
-    setups->push_back(new Setup(at_once));
+    setups->push_back(new Setup(at_once, limits));
     return *setups->back();
   }
   std::uint64_t Start(int name, const std::string& path = Tree()) {
@@ -119,7 +119,7 @@ TEST(a_walk_that_waits_is_cancelled_at_once) {
   }
   CHECK(found);
   s.queue.Cancel(waits);
-  s.queue.Drop(99);
+  s.queue.Cancel(99);
 }
 
 TEST(a_walk_that_runs_is_cancelled_and_the_next_one_runs) {
@@ -133,6 +133,58 @@ TEST(a_walk_that_runs_is_cancelled_and_the_next_one_runs) {
   CHECK_EQ(results[0].second.error, ECANCELED);
   CHECK_EQ(results[1].second.error, 0);
   CHECK(!s.IsStuck());
+}
+
+// Its thread is in the kernel: the next walk runs all the same, and the path is stuck only from when that takes too long.
+TEST(a_walk_that_is_cancelled_in_the_kernel_gives_its_place_back_at_once) {
+  CallPool::Limits limits;
+  limits.stuck_after = std::chrono::milliseconds(100);
+  Setup& s = Setup::New(1, limits);
+  std::uint64_t held = 0;
+  Interception interception({SYS_getdents64}, [](const PendingCall&) { return kHold; }, [&] { held = s.Start(1); });
+  interception.Join();
+  interception.WaitHeld(1);
+  s.Start(2, "/proc/self/fdinfo");
+  CHECK(s.inbox.Results().empty());
+  s.queue.Cancel(held);
+  s.queue.Cancel(held);
+  CHECK_EQ(s.queue.GiveUp(held, 1), 0);
+  REQUIRE(s.inbox.WaitFor(2));
+  const auto results = s.inbox.Results();
+  CHECK_EQ(results[0].first, 1);
+  CHECK_EQ(results[0].second.error, ECANCELED);
+  CHECK_EQ(results[1].second.error, 0);
+  for (int i = 0; i < 4000 && !s.IsStuck(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(s.IsStuck());
+  s.Start(3);
+  REQUIRE(s.inbox.WaitFor(3));
+  CHECK_EQ(s.inbox.Results()[2].second.error, ETIMEDOUT);
+  CHECK(s.inbox.Results()[2].second.stuck_since_ms > 0);
+  interception.Release();
+  for (int i = 0; i < 4000 && s.IsStuck(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  s.Start(4);
+  REQUIRE(s.inbox.WaitFor(4));
+  CHECK_EQ(s.inbox.Results()[3].second.inodes, kInodes);
+}
+
+TEST(a_walk_does_not_begin_beside_too_many_that_are_leaving) {
+  CallPool::Limits limits;
+  limits.most_stuck = 2;
+  Setup& s = Setup::New(1, limits);
+  std::uint64_t held = 0;
+  Interception interception({SYS_getdents64}, [](const PendingCall&) { return kHold; }, [&] { held = s.Start(1); });
+  interception.Join();
+  interception.WaitHeld(1);
+  s.Start(2);
+  const std::uint64_t other = s.calls.Leaves("/elsewhere");
+  s.queue.Cancel(held);
+  REQUIRE(s.inbox.WaitFor(2));
+  CHECK_EQ(s.inbox.Results()[1].second.error, EAGAIN);
+  CHECK_EQ(s.inbox.Results()[1].second.path, Tree());
+  s.calls.Unstick("/elsewhere", other);
+  s.Start(3);
+  REQUIRE(s.inbox.WaitFor(3));
+  CHECK_EQ(s.inbox.Results()[2].second.error, 0);
 }
 
 TEST(a_walk_that_is_given_up_gives_its_place_back_and_its_path_is_stuck_until_its_threads_are_gone) {
@@ -162,7 +214,7 @@ TEST(a_walk_that_is_given_up_gives_its_place_back_and_its_path_is_stuck_until_it
 TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
   Setup& s = Setup::New(1);
   s.Start(1, "/proc/self/fdinfo");
-  s.calls.Stick(Tree(), 1234);
+  const std::uint64_t stuck = s.calls.Stick(Tree(), 1234);
   s.Start(2);
   s.Start(3);
   s.Start(4, "/proc/self/fdinfo");
@@ -173,19 +225,19 @@ TEST(a_walk_that_waits_does_not_begin_on_a_path_that_is_stuck_by_then) {
     CHECK_EQ(result.stuck_since_ms, is_stuck ? 1234 : 0);
     CHECK_EQ(result.inodes > 0, !is_stuck);
   }
-  s.calls.Unstick(Tree());
+  s.calls.Unstick(Tree(), stuck);
   s.Start(5);
   REQUIRE(s.inbox.WaitFor(5));
   CHECK_EQ(s.inbox.Results()[4].second.inodes, kInodes);
 }
 
 // The walk's thread is being created meanwhile, and then hangs: the place comes back all the same.
-TEST(a_walk_that_is_dropped_while_it_starts_gives_its_place_back) {
+TEST(a_walk_that_is_cancelled_while_it_starts_gives_its_place_back) {
   Setup& s = Setup::New(1);
   constexpr std::uint64_t kFirst = 1;
   const auto drops = [&s](const PendingCall& call) {
     if (call.Opens()) return kHold;
-    s.queue.Drop(kFirst);
+    s.queue.Cancel(kFirst);
     return kPass;
   };
   Interception interception({SYS_clone, SYS_clone3, SYS_openat}, drops, [&] { CHECK_EQ(s.Start(1), kFirst); });
@@ -207,7 +259,7 @@ TEST(many_walks_started_and_ended_from_many_threads_each_end_once) {
       for (int i = 0; i < 25; i++) {
         const auto number = s.Start(t * 25 + i);
         if (i % 5 == 1) s.queue.Cancel(number);
-        if (i % 5 == 2) s.queue.Drop(number);
+        if (i % 5 == 2) s.queue.Cancel(number);
         if (i % 5 == 3) s.queue.GiveUp(number, 1);
         s.queue.Progress(number);
       }

@@ -1,4 +1,4 @@
-#include "../walk_links.h"
+#include "../walk_seen.h"
 
 #include <atomic>
 #include <random>
@@ -8,10 +8,10 @@
 
 #include "check.h"
 
-using Insert = kvm::LinkSet::Insert;
+using Insert = kvm::SeenSet::Insert;
 
 TEST(KnowsWhatItHas) {
-  kvm::LinkSet set;
+  kvm::SeenSet set;
   for (const std::uint64_t ino : {0ul, 1ul, 2ul, 1ul << 63, ~0ul}) {
     CHECK(set.Add(ino) == Insert::kNew);
     CHECK(set.Add(ino) == Insert::kKnown);
@@ -20,7 +20,7 @@ TEST(KnowsWhatItHas) {
 
 TEST(AgreesWithASet) {
   std::mt19937_64 random(3);
-  kvm::LinkSet set;
+  kvm::SeenSet set;
   std::set<std::uint64_t> model;
   for (int i = 0; i < 300000; i++) {
     // Numbers in sequence, in strides as filesystems number them, and anything.
@@ -32,7 +32,7 @@ TEST(AgreesWithASet) {
 }
 
 TEST(CountsEachOnceOverAllThreads) {
-  kvm::LinkSet set;
+  kvm::SeenSet set;
   std::atomic<int> added{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; i++) {
