@@ -6,6 +6,10 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
+#include <future>
+#include <random>
+
+#include "../detached_thread.h"
 #include "intercept.h"
 #include "walk_trees.h"
 
@@ -95,6 +99,65 @@ TEST(SurvivesAnyTable) {
   for (const char* text : {"", "\n", "\n\n", "1", "1 2 3 4 /x\\0", "1 1 0:1 / /r/\\04\\", "  1 1 /r/x / /r/x", "x y z"}) {
     kvm::MountNode root;
     kvm::AddMountPoints(text, "/r", 1, &root);
+  }
+}
+
+// The depth of a mount point is up to its volume's owner, and the stack of a walk's thread is small.
+TEST(TakesNoMoreStackForADeeperMountPoint) {
+  for (const int depth : {1, 2'000, 100'000}) {
+    std::string point = "/r";
+    for (int i = 0; i < depth; i++) point += i % 1000 == 7 ? "/other" : "/a";
+    const std::string table = "1 0 0:1 / / rw\n2 1 0:2 / " + point + " rw\n3 1 0:2 / " + point + "/below rw\n";
+    struct Job {
+      const std::string* table;
+      int depth;
+      std::promise<void> done;
+    } job{&table, depth, {}};
+    const auto reads = [](void* argument) -> void* {
+      auto* const job = static_cast<Job*>(argument);
+      {
+        kvm::MountNode root;
+        CHECK(kvm::AddMountPoints(*job->table, "/r", 1, &root));
+        const kvm::MountNode* node = &root;
+        int met = 0;
+        for (int i = 0; node != nullptr && node->HasChildren(); i++) {
+          if (node->IsMountPoint()) met = i;
+          const char* name = i % 1000 == 7 ? "other" : "a";
+          node = i == job->depth ? node->Child("below") : node->Child(name);
+        }
+        CHECK_EQ(met, job->depth);
+        CHECK(node != nullptr && node->IsMountPoint());
+      }
+      job->done.set_value();
+      return nullptr;
+    };
+    REQUIRE(kvm::StartDetached(reads, &job) == 0);
+    job.done.get_future().wait();
+  }
+}
+
+TEST(LeavesOutAMountHoweverDeep) {
+  SKIP_UNLESS(geteuid() == 0, "needs root");
+  std::mt19937 random(20);
+  for (const int depth : {1'000 + static_cast<int>(random() % 4'000), 100'000}) {
+    InOwnNamespace([&] {
+      const TempDir root;
+      int innermost = -1;
+      MakeChain(root.path, depth, "a", [&](int dir, int i) {
+        if (i == depth - 1) innermost = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+      });
+      REQUIRE(fchdir(innermost) == 0);
+      close(innermost);
+      MakeDir("m");
+      MountTmpfs("m");
+      MakeFile("m/foreign", 1);
+      MakeFile("ours", 1);
+      for (const unsigned threads : {1u, 4u}) {
+        CHECK_EQ(UsageOf(root.path, threads), (Usage{4096, static_cast<std::uint64_t>(depth) + 2}));
+      }
+      REQUIRE(umount2("m", MNT_DETACH) == 0);
+      REQUIRE(chdir("/") == 0);
+    });
   }
 }
 
