@@ -33,7 +33,6 @@ SeenDirectories::SeenDirectories() {
 }
 
 SeenDirectories::Met SeenDirectories::Add(int dir, const char* name, const EntryStat& stat) {
-  if (stat.ino == traits_.shared_ino) return Met::kFirst;
   std::uint64_t key = Mix(secret_, stat.ino);
   bool certain = false;
   if (stat.HasBirth()) {

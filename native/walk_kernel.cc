@@ -134,9 +134,6 @@ FilesystemTraits TraitsOf(int dir) {
     case 0x01021997:  // 9p
       traits.numbers_of_a_server = true;
       break;
-    case 0x9123683e:  // btrfs: a snapshot shows the subvolumes that it does not hold as empty directories of this number
-      traits.shared_ino = 2;
-      break;
     default:
       break;
   }

@@ -90,8 +90,6 @@ struct FilesystemTraits {
   bool numbers_of_a_server = false;
   // FUSE: one directory may be there under two names.
   bool may_alias_directories = false;
-  // Several directories may have this inode number; 0: none.
-  std::uint64_t shared_ino = 0;
 };
 
 // The handle of a file (name_to_handle_at): as long as the filesystem lives, no other file gets the same.

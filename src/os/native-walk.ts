@@ -1,7 +1,7 @@
 import type { Channel, Refusal } from './addon.js';
 import type { DiskUsage, Walk } from './disk-usage.js';
 import { stuck } from './share.js';
-import { systemError } from './system-error.js';
+import { systemError, type SystemError } from './system-error.js';
 
 /** What native/binding.cc says of a walk that ended. */
 export type WalkDelivery = (
@@ -82,10 +82,10 @@ export class NativeWalks {
             return;
           }
           if (errno !== 0) {
-            reject(systemError(errno, 'walk', failed));
+            reject(walkError(errno, failed));
             return;
           }
-          const first = { path: firstPath, code: systemError(firstErrno, 'walk', firstPath).code };
+          const first = { path: firstPath, code: walkError(firstErrno, firstPath).code };
           resolve({ used, inodesUsed, ...(errors > 0 && { incomplete: { errors, first } }) });
         },
       };
@@ -137,6 +137,16 @@ export class NativeWalks {
       }
     }
   }
+}
+
+/** kMetAgain of native/walk.h, in place of an errno. */
+const MET_AGAIN = 4096;
+
+function walkError(errno: number, path: string): SystemError {
+  if (errno !== MET_AGAIN) return systemError(errno, 'walk', path);
+  const error = systemError('ELOOP', 'walk', path);
+  error.message = `ELOOP: the directory was entered a second time, because it was moved while the tree was measured, walk '${path}'`;
+  return error;
 }
 
 /** Tells the observer; a walk is not the observer's to break. */

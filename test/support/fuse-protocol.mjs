@@ -18,6 +18,7 @@ import os from 'node:os';
  * @property {'file' | 'directory'} [kind] a directory where there are entries, else a file
  * @property {number} [blocks] of 512 bytes each
  * @property {Record<string, FuseEntry>} [entries] what a directory holds
+ * @property {bigint} [inode] its inode number, if that is not to be one of its own
  * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on this entry is answered with
  */
 
@@ -223,7 +224,7 @@ function statfsOut(numbers) {
 function attributes(node) {
   const out = Buffer.alloc(88);
   const blocks = node.entry.blocks ?? 0;
-  out.writeBigUInt64LE(node.id, 0);
+  out.writeBigUInt64LE(node.entry.inode ?? node.id, 0);
   out.writeBigUInt64LE(BigInt.asUintN(62, BigInt(blocks) * 512n), 8); // size
   out.writeBigUInt64LE(BigInt(blocks), 16);
   out.writeUInt32LE(isDirectory(node) ? 0o40755 : 0o100644, 60); // mode
