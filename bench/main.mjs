@@ -1,6 +1,6 @@
-// `npm run bench` measures and prints; `npm run bench -- stuck` one section; `npm run bench -- --check` ends non-zero when a
-// figure misses its goal by more than its slack, threefold unless a section says otherwise, three times in a row. A run of
-// all sections writes what it printed to RESULTS.md.
+// `npm run bench` measures and prints; `npm run bench -- stuck` one section; `npm run bench -- --check` ends
+// non-zero when a figure misses its goal by more than its slack, threefold unless a section says otherwise,
+// three times in a row. A run of all sections writes what it printed to RESULTS.md.
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import { activeBinding } from 'kube-volume-metrics';

@@ -1,19 +1,20 @@
 // JavaScript <-> C++, and nothing else.
 //
 // connect(deliver, deliverWalk) -> channel, the functions below. Both callbacks run on the event loop.
-//   deliver(words: BigUint64Array): one or many answers of 13 words: ticket, kind, status, errno, stuck since (ms), and
-//     the values of CallResult.
-//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs): a walk's result, used
-//     and inodes as bigints.
+//   deliver(words: BigUint64Array): one or many answers of 13 words: ticket, kind, status, errno, stuck since
+//     (ms), and the values of CallResult.
+//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs): a walk's
+//     result, used and inodes as bigints; an errno may be kMetAgain of walk.h.
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.
 //   walkProgress(number): BigUint64Array [used, inodes, system calls], or undefined while it waits.
-//   walkCancel(number); walkGiveUp(number, stuckSinceMs): since when it is stuck, or 0 when there is no such walk.
+//   walkCancel(number): its result is delivered soon, and the next walk may run.
+//   walkGiveUp(number, stuckSinceMs): since when it is stuck, or 0 when there is no such walk.
 // counts() -> { threads, stuck, waiting, asked } of the whole process.
 //
-// Built with -z nodelete: when a worker_thread ends, Node unloads the addons that only it has loaded, and detached threads
-// still run this code.
+// Built with -z nodelete: when a worker_thread ends, Node unloads the addons that only it has loaded, and
+// detached threads still run this code.
 #include <memory>
 #include <utility>
 

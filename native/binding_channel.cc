@@ -22,7 +22,8 @@ std::shared_ptr<Channel> Channel::Open(napi_env env, napi_value deliver, napi_va
                                       &channel->to_loop_) != napi_ok) {
     return nullptr;
   }
-  // A caller who waits keeps the event loop alive by a timer of its own; this must not, or no process would ever end.
+  // A caller who waits keeps the event loop alive by a timer of its own; this must not, or no process would
+  // ever end.
   napi_unref_threadsafe_function(env, channel->to_loop_);
   return channel;
 }
@@ -68,7 +69,8 @@ void Channel::WakeLoop() {
 }
 
 void Channel::OnLoop(napi_env env, napi_value deliver, void* context, void*) {
-  // Without an environment the channel may be gone as well: Node calls once more for what it had still queued.
+  // Without an environment the channel may be gone as well: Node calls once more for what it had still
+  // queued.
   if (env == nullptr || deliver == nullptr) return;
   auto* const channel = static_cast<Channel*>(context);
   std::vector<std::uint64_t> words;

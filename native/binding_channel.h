@@ -14,13 +14,14 @@
 
 namespace kvm {
 
-// Lifetime: held by the environment (until it is torn down) and by every call and walk in flight for it. `open_` says
-// whether the environment still is there: the clean-up hook closes it under the lock before Node frees the thread-safe
-// function (hooks run last-in first-out, and Node's own was added first), so a thread that comes later finds it closed and
-// drops what it has.
+// Lifetime: held by the environment (until it is torn down) and by every call and walk in flight for it.
+// `open_` says whether the environment still is there: the clean-up hook closes it under the lock before Node
+// frees the thread-safe function (hooks run last-in first-out, and Node's own was added first), so a thread
+// that comes later finds it closed and drops what it has.
 class Channel final : public Receiver, public std::enable_shared_from_this<Channel> {
  public:
-  // Returns nullptr when the environment can create nothing any more. The callbacks are those of connect() in binding.cc.
+  // Returns nullptr when the environment can create nothing any more. The callbacks are those of connect() in
+  // binding.cc.
   static std::shared_ptr<Channel> Open(napi_env env, napi_value deliver, napi_value deliver_walk);
 
   void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) override;

@@ -1,7 +1,8 @@
 // Values from C++ to JavaScript and back, by plain Node-API.
 //
-// In a worker_thread that is being terminated any call into JavaScript may fail, and nobody is left to be told. Here a
-// failure is a status and ends the function; the C++ wrapper would make it a fatal error of the process.
+// In a worker_thread that is being terminated any call into JavaScript may fail, and nobody is left to be
+// told. Here a failure is a status and ends the function; the C++ wrapper would make it a fatal error of the
+// process.
 #pragma once
 
 #include <node_api.h>

@@ -1,6 +1,6 @@
-// Builds the addon for this machine, as part of `npm ci` in a clone: `node native/build.mjs [SECONDS]`, at most 300 s unless
-// told otherwise. It never fails the installation: without the addon the library uses the commands. One line then says why,
-// and how to try again.
+// Builds the addon for this machine, as part of `npm ci` in a clone: `node native/build.mjs [SECONDS]`, at
+// most 300 s unless told otherwise. It never fails the installation: without the addon the library uses the
+// commands. One line then says why, and how to try again.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

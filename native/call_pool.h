@@ -1,9 +1,10 @@
 // Runs system calls that may never return, on threads of its own. No JavaScript here.
 //
-// Threads. Every thread is detached and never joined, blocks all signals, and has a small stack. Workers run one call at a
-// time; one more thread, the watchdog, exists while there is something to watch. Idle ones end after a while. None is
-// waited for at process exit: exit_group(2) ends those that are blocked in a killable wait, and the pool itself is never
-// destroyed (see Shared), so a thread that is still running never meets freed state.
+// Threads. Every thread is detached and never joined, blocks all signals, and has a small stack. Workers run
+// one call at a time; one more thread, the watchdog, exists while there is something to watch. Idle ones end
+// after a while. None is waited for at process exit: exit_group(2) ends those that are blocked in a killable
+// wait, and the pool itself is never destroyed (see Shared), so a thread that is still running never meets
+// freed state.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,7 @@
 
 namespace kvm {
 
-// What one caller learns. The numbers of `status` are shared with src/os/native/native-binding.ts.
+// What one caller learns. The numbers of `status` are shared with src/os/native-binding.ts.
 struct Answer {
   enum class Status : std::uint8_t {
     kDone = 0,          // `result` holds what the kernel said
@@ -66,7 +67,8 @@ class CallPool {
   struct Limits {
     // Workers that calls share as long as calls return. With the watchdog that makes 8 threads.
     unsigned workers = 7;
-    // Workers that are started before it shows whether they keep up: a second one mostly contends with the first for the lock.
+    // Workers that are started before it shows whether they keep up: a second one mostly contends with the
+    // first for the lock.
     unsigned eager = 1;
     // Stuck calls at most, a thread each; then every call that would need a system call is refused.
     unsigned most_stuck = 512;
@@ -89,25 +91,27 @@ class CallPool {
   // The process's pool, shared by every environment (worker_threads) that loads the addon. Never destroyed.
   static CallPool& Shared();
 
-  // In all of these, `/m` and `/m/` are one path that is stuck or not. The slash only says that it must be a directory, which
-  // the kernel judges: such calls have an answer of their own.
+  // In all of these, `/m` and `/m/` are one path that is stuck or not. The slash only says that it must be a
+  // directory, which the kernel judges: such calls have an answer of their own.
 
-  // Joins the path's call, or queues one. True: the answer comes through `receiver`. False: `refusal` is the answer.
+  // Joins the path's call, or queues one. True: the answer comes through `receiver`. False: `refusal` is the
+  // answer.
   bool Start(CallKind kind, const std::string& path, std::uint64_t ticket, std::shared_ptr<Receiver> receiver,
              Answer* refusal);
 
-  // Gives a ticket up: nothing is delivered for it any more. A queued call that nobody waits for is dropped; a running
-  // one goes on. Returns since when the path is stuck, in milliseconds since the epoch, or 0. A call that is `slack`
-  // short of being stuck counts as stuck: a caller whose limit is the same 5 s started its clock before the call's.
+  // Gives a ticket up: nothing is delivered for it any more. A queued call that nobody waits for is dropped;
+  // a running one goes on. Returns since when the path is stuck, in milliseconds since the epoch, or 0. A
+  // call that is `slack` short of being stuck counts as stuck: a caller whose limit is the same 5 s started
+  // its clock before the call's.
   std::int64_t Leave(CallKind kind, const std::string& path, std::uint64_t ticket);
 
   // Whether a walk of the path is refused now, and with what: walks run elsewhere than here.
   bool Refuses(const std::string& path, Answer* refusal);
 
-  // A walk that has ended though its threads may still be in the kernel; until Unstick, with the number that is returned,
-  // when they are gone. Its path is stuck and it counts as a stuck call, either at once (Stick), because it is known to
-  // have been stuck since `since_ms`, or when the threads are still there after `stuck_after` (Leaves). Walks are refused
-  // when there are `most_stuck` of either kind.
+  // A walk that has ended though its threads may still be in the kernel; until Unstick, with the number that
+  // is returned, when they are gone. Its path is stuck and it counts as a stuck call, either at once (Stick),
+  // because it is known to have been stuck since `since_ms`, or when the threads are still there after
+  // `stuck_after` (Leaves). Walks are refused when there are `most_stuck` of either kind.
   std::uint64_t Stick(const std::string& path, std::int64_t since_ms);
   std::uint64_t Leaves(const std::string& path);
   void Unstick(const std::string& path, std::uint64_t number);
@@ -128,8 +132,8 @@ class CallPool {
     std::uint64_t ticket;
     std::shared_ptr<Receiver> receiver;
   };
-  // Everything about one path. Lives in calls_ from the first caller until nothing runs and nobody waits. While `running`,
-  // it is neither moved nor freed, so the worker reads `path` and `slot` without the lock.
+  // Everything about one path. Lives in calls_ from the first caller until nothing runs and nobody waits.
+  // While `running`, it is neither moved nor freed, so the worker reads `path` and `slot` without the lock.
   struct Call {
     std::string path;  // without a slash at its end
     std::vector<Waiter> waiters[kSlots];
@@ -141,7 +145,7 @@ class CallPool {
     Clock::time_point started;
     std::int64_t started_ms = 0;  // since the epoch, for people
     std::int32_t thread = 0;      // kernel id of the worker, for its state in /proc
-    std::atomic<bool> asking{false};  // the worker is in the system call, and not on its way back for the lock
+    std::atomic<bool> asking{false};  // the worker is in the system call, not on its way back for the lock
     std::uint64_t turn = 0;       // tells this run from a later one of the same path
   };
   struct EndedWalk {
@@ -197,7 +201,7 @@ class CallPool {
   std::unordered_multimap<std::string, EndedWalk> ended_walks_;
   std::uint64_t last_ended_walk_ = 0;
   std::deque<Call*> queue_;
-  std::atomic<bool> queued_{false};  // whether the queue may have something, for those who look without the lock
+  std::atomic<bool> queued_{false};  // whether the queue may have something, to be read without the lock
   std::list<Call*> running_;  // in the order of their start
   unsigned idle_ = 0;         // workers waiting for work
   unsigned woken_ = 0;        // of those, how many have been notified and have not yet taken the lock

@@ -1,4 +1,5 @@
-// The watchdog of the pool: finds the calls that are slow and those that are stuck, and gives others their threads.
+// The watchdog of the pool: finds the calls that are slow and those that are stuck, and gives others their
+// threads.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,8 +17,8 @@ namespace {
 // How often the watchdog looks while a call waits for a worker.
 constexpr std::chrono::milliseconds kTick{2};
 
-// Whether the thread sleeps in the kernel, rather than waits for a processor: a loaded machine must not look like a slow
-// volume. /proc/self/task/N/stat reads "N (name) S ...", and the name may hold anything.
+// Whether the thread sleeps in the kernel, rather than waits for a processor: a loaded machine must not look
+// like a slow volume. /proc/self/task/N/stat reads "N (name) S ...", and the name may hold anything.
 bool Sleeps(std::int32_t thread) {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
@@ -63,8 +64,8 @@ void CallPool::Watch() {
     Settle(&after);
     lock.lock();
     if (ticking_) wake = std::min(wake, Clock::now() + kTick);
-    // A call that starts later is due later, so it need not wake this thread. With nothing running there is nothing due
-    // before a whole stuck_after from now; then, if still nothing runs, the thread ends.
+    // A call that starts later is due later, so it need not wake this thread. With nothing running there is
+    // nothing due before a whole stuck_after from now; then, if still nothing runs, the thread ends.
     const std::uint64_t asked = asked_;
     const bool timed_out = watch_.wait_until(lock, wake) == std::cv_status::timeout;
     if (timed_out && running_.empty() && queue_.empty() && asked == asked_) {
@@ -99,8 +100,9 @@ void CallPool::MarkOneStuck(Call* call, Afterwards* after) {
   if (TooManyStuck()) RefuseQueue(Answer::Refused(Answer::Status::kTooManyStuck, EAGAIN), after);
 }
 
-// A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that finds some
-// doubles how many workers may run, so that hundreds of dead volumes asked about at once cost a few looks, not hundreds.
+// A call waits for a worker: lets calls that sleep in the kernel no longer count as workers. Each look that
+// finds some doubles how many workers may run, so that hundreds of dead volumes asked about at once cost a
+// few looks, not hundreds.
 void CallPool::FindSlow(std::unique_lock<std::mutex>& lock) {
   struct Suspect {
     Call* call;

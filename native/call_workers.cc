@@ -90,8 +90,8 @@ void CallPool::Work() {
   }
 }
 
-// Waits a moment without sleeping. True: there is work. A caller that has its answer often asks again at once, and to wake a
-// thread costs both sides more than a call does.
+// Waits a moment without sleeping. True: there is work. A caller that has its answer often asks again at
+// once, and to wake a thread costs both sides more than a call does.
 bool CallPool::Linger(std::unique_lock<std::mutex>& lock) {
   ++busy_;
   ++lingering_;

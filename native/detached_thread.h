@@ -6,8 +6,9 @@
 
 namespace kvm {
 
-// Starts `main(argument)` on a thread that nobody joins. Returns 0 or an errno. The stack is small because there may be
-// hundreds; nothing here recurses or holds buffers on it. Signals are blocked so that Node's handlers never run on it.
+// Starts `main(argument)` on a thread that nobody joins. Returns 0 or an errno. The stack is small because
+// there may be hundreds; nothing here recurses or holds buffers on it. Signals are blocked so that Node's
+// handlers never run on it.
 inline int StartDetached(void* (*main)(void*), void* argument) {
   constexpr std::size_t kStackBytes = 128 * 1024;
   pthread_attr_t attributes;

@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint64_t kReadOnly = 0x0001;
 constexpr std::uint64_t kFlagsAreValid = 0x0020;
 
-// A signal cannot interrupt these threads (all are blocked), but a FUSE server may answer EINTR of its own, for ever.
+// A signal cannot interrupt these threads (all are blocked), but a FUSE server may answer EINTR of its own,
+// for ever.
 template <typename Call>
 int Retry(Call call) {
   constexpr int kMostTimes = 100;
@@ -30,8 +31,8 @@ CallResult AskStatFs(const char* path) {
   result.error = Retry([&] { return ::statfs(path, &fs); });
   if (result.error != 0) return result;
   const auto flags = static_cast<std::uint64_t>(fs.f_flags);
-  // The counts are in units of f_frsize; f_bsize is the preferred size of a transfer (nodejs/node#50749). A filesystem
-  // that leaves f_frsize at 0 means f_bsize by it.
+  // The counts are in units of f_frsize; f_bsize is the preferred size of a transfer (nodejs/node#50749). A
+  // filesystem that leaves f_frsize at 0 means f_bsize by it.
   const auto unit = fs.f_frsize != 0 ? fs.f_frsize : fs.f_bsize;
   result.values = {static_cast<std::uint32_t>(fs.f_type),
                    static_cast<std::uint64_t>(unit),
@@ -44,8 +45,8 @@ CallResult AskStatFs(const char* path) {
   return result;
 }
 
-// Only statx(2) says which mount a path is on, and whether it is the root of it (Linux 5.8). Where there is none, or a seccomp
-// filter of before its time refuses it (EPERM), stat(2) says the rest.
+// Only statx(2) says which mount a path is on, and whether it is the root of it (Linux 5.8). Where there is
+// none, or a seccomp filter of before its time refuses it (EPERM), stat(2) says the rest.
 bool AskStatx(const char* path, CallResult* result) {
 #ifdef STATX_MNT_ID
   struct statx info {};

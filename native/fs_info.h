@@ -14,8 +14,9 @@ constexpr std::size_t kCallKinds = 2;
 // What a system call said: `error` is 0 and the values hold, or it is an errno and they do not.
 struct CallResult {
   int error = 0;
-  // statfs: f_type, unit of the counts (f_frsize), f_blocks, f_bfree, f_bavail, f_files, f_ffree, read-only (0 no, 1 yes, 2 unknown)
-  // stat:   st_mode, st_size, st_dev, st_ino, st_rdev, id of the mount, root of that mount (0 no, 1 yes, 2 neither is known)
+  // statfs: f_type, unit of the counts (f_frsize), f_blocks, f_bfree, f_bavail, f_files, f_ffree, read-only
+  // (0 no, 1 yes, 2 unknown) stat:   st_mode, st_size, st_dev, st_ino, st_rdev, id of the mount, root of that
+  // mount (0 no, 1 yes, 2 neither is known)
   std::array<std::uint64_t, 8> values{};
 };
 

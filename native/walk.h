@@ -1,9 +1,10 @@
 // Measures what a directory tree uses: one pass, several threads, low priority. No JavaScript here.
 //
-// Threads. A walk starts its own, detached, never joined and never used for anything else: an unprivileged thread that has
-// lowered its priority cannot climb back. The first is created by Start, more by the walk when there is work to share. Each
-// ends when nothing is left, after Cancel, or after an error; one that is blocked in the kernel ends when the kernel lets
-// it go. What they share lives as long as the last of them or the last Walk, and nothing waits for them at process exit.
+// Threads. A walk starts its own, detached, never joined and never used for anything else: an unprivileged
+// thread that has lowered its priority cannot climb back. The first is created by Start, more by the walk
+// when there is work to share. Each ends when nothing is left, after Cancel, or after an error; one that is
+// blocked in the kernel ends when the kernel lets it go. What they share lives as long as the last of them or
+// the last Walk, and nothing waits for them at process exit.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +17,19 @@ namespace kvm {
 struct WalkOptions {
   // Absolute. A symlink is followed; what it leads to need not be a directory.
   std::string path;
-  // How many threads may share the walk, 1 to kMostWalkThreads; other numbers are taken as the nearest of these.
+  // How many threads may share the walk, 1 to kMostWalkThreads; other numbers are taken as the nearest of
+  // these.
   unsigned threads = 2;
   // Whether entries that cannot be read are counted in WalkResult::errors instead of failing the walk.
   bool allow_partial = false;
-  // Let go of after `done` and when the last of the walk's threads is at its end, which after Abandon may be much later.
+  // Let go of after `done` and when the last of the walk's threads is at its end, which after Abandon may be
+  // much later.
   std::shared_ptr<void> lease;
 };
 constexpr unsigned kMostWalkThreads = 64;
 
-// In place of an errno: a directory was met a second time, because it was moved while the tree was measured (see
-// walk_directories.h). The kernel's own numbers end at 4095. src/os/native-walk.ts knows this one.
+// In place of an errno: a directory was met a second time, because it was moved while the tree was measured
+// (see walk_directories.h). The kernel's own numbers end at 4095. src/os/native-walk.ts knows this one.
 constexpr int kMetAgain = 4096;
 
 struct WalkProgress {
@@ -36,14 +39,16 @@ struct WalkProgress {
 };
 
 struct WalkResult {
-  // 0, or why there is no result: the errno of `path`, kMetAgain, ECANCELED after Cancel, or what Abandon was given.
+  // 0, or why there is no result: the errno of `path`, kMetAgain, ECANCELED after Cancel, or what Abandon was
+  // given.
   int error = 0;
   // The entry that failed, in its exact bytes: the root's path as it was given, and names below it.
   std::string path;
   // What was counted. Whole if `error` and `errors` are 0, otherwise a lower bound.
   std::uint64_t used = 0;
   std::uint64_t inodes = 0;
-  // Why a walk that waited was not begun: since when its path is stuck, in milliseconds since the epoch; otherwise 0.
+  // Why a walk that waited was not begun: since when its path is stuck, in milliseconds since the epoch;
+  // otherwise 0.
   std::int64_t stuck_since_ms = 0;
   // With allow_partial: how many entries could not be read, and the one that was met first.
   std::uint64_t errors = 0;
@@ -53,14 +58,15 @@ struct WalkResult {
 
 class WalkState;
 
-// One walk. Copies stand for the same one; without any the walk goes on. All members may be called from any thread.
+// One walk. Copies stand for the same one; without any the walk goes on. All members may be called from any
+// thread.
 class Walk {
  public:
   using Done = std::function<void(const WalkResult&)>;
 
-  // Starts to walk and returns at once: the filesystem is touched by the walk's threads only. `done` is called exactly
-  // once: by the last thread when all descriptors are closed, by Abandon, or by Start if no thread could be created.
-  // That may be before Start returns. It must not throw and should return soon.
+  // Starts to walk and returns at once: the filesystem is touched by the walk's threads only. `done` is
+  // called exactly once: by the last thread when all descriptors are closed, by Abandon, or by Start if no
+  // thread could be created. That may be before Start returns. It must not throw and should return soon.
   static Walk Start(WalkOptions options, Done done);
 
   // What has been counted so far.
@@ -69,8 +75,8 @@ class Walk {
   // Ends the walk as soon as each thread's system call returns, with ECANCELED unless it has ended already.
   void Cancel();
 
-  // Ends the walk now, with `error` unless it has ended already, though threads may be blocked in the kernel: `done` is
-  // called before this returns, and the threads clean up when the kernel lets them go.
+  // Ends the walk now, with `error` unless it has ended already, though threads may be blocked in the kernel:
+  // `done` is called before this returns, and the threads clean up when the kernel lets them go.
   void Abandon(int error);
 
  private:

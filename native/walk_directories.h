@@ -1,19 +1,21 @@
 // The directories that a walk has entered, so that it enters each once, however they are moved meanwhile.
 //
-// Whoever may rename inside a volume can put directories that were walked already where the walk goes next: it would never
-// end, and count them again and again. An inode number alone does not tell, because filesystems give the number of a
-// directory that was removed to the next one that is made. So a directory is known by its inode number and
+// Whoever may rename inside a volume can put directories that were walked already where the walk goes next:
+// it would never end, and count them again and again. An inode number alone does not tell, because
+// filesystems give the number of a directory that was removed to the next one that is made. So a directory is
+// known by its inode number and
 //
-//   the time of its birth, which statx reports and only the kernel sets; or, where the filesystem keeps none, statx is
-//   denied, or a server makes up the numbers,
+//   the time of its birth, which statx reports and only the kernel sets; or, where the filesystem keeps none,
+//   statx is denied, or a server makes up the numbers,
 //   its handle, which holds a generation of the number.
 //
-// What is known already is not entered: it has been counted, or is being counted. How sure that is decides whether anybody is
-// told. It is certain by a handle, or if the directory was born before the walk began: then the tree is being moved under the
-// walk, and the numbers of other parts may be off. A directory born during the walk may be a new one with the number and the
-// clock tick of one that was removed a moment ago, as build jobs make them; to leave it out is as right as to count it.
-// Directories known by number alone are left out in silence too. With neither, and numbers made up by a server, nothing is
-// known: such directories are not kept here.
+// What is known already is not entered: it has been counted, or is being counted. How sure that is decides
+// whether anybody is told. It is certain by a handle, or if the directory was born before the walk began:
+// then the tree is being moved under the walk, and the numbers of other parts may be off. A directory born
+// during the walk may be a new one with the number and the clock tick of one that was removed a moment ago,
+// as build jobs make them; to leave it out is as right as to count it. Directories known by number alone are
+// left out in silence too. With neither, and numbers made up by a server, nothing is known: such directories
+// are not kept here.
 #pragma once
 
 #include <cstdint>

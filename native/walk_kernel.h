@@ -31,7 +31,8 @@ class Fd {
 
 // What the kernel offers beyond the oldest one supported, and what seccomp filters let through.
 struct KernelFeatures {
-  // openat2 with RESOLVE_NO_XDEV (Linux 5.6): opening a mount point gives EXDEV and touches nothing behind it.
+  // openat2 with RESOLVE_NO_XDEV (Linux 5.6): opening a mount point gives EXDEV and touches nothing behind
+  // it.
   bool openat2 = false;
   // statx (Linux 4.11). Without it nothing tells mount points, automounts and the time of birth.
   bool statx = true;
@@ -83,8 +84,8 @@ struct EntryRecord {
 
 // What is special about a filesystem, by its type.
 struct FilesystemTraits {
-  // A directory may be an automount that merely opening it would start (NFS, AFS, CIFS and FUSE have them below their own
-  // mounts; before Linux 6.18 RESOLVE_NO_XDEV did not prevent it).
+  // A directory may be an automount that merely opening it would start (NFS, AFS, CIFS and FUSE have them
+  // below their own mounts; before Linux 6.18 RESOLVE_NO_XDEV did not prevent it).
   bool may_have_automounts = false;
   // A server numbers the inodes, and may give several one number.
   bool numbers_of_a_server = false;
@@ -101,8 +102,8 @@ struct FileHandle {
 
 // All return 0 or an errno. EINTR is retried; a filesystem that keeps answering it gets it reported.
 
-// An entry of directory `dir`, itself if it is a symlink. Starts no automount. An empty name: `dir` itself. The time of
-// birth only on request: servers may have to be asked for it.
+// An entry of directory `dir`, itself if it is a symlink. Starts no automount. An empty name: `dir` itself.
+// The time of birth only on request: servers may have to be asked for it.
 int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat);
 
 // `flags` come on top of O_CLOEXEC. Where features.openat2, EXDEV if another mount were entered.
@@ -123,7 +124,8 @@ int ReadHandle(int dir, const char* name, FileHandle* handle);
 // Of the filesystem that `dir` is on.
 FilesystemTraits TraitsOf(int dir);
 
-// Makes the calling thread a guest: nice 19, lowest best-effort I/O priority. An unprivileged thread cannot climb back.
+// Makes the calling thread a guest: nice 19, lowest best-effort I/O priority. An unprivileged thread cannot
+// climb back.
 void LowerThreadPriority();
 
 }  // namespace kvm

@@ -1,4 +1,5 @@
-// The mount points below a walk's root, known before anything is opened: what is mounted there may never answer.
+// The mount points below a walk's root, known before anything is opened: what is mounted there may never
+// answer.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +10,15 @@
 
 namespace kvm {
 
-// A directory on the way to a mount point, or a mount point, by names from the root. Only directories that lead to a mount
-// point have a node, so only their entries are looked up. Unchanged once the walk runs.
+// A directory on the way to a mount point, or a mount point, by names from the root. Only directories that
+// lead to a mount point have a node, so only their entries are looked up. Unchanged once the walk runs.
 class MountNode {
  public:
   MountNode() = default;
   MountNode(const MountNode&) = delete;
   MountNode& operator=(const MountNode&) = delete;
-  // Takes no more stack for a deeper path: whoever may rename directories above a mount point chooses its depth.
+  // Takes no more stack for a deeper path: whoever may rename directories above a mount point chooses its
+  // depth.
   ~MountNode();
 
   // The entry of that name, or nullptr: no mount point there or below.
@@ -35,13 +37,13 @@ class MountNode {
   bool mount_point_ = false;
 };
 
-// Adds the mount points that `mountinfo` (the text of /proc/PID/mountinfo) has below `root` on the mount `mount_id` itself;
-// what lies on mounts below those is never met. Returns false when the mount is not in the table: it belongs to another
-// mount namespace, say.
+// Adds the mount points that `mountinfo` (the text of /proc/PID/mountinfo) has below `root` on the mount
+// `mount_id` itself; what lies on mounts below those is never met. Returns false when the mount is not in the
+// table: it belongs to another mount namespace, say.
 bool AddMountPoints(std::string_view mountinfo, std::string_view root, std::uint64_t mount_id, MountNode* node);
 
-// Reads the mount points below the open directory `root`. False when they cannot be known: no /proc, a path longer than
-// PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
+// Reads the mount points below the open directory `root`. False when they cannot be known: no /proc, a path
+// longer than PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
 bool ReadMountPoints(int root, MountNode* node, int* error);
 
 }  // namespace kvm

@@ -22,24 +22,25 @@ class WalkQueue {
   WalkQueue(const WalkQueue&) = delete;
   WalkQueue& operator=(const WalkQueue&) = delete;
 
-  // The process's queue, two walks at once, over CallPool::Shared. Never destroyed: walks end on threads of their own.
+  // The process's queue, two walks at once, over CallPool::Shared. Never destroyed: walks end on threads of
+  // their own.
   static WalkQueue& Shared();
 
-  // Starts a walk, or lets it wait. `done` is called exactly once, from any thread, possibly before this returns, and not
-  // under the lock: with the walk's result, ECANCELED after Cancel, ETIMEDOUT after GiveUp and when its path is stuck by
-  // the time its turn comes, EAGAIN when too many are stuck by then.
+  // Starts a walk, or lets it wait. `done` is called exactly once, from any thread, possibly before this
+  // returns, and not under the lock: with the walk's result, ECANCELED after Cancel, ETIMEDOUT after GiveUp
+  // and when its path is stuck by the time its turn comes, EAGAIN when too many are stuck by then.
   std::uint64_t Start(WalkOptions options, Walk::Done done);
 
   // What has been counted so far; nothing while the walk waits, or when there is none of that number.
   std::optional<WalkProgress> Progress(std::uint64_t number);
 
-  // Ends a walk that nobody wants any more: `done` is called now and the next walk may run. Its threads end as soon as the
-  // kernel answers them; from 5 s on without an answer the path is stuck.
+  // Ends a walk that nobody wants any more: `done` is called now and the next walk may run. Its threads end
+  // as soon as the kernel answers them; from 5 s on without an answer the path is stuck.
   void Cancel(std::uint64_t number);
 
-  // Ends a walk whose threads are stuck in the kernel: `done` is called now, the next walk may run, and the path stays
-  // stuck until the kernel lets the threads go. Returns since when it is stuck, in milliseconds since the epoch, or 0 when
-  // there is no such walk.
+  // Ends a walk whose threads are stuck in the kernel: `done` is called now, the next walk may run, and the
+  // path stays stuck until the kernel lets the threads go. Returns since when it is stuck, in milliseconds
+  // since the epoch, or 0 when there is no such walk.
   std::int64_t GiveUp(std::uint64_t number, std::int64_t stuck_since_ms);
 
  private:

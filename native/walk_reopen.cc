@@ -16,8 +16,8 @@ constexpr std::uint32_t kMostOpen = 96;
 // `..` at once, each with its slash, within PATH_MAX.
 constexpr std::uint32_t kMostLevels = 1000;
 
-// How long a thread waits for descriptors from when there were some, and how often it looks: rarely enough to cost nothing,
-// often enough to be cancelled in time.
+// How long a thread waits for descriptors from when there were some, and how often it looks: rarely enough to
+// cost nothing, often enough to be cancelled in time.
 constexpr int kMostWaits = 100;
 constexpr long kWaitNs = 10'000'000;
 
@@ -53,8 +53,9 @@ void WalkThread::LeaveDone() {
   }
 }
 
-// Opens the innermost frame's directory again, `levels` above `from`: by `..` where that leads there, otherwise by names.
-// EAGAIN: it was moved while it was measured, and what is not yet counted of it cannot be found.
+// Opens the innermost frame's directory again, `levels` above `from`: by `..` where that leads there,
+// otherwise by names. EAGAIN: it was moved while it was measured, and what is not yet counted of it cannot be
+// found.
 int WalkThread::Reopen(const Fd& from, std::uint32_t levels, Fd* dir) {
   const Frame& frame = stack_.innermost();
   const int flags = frame.read_to_end ? O_PATH | O_DIRECTORY : kReadDirectory | no_atime_;
@@ -111,8 +112,8 @@ int WalkThread::CheckInode(const Fd& dir, std::uint64_t ino) {
   return stat.Device() == state_.root.device && stat.ino == ino ? 0 : EAGAIN;
 }
 
-// Opens `name` in `dir`, within the mount unless `dir` is AT_FDCWD. While there are no descriptors, this thread gives up its
-// own first and then waits for others'.
+// Opens `name` in `dir`, within the mount unless `dir` is AT_FDCWD. While there are no descriptors, this
+// thread gives up its own first and then waits for others'.
 int WalkThread::Open(int dir, const char* name, int flags, Fd* fd) {
   const KernelFeatures kernel = dir == AT_FDCWD ? KernelFeatures{} : state_.root.kernel;
   for (;;) {

@@ -35,8 +35,8 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   state_.directories.SetTraits(traits);
   Returned();
   if (!ReadMountPoints(dir.get(), &root.mounts, &error)) {
-    // Without the table, a kernel that tells mount points when they are met leaves them out all the same. But a table that
-    // only a lack of descriptors hides may name one that never answers.
+    // Without the table, a kernel that tells mount points when they are met leaves them out all the same. But
+    // a table that only a lack of descriptors hides may name one that never answers.
     const bool told = root.kernel.openat2 && stat.TellsMountRoots();
     if (!told || error == EMFILE || error == ENFILE) {
       state_.Stop(error != 0 ? error : ENOTSUP, "/proc/self/mountinfo");

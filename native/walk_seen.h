@@ -7,8 +7,8 @@
 
 namespace kvm {
 
-// A set of numbers, used by all threads of a walk. It takes 11 to 22 bytes a number. A walk keeps inodes with several links
-// and directories in such sets, so that the lock of a shard costs ordinary files nothing.
+// A set of numbers, used by all threads of a walk. It takes 11 to 22 bytes a number. A walk keeps inodes with
+// several links and directories in such sets, so that the lock of a shard costs ordinary files nothing.
 class SeenSet {
  public:
   enum class Insert { kNew, kKnown, kNoMemory };

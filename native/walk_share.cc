@@ -1,5 +1,5 @@
-// Work that one thread hands to another: half of the subdirectories that wait in its outermost directory, which is likely
-// the most work for one hand-over, or half of the entries it has just read.
+// Work that one thread hands to another: half of the subdirectories that wait in its outermost directory,
+// which is likely the most work for one hand-over, or half of the entries it has just read.
 #include <algorithm>
 #include <cerrno>
 
@@ -54,7 +54,8 @@ void WalkThread::ShareWork() {
   }
 }
 
-// Takes out a part of a frame's work. nullptr if the kernel or memory does not allow it: then nothing has changed.
+// Takes out a part of a frame's work. nullptr if the kernel or memory does not allow it: then nothing has
+// changed.
 std::unique_ptr<WalkShare> WalkThread::Part(std::uint32_t frame) {
   const bool innermost = frame == stack_.depth() - 1;
   auto share = std::make_unique<WalkShare>();

@@ -1,7 +1,7 @@
 // The directories that a thread is in: from where it began (frame 0, the outermost) down to the innermost.
 //
-// All names lie in one array, in the order of the frames: a frame's waiting names in [next, end), and before `next` the
-// name by which the next frame was entered. Nothing is allocated per directory.
+// All names lie in one array, in the order of the frames: a frame's waiting names in [next, end), and before
+// `next` the name by which the next frame was entered. Nothing is allocated per directory.
 #pragma once
 
 #include <cstdint>
@@ -54,14 +54,15 @@ class WalkStack {
   std::uint32_t TakeName();
   // Frees the space of the innermost frame's names, all of which must be taken.
   void ForgetNames();
-  // Takes `count` waiting names, the last ones, from any frame and appends them to `names`. False: out of memory.
+  // Takes `count` waiting names, the last ones, from any frame and appends them to `names`. False: out of
+  // memory.
   bool TakeLast(std::uint32_t frame, std::uint32_t count, PlainArray<char>* names);
 
   // The descriptor goes, the frame stays.
   void Close(std::uint32_t frame);
-  // Closes the outermost open directory that is read to its end, or, if there is none, the outermost. False: only the
-  // innermost is open. One that is closed in the midst of being read is read on from a position, and not every filesystem
-  // keeps positions when entries come and go (tmpfs before Linux 6.6, ramfs).
+  // Closes the outermost open directory that is read to its end, or, if there is none, the outermost. False:
+  // only the innermost is open. One that is closed in the midst of being read is read on from a position, and
+  // not every filesystem keeps positions when entries come and go (tmpfs before Linux 6.6, ramfs).
   bool CloseOutermost();
   // Gives the innermost frame, which is closed, a descriptor again.
   void Reopened(Fd fd);

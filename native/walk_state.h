@@ -102,7 +102,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
 
   // Read for every entry and written seldom, so on a cache line of their own.
   alignas(64) std::atomic<bool> stopped_{false};
-  // Threads that wait and those not yet started, less the shares that were promised or given and are not yet taken.
+  // Threads that wait and those not yet started, less the shares that were promised or given and are not yet
+  // taken.
   std::atomic<int> takers_;
 
   // Guards what follows.

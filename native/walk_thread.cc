@@ -9,11 +9,11 @@
 namespace kvm {
 namespace {
 
-// A directory is read on before its subdirectories are entered, best to its end: then it need not stay open for more than
-// their names. But not beyond this many bytes of names.
+// A directory is read on before its subdirectories are entered, best to its end: then it need not stay open
+// for more than their names. But not beyond this many bytes of names.
 constexpr std::uint32_t kMostWaitingBytes = 8 * 1024;
-// Names waiting in all directories that a thread is in. Beyond it less is read at a time and entered at once, so that a
-// tree both wide and deep costs memory for its depth only.
+// Names waiting in all directories that a thread is in. Beyond it less is read at a time and entered at once,
+// so that a tree both wide and deep costs memory for its depth only.
 constexpr std::uint32_t kMostNameBytes = 512 * 1024;
 // Enough for the longest name of any filesystem (FUSE: 1024 bytes).
 constexpr std::size_t kLittle = 2048;
@@ -73,7 +73,8 @@ void WalkThread::ReadSome() {
   records_end_ = bytes;
   if (bytes > 0) return;
   stack_.innermost().read_to_end = true;
-  // ENOENT: the directory was removed. Then there is nothing in it, but a root that is gone has no usage to report.
+  // ENOENT: the directory was removed. Then there is nothing in it, but a root that is gone has no usage to
+  // report.
   const bool is_root = stack_.depth() == 1 && base_->empty();
   if (error == ENOENT && is_root) return state_.Stop(error, state_.options.path);
   if (error != 0 && error != ENOENT) Fail(error);
@@ -129,8 +130,8 @@ void WalkThread::EnterNext() {
   if (state_.WantsWork()) ShareWork();
 }
 
-// Opens what was a directory when its name was read. No error and no descriptor: it is not to be walked, and what is there
-// now is counted as far as it is part of the walk.
+// Opens what was a directory when its name was read. No error and no descriptor: it is not to be walked, and
+// what is there now is counted as far as it is part of the walk.
 int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
   const int parent = stack_.innermost().fd;
   int error = 0;
@@ -150,8 +151,8 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error == 0 && IsForeign(*stat)) dir->Reset();
       return error;
     }
-    // It cannot be read, which costs its content but not its own count, or it was replaced. What is not part of the walk
-    // need not be readable.
+    // It cannot be read, which costs its content but not its own count, or it was replaced. What is not part
+    // of the walk need not be readable.
     const int stat_error = Stat(parent, name, stat, state_.directories.WantsBirth());
     if (stat_error == ENOENT) return 0;
     const bool replaced = error == ENOTDIR || error == ELOOP;

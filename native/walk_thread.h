@@ -1,4 +1,5 @@
-// One thread's part of a walk: depth first through the directories it has, handing some over when another has none.
+// One thread's part of a walk: depth first through the directories it has, handing some over when another has
+// none.
 #pragma once
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
-// Measures one walk in this process and sends what it cost: `candidate.mjs NAME PATH [watched]`, forked by bench/walk.mjs. A walk that
-// is watched tells of descriptors and of the event loop too, at the cost of some processor time for looking.
+// Measures one walk in this process and sends what it cost: `candidate.mjs NAME PATH [watched]`, forked by
+// bench/walk.mjs. A walk that is watched tells of descriptors and of the event loop too, at the cost of some
+// processor time for looking.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 

@@ -1,5 +1,6 @@
-// Runs the native walk alone, for measuring. `walk PATH [THREADS]` prints inodes and bytes, `walk --limits PATH [THREADS]`
-// also the most descriptors that were open at once and by how many KiB memory grew; sampling them slows the walk down.
+// Runs the native walk alone, for measuring. `walk PATH [THREADS]` prints inodes and bytes, `walk --limits
+// PATH [THREADS]` also the most descriptors that were open at once and by how many KiB memory grew; sampling
+// them slows the walk down.
 #include <dirent.h>
 
 #include <algorithm>

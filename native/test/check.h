@@ -1,8 +1,9 @@
-// A registry of tests and their assertions, for tests of one translation unit: a `*_test.cc` includes this header, which
-// also brings `main`, and is linked with the code under test. Arguments select tests by a part of their name.
+// A registry of tests and their assertions, for tests of one translation unit: a `*_test.cc` includes this
+// header, which also brings `main`, and is linked with the code under test. Arguments select tests by a part
+// of their name.
 //
-// CHECK and CHECK_EQ report and go on; REQUIRE reports and ends the process, for what the rest of a test rests on. All may
-// be used from any thread.
+// CHECK and CHECK_EQ report and go on; REQUIRE reports and ends the process, for what the rest of a test
+// rests on. All may be used from any thread.
 #pragma once
 
 #include <sys/wait.h>
@@ -129,7 +130,8 @@ inline int RunAll(int argc, char** argv) {
 
 namespace check {
 
-// Runs `body` in a child process, for what must not change this one: limits, identity, mounts. What fails there fails here.
+// Runs `body` in a child process, for what must not change this one: limits, identity, mounts. What fails
+// there fails here.
 template <typename Body>
 void InChild(Body body) {
   const pid_t child = ::fork();

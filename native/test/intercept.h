@@ -1,5 +1,6 @@
-// Decides over system calls of chosen threads: lets them pass, makes them fail, holds them as if the kernel were stuck, or
-// changes the tree just before. It makes every race and error of a walk happen when a test wants it to.
+// Decides over system calls of chosen threads: lets them pass, makes them fail, holds them as if the kernel
+// were stuck, or changes the tree just before. It makes every race and error of a walk happen when a test
+// wants it to.
 #pragma once
 
 #include <fcntl.h>
@@ -29,7 +30,8 @@
 
 // A system call that is about to be made, in this process.
 struct PendingCall {
-  // The entry that a call by descriptor and name is about. Read through /proc: the thread that calls owns the memory.
+  // The entry that a call by descriptor and name is about. Read through /proc: the thread that calls owns the
+  // memory.
   std::string Name() const {
     char name[PATH_MAX] = "";
     const int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
@@ -72,8 +74,8 @@ class Interception {
   // Decides, on a thread of its own that is not intercepted. One call at a time.
   using Decide = std::function<int(const PendingCall&)>;
 
-  // Runs `body` on a new thread, whose system calls `numbers`, and those of threads that it starts, are intercepted for as
-  // long as this object lives.
+  // Runs `body` on a new thread, whose system calls `numbers`, and those of threads that it starts, are
+  // intercepted for as long as this object lives.
   Interception(std::initializer_list<int> numbers, Decide decide, const std::function<void()>& body)
       : decide_(std::move(decide)) {
     std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
@@ -181,7 +183,8 @@ class Interception {
   std::thread supervisor_;
 };
 
-// Runs `body` on a thread for which the system calls `numbers`, there and in threads that it starts, fail with `error`.
+// Runs `body` on a thread for which the system calls `numbers`, there and in threads that it starts, fail
+// with `error`.
 inline void WithoutCalls(const std::vector<int>& numbers, int error, const std::function<void()>& body) {
   std::thread([&] {
     std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};

@@ -1,5 +1,6 @@
-// Compiles each native/test/*_test.cc with the code under test, under the address and undefined-behaviour sanitizers and
-// again under the thread sanitizer, and runs it. `node native/test/run.mjs [part of a file name]`.
+// Compiles each native/test/*_test.cc with the code under test, under the address and undefined-behaviour
+// sanitizers and again under the thread sanitizer, and runs it. `node native/test/run.mjs [part of a file
+// name]`.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -30,7 +31,8 @@ for (const sanitizer of SANITIZERS) {
     const program = join(BUILD, `${sanitizer}-${test.replace(/\.cc$/, '')}`);
     console.log(`\n${test} (${sanitizer})`);
     run('g++', [...flags, join(TESTS, test), ...objects, '-o', program]);
-    // Threads are detached and may be alive at exit, by design. Tests fork children that start threads of their own.
+    // Threads are detached and may be alive at exit, by design. Tests fork children that start threads of
+    // their own.
     const env = { ...process.env, TSAN_OPTIONS: 'report_thread_leaks=0:die_after_fork=0' };
     const { status } = spawnSync(program, [], { stdio: 'inherit', env, timeout: 600_000 });
     if (status === 0) passed += 1;

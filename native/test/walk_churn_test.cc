@@ -1,4 +1,5 @@
-// Entries that appear and vanish under a walk: no error, and a result between the least and the most that existed.
+// Entries that appear and vanish under a walk: no error, and a result between the least and the most that
+// existed.
 #include <atomic>
 #include <random>
 #include <thread>
@@ -70,7 +71,8 @@ TEST(CountsBetweenLeastAndMost) {
       const kvm::WalkResult result = Measure(root.path, i % 2 == 0 ? 2 : 64);
       CHECK_EQ(result.error, 0);
       CHECK(result.inodes >= least.inodes);
-      // While a walk is under way a churner may be met in every directory once, with at most two entries there.
+      // While a walk is under way a churner may be met in every directory once, with at most two entries
+      // there.
       CHECK(result.inodes <= least.inodes + kChurners * kDirs * 2);
     }
   }

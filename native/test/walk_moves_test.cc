@@ -1,4 +1,5 @@
-// Directories that are moved under a walk, or removed and made again: each is counted once, and the walk ends.
+// Directories that are moved under a walk, or removed and made again: each is counted once, and the walk
+// ends.
 #include "../walk_directories.h"
 
 #include <algorithm>
@@ -27,8 +28,9 @@ void NextTick() {
   } while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
 }
 
-// What an owner does to a walk of his tree: as soon as it has opened a directory, he moves another one that it has walked
-// into that. He stops after so many moves, so that a walk which does not notice ends too, with too much.
+// What an owner does to a walk of his tree: as soon as it has opened a directory, he moves another one that
+// it has walked into that. He stops after so many moves, so that a walk which does not notice ends too, with
+// too much.
 class Owner {
  public:
   static constexpr int kMostMoves = 500;
@@ -126,8 +128,8 @@ TEST(CountsNothingTwiceWhateverIsMoved) {
   }
 }
 
-// Then a directory is known by its handle, and where that is denied too, by its inode number alone: what is met again is left
-// out, and no walk fails for it.
+// Then a directory is known by its handle, and where that is denied too, by its inode number alone: what is
+// met again is left out, and no walk fails for it.
 TEST(CountsNothingTwiceWithoutTimesOfBirth) {
   for (const bool handles : {true, false}) {
     for (unsigned seed = 201; seed <= 206; seed++) {
@@ -147,7 +149,8 @@ TEST(CountsNothingTwiceWithoutTimesOfBirth) {
   }
 }
 
-// ext4 gives the next directory the inode number of the last one that was removed, and both may be born in one clock tick.
+// ext4 gives the next directory the inode number of the last one that was removed, and both may be born in
+// one clock tick.
 TEST(DoesNotTakeANewDirectoryForOneThatWasRemoved) {
   const TempDir root("/var/tmp");
   SKIP_UNLESS(FilesystemOf(root.path) == kExt4, "/var/tmp is not on ext4");
@@ -162,7 +165,8 @@ TEST(DoesNotTakeANewDirectoryForOneThatWasRemoved) {
     bool began = false;
     std::uint64_t number = 0;
     std::string made;
-    // The walk enters the subdirectories in the order in which it has read them; the victim may be the first or the last.
+    // The walk enters the subdirectories in the order in which it has read them; the victim may be the first
+    // or the last.
     const auto decide = [&](const PendingCall& call) {
       if (!call.Reads()) return kPass;
       const std::string dir = call.Directory();

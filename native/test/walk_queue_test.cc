@@ -60,7 +60,8 @@ class Inbox {
   std::vector<std::pair<int, WalkResult>> results_;
 };
 
-// Everything outlives the test, because a walk that was cancelled may still call; kept reachable, so that it is no leak.
+// Everything outlives the test, because a walk that was cancelled may still call; kept reachable, so that it
+// is no leak.
 struct Setup {
   CallPool calls;
   WalkQueue queue;
@@ -135,7 +136,8 @@ TEST(a_walk_that_runs_is_cancelled_and_the_next_one_runs) {
   CHECK(!s.IsStuck());
 }
 
-// Its thread is in the kernel: the next walk runs all the same, and the path is stuck only from when that takes too long.
+// Its thread is in the kernel: the next walk runs all the same, and the path is stuck only from when that
+// takes too long.
 TEST(a_walk_that_is_cancelled_in_the_kernel_gives_its_place_back_at_once) {
   CallPool::Limits limits;
   limits.stuck_after = std::chrono::milliseconds(100);

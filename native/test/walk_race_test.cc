@@ -7,8 +7,8 @@
 
 namespace {
 
-// Threads of a walk share few open directories; with as many as these each keeps only the innermost open, and opens the
-// others again on its way back.
+// Threads of a walk share few open directories; with as many as these each keeps only the innermost open, and
+// opens the others again on its way back.
 constexpr unsigned kClosesDirectories = 64;
 
 bool EndsWith(const std::string& text, const std::string& end) {
@@ -250,8 +250,8 @@ TEST(FailsOnADirectoryThatAnswersExdev) {
   CHECK_EQ(result.path, root / "dir");
 }
 
-// `closed` has two subdirectories, `elsewhere` none. While one of the two is read, `closed` is not open, and the other one
-// is still to be walked.
+// `closed` has two subdirectories, `elsewhere` none. While one of the two is read, `closed` is not open, and
+// the other one is still to be walked.
 class ClosedDirectory {
  public:
   ClosedDirectory() {
@@ -290,8 +290,8 @@ TEST(FindsTheParentOfAMovedDirectoryAgain) {
   ClosedDirectory tree;
   const kvm::WalkResult result = tree.MeasureUnder(
       [&](const std::string&, const std::string& first) { Rename(first, tree / "elsewhere/moved"); });
-  // `elsewhere` may be walked after `closed`. What was moved there is then met again, as by every walk that does not remember
-  // all directories.
+  // `elsewhere` may be walked after `closed`. What was moved there is then met again, as by every walk that
+  // does not remember all directories.
   const Usage usage = Counted(result);
   CHECK(usage == kAll || usage == (Usage{12288, 9}));
 }
@@ -330,7 +330,8 @@ TEST(DoesNotTakeAnotherDirectoryForAMovedOne) {
   CHECK_EQ(tree.MeasureUnder(action).error, EAGAIN);
 }
 
-// A wide directory, not yet read to its end, above a deep one: on a filesystem whose positions shift when entries vanish.
+// A wide directory, not yet read to its end, above a deep one: on a filesystem whose positions shift when
+// entries vanish.
 TEST(ReadsOnWhereItWasWhenEntriesVanish) {
   SKIP_UNLESS(geteuid() == 0, "needs root");
   check::InChild([] {

@@ -62,7 +62,8 @@ TEST(CancelsAtAnyMoment) {
   CHECK(cancelled > 0);
 }
 
-// The second thread is in the kernel, the first has nothing left to do: Cancel ends it at once, and the walk with the call.
+// The second thread is in the kernel, the first has nothing left to do: Cancel ends it at once, and the walk
+// with the call.
 TEST(CancelEndsIdleThreads) {
   const TempDir root;
   MakeWideTree(root.path);

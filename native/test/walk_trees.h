@@ -75,7 +75,8 @@ inline void MakeFile(const std::string& path, std::size_t bytes = 0, off_t hole 
   close(file);
 }
 
-// Makes `depth` directories inside each other, past PATH_MAX too. Calls `at_each` with the descriptor of each.
+// Makes `depth` directories inside each other, past PATH_MAX too. Calls `at_each` with the descriptor of
+// each.
 template <typename AtEach>
 void MakeChain(const std::string& top, int depth, const char* name, AtEach at_each) {
   int dir = open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
