@@ -6,7 +6,10 @@ type Plugin = NonNullable<Options['esbuildPlugins']>[number];
 
 const CLI = resolve('src/cli');
 
-/** The command line uses the package's own entries as they are built, and so shares their modules and what these know. */
+/**
+ * The command line uses the package's own entries as they are built, and so shares their modules and what
+ * these know.
+ */
 const ownEntries: Plugin = {
   name: 'own-entries',
   setup(build) {
@@ -50,7 +53,8 @@ function noticeOf(folder: string): string {
 type TsupPlugin = NonNullable<Options['plugins']>[number];
 
 const sourceMapsWithoutThisMachine: TsupPlugin = {
-  // The source map of a CommonJS chunk names the chunk itself by its path on this machine, beside the sources.
+  // The source map of a CommonJS chunk names the chunk itself by its path on this machine, beside the
+  // sources.
   name: 'source-maps-without-this-machine',
   buildEnd({ writtenFiles }) {
     for (const { name } of writtenFiles) {
@@ -71,8 +75,8 @@ const COMMON: Options = {
   plugins: [sourceMapsWithoutThisMachine],
 };
 
-// One build for both module formats, with shared chunks in each, so that the entries share modules (error classes, the
-// state of calls in flight) instead of carrying copies.
+// One build for both module formats, with shared chunks in each, so that the entries share modules (error
+// classes, the state of calls in flight) instead of carrying copies.
 const library: Options = {
   ...COMMON,
   entry: {

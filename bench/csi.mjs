@@ -65,7 +65,10 @@ export async function run(report) {
   }
 }
 
-/** The kubelet's two calls: for each a connection of its own, and the capabilities every time (kubernetes pkg/volume/csi/csi_client.go). */
+/**
+ * The kubelet's two calls: for each a connection of its own, and the capabilities every time (kubernetes
+ * pkg/volume/csi/csi_client.go).
+ */
 async function askAsTheKubelet(socket, volumeId) {
   const { capabilities } = await dial(socket, NodeService.nodeGetCapabilities, {});
   if (!capabilities.some(({ rpc }) => rpc?.type === 2)) throw new Error('not supported');
@@ -109,7 +112,9 @@ async function each(atOnce, ask) {
   );
 }
 
-/** Milliseconds of this process's CPU that each candidate takes for one volume: the median of rounds in turn. */
+/**
+ * Milliseconds of this process's CPU that each candidate takes for one volume: the median of rounds in turn.
+ */
 async function cpuOf(candidates) {
   const used = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]));
   for (let round = 0; round <= ROUNDS; round++) {

@@ -1,6 +1,9 @@
 const SLACK = 3;
 
-/** Collects the figures of a section, lays them out as a table, and knows which miss their goal by more than their slack. */
+/**
+ * Collects the figures of a section, lays them out as a table, and knows which miss their goal by more than
+ * their slack.
+ */
 export class Report {
   /** The figures that miss their goal: what was measured, and a line that says so. */
   missed = new Map();
@@ -11,8 +14,8 @@ export class Report {
   /**
    * A figure. Smaller is better.
    *
-   * @param {{ what: string, value: number, unit: string, goal?: number, slack?: number }} figure without a goal it is told for
-   * comparison only; `slack` is by how many times a check lets the goal be missed
+   * @param {{ what: string, value: number, unit: string, goal?: number, slack?: number }} figure without a
+   * goal it is told for comparison only; `slack` is by how many times a check lets the goal be missed
    */
   figure({ what, value, unit, goal, slack = SLACK }) {
     const isMissed = goal !== undefined && !(value <= goal);
@@ -49,13 +52,14 @@ export class Report {
 }
 
 /**
- * Measures a section and prints its figures. As long as figures miss their goal, measures it again: what else the machine does
- * comes and goes, a slower program stays. A figure that meets its goal once has met it.
+ * Measures a section and prints its figures. As long as figures miss their goal, measures it again: what else
+ * the machine does comes and goes, a slower program stays. A figure that meets its goal once has met it.
  *
  * @param {(report: Report) => Promise<void>} run measures everything
  * @param {number} repeats how many times it may be measured again
  * @param {(text: string) => void} print
- * @returns {Promise<string[]>} a line for each figure that missed its goal every time, and for what could not be measured
+ * @returns {Promise<string[]>} a line for each figure that missed its goal every time, and for what could not
+ * be measured
  */
 export async function measureSection(run, repeats, print) {
   let missed;

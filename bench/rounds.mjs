@@ -4,8 +4,9 @@ export function median(values) {
 }
 
 /**
- * Times several candidates in turn, round after round, so that whatever else the machine does meets all of them. Each round begins
- * with another one: what a candidate leaves behind (garbage, pages shared with a child) meets a different one each time.
+ * Times several candidates in turn, round after round, so that whatever else the machine does meets all of
+ * them. Each round begins with another one: what a candidate leaves behind (garbage, pages shared with a
+ * child) meets a different one each time.
  *
  * @param {Record<string, () => unknown>} candidates each does its work once and may return a promise
  * @param {number} rounds after one that is not counted

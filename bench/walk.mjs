@@ -17,7 +17,10 @@ const DIRECTORIES = 10_000;
 const IN_MEMORY = '/dev/shm';
 const NEEDED_BYTES = 6n * 1024n ** 3n;
 
-/** Trees that are hard on descriptors or memory, the arguments of make_tree, and how much memory a walk of each may take. */
+/**
+ * Trees that are hard on descriptors or memory, the arguments of make_tree, and how much memory a walk of
+ * each may take.
+ */
 const SHAPES = [
   { what: '1,000,000 files in 50,000 directories', tree: ['files', 1_000_000, 50_000], mib: 4 },
   // Each directory is remembered, so that none is entered twice.

@@ -1,5 +1,6 @@
-// A provider of one's own, for volumes of a storage appliance that tells their sizes over HTTP: `npm run example custom-provider`
-// asks one that this program plays itself, once through the analyzer, and prints what came of each volume.
+// A provider of one's own, for volumes of a storage appliance that tells their sizes over HTTP: `npm run
+// example custom-provider` asks one that this program plays itself, once through the analyzer, and prints
+// what came of each volume.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FsResourceAnalyzer, MetricsError, stringify } from 'kube-volume-metrics';

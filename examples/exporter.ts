@@ -1,4 +1,5 @@
-// Exports filesystems as claims: `npm run example exporter data=/srv/data logs=/var/log`, then http://127.0.0.1:9100/metrics.
+// Exports filesystems as claims: `npm run example exporter data=/srv/data logs=/var/log`, then
+// http://127.0.0.1:9100/metrics.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FsResourceAnalyzer, MetricsStatFs, type Pod } from 'kube-volume-metrics';

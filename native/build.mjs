@@ -29,7 +29,10 @@ function environment() {
   return HOME ? { HOME, ...others } : others;
 }
 
-/** Resolves with undefined, or with why there is no addon and perhaps with how much time to allow the next time. */
+/**
+ * Resolves with undefined, or with why there is no addon and perhaps with how much time to allow the next
+ * time.
+ */
 function build() {
   const require = createRequire(import.meta.url);
   let nodeGyp;

@@ -1,6 +1,6 @@
 /**
- * What went wrong, as far as a caller acts differently on it. Codes are stable; messages are not, except the kubelet's
- * own texts, which are kept.
+ * What went wrong, as far as a caller acts differently on it. Codes are stable; messages are not, except the
+ * kubelet's own texts, which are kept.
  *
  * | code | meaning | what a caller does |
  * |---|---|---|
@@ -60,7 +60,10 @@ export class MetricsError extends Error {
   declare readonly path?: string;
   /** Since when the volume's system call has been out, when it is known to be stuck. */
   declare readonly stuckSince?: Date;
-  /** Whether the same call may succeed later without anyone acting; absent where the code and the cause decide. */
+  /**
+   * Whether the same call may succeed later without anyone acting; absent where the code and the cause
+   * decide.
+   */
   declare readonly transient?: boolean;
 
   constructor(code: MetricsErrorCode, message: string, details: MetricsErrorDetails = {}) {
@@ -120,8 +123,8 @@ const TRANSIENT_ERRNOS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Whether `error` has one of this package's codes. It looks at `code` alone: a copy of this package in the other module
- * format, or in another realm, makes errors that `instanceof` does not know.
+ * Whether `error` has one of this package's codes. It looks at `code` alone: a copy of this package in the
+ * other module format, or in another realm, makes errors that `instanceof` does not know.
  */
 export function isMetricsError(error: unknown): error is MetricsError {
   return isObject(error) && CODES.has(error['code']);
@@ -136,8 +139,9 @@ export function isNotSupported(error: unknown): boolean {
 }
 
 /**
- * Whether the same call may succeed later without anyone acting. The outermost error along `cause` that says so in `transient`
- * decides; without one, `METRICS_TIMED_OUT` and errnos such as EAGAIN or EMFILE are transient.
+ * Whether the same call may succeed later without anyone acting. The outermost error along `cause` that says
+ * so in `transient` decides; without one, `METRICS_TIMED_OUT` and errnos such as EAGAIN or EMFILE are
+ * transient.
  */
 export function isTransient(error: unknown): boolean {
   for (const { code, transient } of causes(error)) {

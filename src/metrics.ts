@@ -1,10 +1,15 @@
-/** A reading of one volume at one moment. A field that was not measured is absent; zero means measured zero. */
+/**
+ * A reading of one volume at one moment. A field that was not measured is absent; zero means measured zero.
+ */
 export interface Metrics {
   /** When it was measured. A cached reading keeps its own time. */
   readonly time: Date;
   /** Who measured: `statfs`, `du`, `block`, a CSI driver's name, or a name of your own. */
   readonly source: string;
-  /** Bytes of the storage beneath. For a volume that shares a filesystem (an emptyDir, say) these are the filesystem's. */
+  /**
+   * Bytes of the storage beneath. For a volume that shares a filesystem (an emptyDir, say) these are the
+   * filesystem's.
+   */
   readonly capacity?: bigint;
   /** Bytes an unprivileged writer can still use; shared with every other user of the same filesystem. */
   readonly available?: bigint;
@@ -34,7 +39,10 @@ export interface Incomplete {
   readonly first: { readonly path: string; readonly code: string };
 }
 
-/** What the storage says of a volume's health: CSI's VolumeCondition, and the problems that CSI 1.13 lists instead. */
+/**
+ * What the storage says of a volume's health: CSI's VolumeCondition, and the problems that CSI 1.13 lists
+ * instead.
+ */
 export interface VolumeCondition {
   /** True when the storage considers the volume unusable or degraded. */
   readonly abnormal: boolean;
@@ -54,7 +62,10 @@ export interface GetMetricsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Measures one volume. Everything else in this package consumes this interface; any object of this shape is a provider. */
+/**
+ * Measures one volume. Everything else in this package consumes this interface; any object of this shape is a
+ * provider.
+ */
 export interface MetricsProvider {
   /** Short and stable; labels errors, logs and timings, also when there is no reading. */
   readonly name: string;

@@ -29,7 +29,8 @@ const GET_METRICS_OPTIONS = ['signal'] as const;
 /**
  * The signal of a `getMetrics` call.
  *
- * @throws TypeError when it is no AbortSignal, or naming an unknown option; the signal's reason when it is aborted already
+ * @throws TypeError when it is no AbortSignal, or naming an unknown option; the signal's reason when it is
+ * aborted already
  */
 export function openSignal(options: GetMetricsOptions): AbortSignal | undefined {
   const signal = checkedSignal(checkedOptions(options, GET_METRICS_OPTIONS).signal);
@@ -38,7 +39,8 @@ export function openSignal(options: GetMetricsOptions): AbortSignal | undefined 
 }
 
 /**
- * A signal that many calls may share. Node's warning about many listeners is switched off: one for each volume is intended.
+ * A signal that many calls may share. Node's warning about many listeners is switched off: one for each
+ * volume is intended.
  *
  * @throws TypeError unless it is undefined or an AbortSignal
  */
@@ -49,7 +51,10 @@ export function checkedSignal(value: AbortSignal | undefined): AbortSignal | und
   return value;
 }
 
-/** @throws TypeError naming the option unless it is a number of milliseconds above 0 that a timer of Node can wait */
+/**
+ * @throws TypeError naming the option unless it is a number of milliseconds above 0 that a timer of Node can
+ * wait
+ */
 export function checkedMs(name: string, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
   if (typeof value === 'number' && value > 0 && value <= LONGEST_TIMER_MS) return value;
@@ -69,7 +74,9 @@ export function checkedAge(name: string, value: number | undefined, fallback: nu
   throw new TypeError(`Expected ${name} to be a number of milliseconds of at least 0, got ${show(value)}`);
 }
 
-/** @throws TypeError naming the option unless it is a boolean; a text such as `'false'` would count as true */
+/**
+ * @throws TypeError naming the option unless it is a boolean; a text such as `'false'` would count as true
+ */
 export function checkedFlag(name: string, value: boolean | undefined): boolean {
   if (value === undefined || typeof value === 'boolean') return value ?? false;
   throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);

@@ -104,9 +104,9 @@ function fields(value: unknown): Record<string, unknown> {
 }
 
 /**
- * The space available to an unprivileged writer, as a filesystem or a CSI driver reports it. More than the total is passed on
- * with a warning: a pool may be larger than the quota of the volume. A negative number that wrapped into an unsigned 64-bit
- * number counts as 0.
+ * The space available to an unprivileged writer, as a filesystem or a CSI driver reports it. More than the
+ * total is passed on with a warning: a pool may be larger than the quota of the volume. A negative number
+ * that wrapped into an unsigned 64-bit number counts as 0.
  *
  * @param unit - what both numbers count, for the warning: `blocks`, `bytes`
  * @param warnings - receives a sentence if there is something to say

@@ -1,6 +1,6 @@
 /**
- * JSON text in which a bigint is an exact number token, neither a string nor rounded. Everything else is as with
- * `JSON.stringify`: undefined fields are left out, dates become ISO 8601 texts, `toJSON` is honoured.
+ * JSON text in which a bigint is an exact number token, neither a string nor rounded. Everything else is as
+ * with `JSON.stringify`: undefined fields are left out, dates become ISO 8601 texts, `toJSON` is honoured.
  *
  * @param value - what to write
  * @param indent - spaces for each level; 0, the default, writes one line
@@ -13,7 +13,9 @@ export function stringify(value: unknown, indent = 0): string {
   return text;
 }
 
-/** `newline` is the line break with the indentation that the value itself stands at; `parents` finds cycles. */
+/**
+ * `newline` is the line break with the indentation that the value itself stands at; `parents` finds cycles.
+ */
 function write(
   given: unknown,
   key: string,

@@ -44,7 +44,10 @@ process.send({
   ...watch?.(),
 });
 
-/** Looks until it is asked: the most descriptors that were open, and by how much the event loop was late at worst. */
+/**
+ * Looks until it is asked: the most descriptors that were open, and by how much the event loop was late at
+ * worst.
+ */
 function startWatch() {
   const openBefore = readdirSync('/proc/self/fd').length;
   let descriptors = 0;

@@ -23,7 +23,10 @@ export interface Ended {
 export interface Running {
   /** When it has ended by itself, or could not be started (then without an exit code). Never rejects. */
   readonly ended: Promise<Ended>;
-  /** When its process is no more. For one that waits for a dead mount that may be never, even if it was killed. */
+  /**
+   * When its process is no more. For one that waits for a dead mount that may be never, even if it was
+   * killed.
+   */
   readonly gone: Promise<void>;
   /** From now on it does not keep this process alive, and nobody listens to it. */
   letGo(): void;
@@ -33,8 +36,8 @@ export interface Running {
 /**
  * Starts a command without a shell, and without anything of this process's environment.
  *
- * Whatever may wait for a dead mount is done this way and not by node:fs: four calls that hang there hang all file I/O of a
- * process of Node, and keep it from exiting.
+ * Whatever may wait for a dead mount is done this way and not by node:fs: four calls that hang there hang all
+ * file I/O of a process of Node, and keep it from exiting.
  *
  * @throws CsiError INTERNAL when there is no such command
  */
@@ -78,7 +81,9 @@ export function commandFailed(name: string, { exitCode, stderr }: Ended): CsiErr
   return new CsiError(status.INTERNAL, `${name} failed: ${complaint}`);
 }
 
-/** Removes a file or a tree. Waits for its end up to that long; what then is left to do is done all the same. */
+/**
+ * Removes a file or a tree. Waits for its end up to that long; what then is left to do is done all the same.
+ */
 export async function removeTree(path: string, waitMs: number): Promise<void> {
   const removal = await start('rm', ['-rf', '--', path]);
   removal.letGo();

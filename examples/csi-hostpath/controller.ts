@@ -94,7 +94,10 @@ function whyNotConfirmed(
 
 const LONGEST_NAME_BYTES = 128;
 
-/** Controls but tab and line ends, which CSI forbids in a name. Anything else is allowed: no name becomes a path. */
+/**
+ * Controls but tab and line ends, which CSI forbids in a name. Anything else is allowed: no name becomes a
+ * path.
+ */
 const FORBIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 function checkedName(name: string): string {

@@ -34,7 +34,8 @@ export interface DriverOptions {
    */
   readonly nodeId?: string | undefined;
   /**
-   * How volumes come to where the orchestrator wants them: as bind mounts, or as symlinks by a driver that may not mount.
+   * How volumes come to where the orchestrator wants them: as bind mounts, or as symlinks by a driver that
+   * may not mount.
    *
    * @defaultValue what the process may do
    */

@@ -8,7 +8,8 @@ import { dirname } from 'node:path';
 const PATIENCE_MS = 2_000;
 
 /**
- * Makes a path free for a socket: one that nobody listens on any more, as a process that was killed leaves it, is removed.
+ * Makes a path free for a socket: one that nobody listens on any more, as a process that was killed leaves
+ * it, is removed.
  *
  * @throws Error when something listens on it, when that is not certain, and when it is no socket
  */
@@ -46,8 +47,8 @@ export async function listen(server: Server, path: string): Promise<void> {
 }
 
 /**
- * Stops listening, which removes the socket, and lets the calls in flight end; those that have not after the given time are
- * cancelled.
+ * Stops listening, which removes the socket, and lets the calls in flight end; those that have not after the
+ * given time are cancelled.
  */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
   await new Promise<void>((resolve) => {

@@ -2,8 +2,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { VolumeChange } from './volume-changes.js';
 
 /**
- * The loop devices over an image, such as `/dev/loop0`: the kernel knows them, also when the process that attached them is long
- * gone.
+ * The loop devices over an image, such as `/dev/loop0`: the kernel knows them, also when the process that
+ * attached them is long gone.
  */
 export async function loopDevicesOf(image: string): Promise<string[]> {
   const found: string[] = [];

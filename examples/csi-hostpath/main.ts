@@ -16,7 +16,8 @@ try {
       // Once: the second signal ends the process as it would any other.
       process.once(signal, () => {
         log(`${signal}: the calls in flight are answered, then the driver ends`);
-        // Not by process.exit(), which waits for calls on dead mounts: when nothing is left to do, the process ends.
+        // Not by process.exit(), which waits for calls on dead mounts: when nothing is left to do, the
+        // process ends.
         void driver.close();
       });
     }

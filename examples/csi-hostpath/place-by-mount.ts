@@ -8,8 +8,9 @@ import type { VolumeChange } from './volume-changes.js';
 import type { Volume } from './volume-store.js';
 
 /**
- * Places volumes as bind mounts: of the directory that is the volume, or of the loop device over its image. The kernel's list of
- * mounts is what the driver knows of them, and nothing that is mounted is touched to find it out.
+ * Places volumes as bind mounts: of the directory that is the volume, or of the loop device over its image.
+ * The kernel's list of mounts is what the driver knows of them, and nothing that is mounted is touched to
+ * find it out.
  */
 export const placeByMount: Placement = {
   isPrivileged: true,

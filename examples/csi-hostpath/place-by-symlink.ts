@@ -7,8 +7,9 @@ import type { VolumeChange } from './volume-changes.js';
 import type { Volume } from './volume-store.js';
 
 /**
- * Places volumes as symlinks to their directories, for a driver that may not mount: good enough to develop against. The kernel has
- * no list of symlinks, so the volume's folder has one of the places that it was put to.
+ * Places volumes as symlinks to their directories, for a driver that may not mount: good enough to develop
+ * against. The kernel has no list of symlinks, so the volume's folder has one of the places that it was put
+ * to.
  */
 export const placeBySymlink: Placement = {
   isPrivileged: false,

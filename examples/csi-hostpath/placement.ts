@@ -4,8 +4,8 @@ import type { VolumeChange } from './volume-changes.js';
 import type { Volume } from './volume-store.js';
 
 /**
- * How volumes come to where the orchestrator wants them. Each method may be repeated, after any failure and any restart: what is there
- * is looked at, nothing is remembered.
+ * How volumes come to where the orchestrator wants them. Each method may be repeated, after any failure and
+ * any restart: what is there is looked at, nothing is remembered.
  */
 export interface Placement extends Abilities {
   stage(volume: Volume, path: string, change: VolumeChange): Promise<void>;
@@ -18,8 +18,9 @@ export interface Placement extends Abilities {
 }
 
 /**
- * The path with the symlinks of its parents resolved, which is how the kernel lists it once something is mounted there; undefined when
- * there is no parent. What is at the path itself is not touched: it may be dead.
+ * The path with the symlinks of its parents resolved, which is how the kernel lists it once something is
+ * mounted there; undefined when there is no parent. What is at the path itself is not touched: it may be
+ * dead.
  */
 export async function placeOf(path: string, change: VolumeChange): Promise<string | undefined> {
   const parent = posix.dirname(path);

@@ -15,8 +15,8 @@ export const USAGE = `Usage: CSI_ENDPOINT=unix:///path/csi.sock npm run example:
 `;
 
 /**
- * What the program was told by its arguments and its environment; undefined when it was asked for help. Variables that begin with `CSI_`
- * are the specification's.
+ * What the program was told by its arguments and its environment; undefined when it was asked for help.
+ * Variables that begin with `CSI_` are the specification's.
  *
  * @throws TypeError for arguments that are none
  */

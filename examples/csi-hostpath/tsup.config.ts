@@ -1,7 +1,8 @@
 import { defineConfig } from 'tsup';
 
-// Only for this repository, whose programs run from TypeScript without a build of their own: `kube-volume-metrics` in the imports is
-// then src/, by the paths of tsconfig.json. A driver elsewhere has it in node_modules, and is built as its author likes.
+// Only for this repository, whose programs run from TypeScript without a build of their own:
+// `kube-volume-metrics` in the imports is then src/, by the paths of tsconfig.json. A driver elsewhere has it
+// in node_modules, and is built as its author likes.
 export default defineConfig({
   entry: { main: 'examples/csi-hostpath/main.ts' },
   outDir: 'node_modules/.cache/csi-hostpath',

@@ -16,8 +16,8 @@ export type Unary = <Request, Response>(
 ) => handleUnaryCall<Request, Response>;
 
 /**
- * Handlers that always answer, with a status that means something and in time; that log each change and each failure; and that show
- * neither stacks nor requests, which may carry secrets.
+ * Handlers that always answer, with a status that means something and in time; that log each change and each
+ * failure; and that show neither stacks nor requests, which may carry secrets.
  *
  * @param log - gets the lines
  * @param timeoutMs - how long an answer may take, in milliseconds; less when the caller gives up sooner

@@ -13,9 +13,9 @@ import { dataOf } from './volume-condition.js';
 import type { Volume } from './volume-store.js';
 
 /**
- * Measures a volume where it is staged or published, once it is sure that it is there: at any other path it would be the numbers of
- * another volume, or the host's. The path is looked at rather than remembered, since the kubelet links block volumes to places of
- * its own.
+ * Measures a volume where it is staged or published, once it is sure that it is there: at any other path it
+ * would be the numbers of another volume, or the host's. The path is looked at rather than remembered, since
+ * the kubelet links block volumes to places of its own.
  */
 export class VolumeAtPath implements MetricsProvider {
   readonly name = 'hostpath';

@@ -4,8 +4,8 @@ import { commandFailed, start, type Ended, type Running } from './commands.js';
 import { CsiError } from './csi-error.js';
 
 /**
- * One change of one volume: everything that it does outside of the data root goes through here, and has ended or is given up when
- * its time is over.
+ * One change of one volume: everything that it does outside of the data root goes through here, and has ended
+ * or is given up when its time is over.
  */
 export class VolumeChange {
   readonly #deadlineMs: number;
@@ -63,7 +63,10 @@ export class VolumeChange {
     }
   }
 
-  /** When the last of its commands is gone: at once, unless one was given up and waits for a mount that is dead. */
+  /**
+   * When the last of its commands is gone: at once, unless one was given up and waits for a mount that is
+   * dead.
+   */
   get commandsGone(): Promise<unknown> | undefined {
     if (this.#running.size === 0) return undefined;
     return Promise.all([...this.#running].map((command) => command.gone));

@@ -10,8 +10,8 @@ import {
 import type { Volume } from './volume-store.js';
 
 /**
- * What is wrong with a volume; undefined if nothing is: its data is gone, or there is a file `abnormal` in its folder,
- * with the reason in it.
+ * What is wrong with a volume; undefined if nothing is: its data is gone, or there is a file `abnormal` in
+ * its folder, with the reason in it.
  *
  * @throws MetricsError METRICS_TIMED_OUT, METRICS_FS_INFO_FAILED when its data does not answer
  */

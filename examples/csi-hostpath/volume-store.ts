@@ -40,16 +40,16 @@ const GONE = '.gone-';
 const REMOVAL_MS = 5_000;
 
 /**
- * The id of the volume with a name: the same one each time, so that a CreateVolume that was repeated finds what it made before. It
- * is all that ever becomes part of a path.
+ * The id of the volume with a name: the same one each time, so that a CreateVolume that was repeated finds
+ * what it made before. It is all that ever becomes part of a path.
  */
 export function volumeIdOf(name: string): string {
   return `vol-${createHash('sha256').update(name).digest('hex').slice(0, 32)}`;
 }
 
 /**
- * The volumes, each in a folder of the data root: what they were survives the process, whenever it ends. The data root is the
- * driver's own, on a disk that answers; what is in a volume is left to commands.
+ * The volumes, each in a folder of the data root: what they were survives the process, whenever it ends. The
+ * data root is the driver's own, on a disk that answers; what is in a volume is left to commands.
  */
 export class VolumeStore {
   readonly #folder: string;
@@ -61,7 +61,10 @@ export class VolumeStore {
     this.#log = log;
   }
 
-  /** Finds the volumes of a data root, which is made when it is not there, and removes what a process that died left half done. */
+  /**
+   * Finds the volumes of a data root, which is made when it is not there, and removes what a process that
+   * died left half done.
+   */
   static async open(dataRoot: string, log: Log): Promise<VolumeStore> {
     await mkdir(join(dataRoot, 'volumes'), { recursive: true, mode: 0o700 });
     // As the kernel lists it where it is mounted.

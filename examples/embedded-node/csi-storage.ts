@@ -56,7 +56,9 @@ export class CsiStorage {
     });
   }
 
-  /** Starts the driver in this process; it could as well be in another one, since all goes through its socket. */
+  /**
+   * Starts the driver in this process; it could as well be in another one, since all goes through its socket.
+   */
   static async start({ name, disk, kubelet, placeBy }: StorageOptions, undo: UndoList): Promise<CsiStorage> {
     const socket = await kubelet.socket(name);
     const driver = await startDriver({ name, endpoint: socket, dataRoot: disk, nodeId: 'embedded', placeBy });

@@ -8,8 +8,8 @@ import type { UndoList } from './undo-list.js';
 const MIB = 1024 * 1024;
 
 /**
- * The node's disks. Who may mount gets small filesystems of their own and a loop device; anybody else gets directories and an image
- * file, which are measured in the same way.
+ * The node's disks. Who may mount gets small filesystems of their own and a loop device; anybody else gets
+ * directories and an image file, which are measured in the same way.
  */
 export class Disks {
   readonly #undo: UndoList;

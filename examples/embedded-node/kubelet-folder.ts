@@ -10,7 +10,9 @@ export class KubeletFolder {
     this.path = path;
   }
 
-  /** Where a volume of a pod is, its parent made. The plugin is as the kubelet names it, such as `empty-dir`. */
+  /**
+   * Where a volume of a pod is, its parent made. The plugin is as the kubelet names it, such as `empty-dir`.
+   */
   async volume(podUid: string, plugin: string, name: string): Promise<string> {
     const parent = join(this.path, 'pods', podUid, 'volumes', `kubernetes.io~${plugin}`);
     return join(await made(parent), name);
@@ -40,8 +42,9 @@ export class KubeletFolder {
 }
 
 /**
- * Writes files as the kubelet writes those of secrets, config maps and projected volumes, all of them changing at once: they are in a
- * folder named after the time, `..data` leads to it, and what a container opens are links through `..data`.
+ * Writes files as the kubelet writes those of secrets, config maps and projected volumes, all of them
+ * changing at once: they are in a folder named after the time, `..data` leads to it, and what a container
+ * opens are links through `..data`.
  */
 export async function writeAtomically(
   volume: string,

@@ -1,4 +1,5 @@
-// A small node, made for real in a temporary folder, and measured as a kubelet measures its own: `npm start` runs it.
+// A small node, made for real in a temporary folder, and measured as a kubelet measures its own: `npm start`
+// runs it.
 import {
   activeBinding,
   FsResourceAnalyzer,

@@ -28,8 +28,8 @@ export interface NodeOnDisk {
 }
 
 /**
- * Makes the node. These folders are new and on a disk that answers, so node:fs may work on them; the volumes of a real node are
- * touched only by the package.
+ * Makes the node. These folders are new and on a disk that answers, so node:fs may work on them; the volumes
+ * of a real node are touched only by the package.
  *
  * @param undo - gets what has to go again
  * @param stop - ends it half way: it rejects with the signal's reason

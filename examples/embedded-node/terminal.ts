@@ -8,13 +8,13 @@ const OTHER_MS = 5_000;
 const CLEAR = '\u001b[H\u001b[2J';
 
 /**
- * Aborted by Ctrl-C, by SIGTERM, when the terminal is closed, or when nobody reads the output any more; its reason is the signal's
- * name, or `EPIPE`.
+ * Aborted by Ctrl-C, by SIGTERM, when the terminal is closed, or when nobody reads the output any more; its
+ * reason is the signal's name, or `EPIPE`.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
-  // Not once: npm passes on the SIGINT that the terminal has sent to the program already, and the second one would end it before it
-  // has cleaned up.
+  // Not once: npm passes on the SIGINT that the terminal has sent to the program already, and the second one
+  // would end it before it has cleaned up.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       controller.abort(name);

@@ -5,7 +5,8 @@ export class UndoList {
   readonly #steps: { readonly what: string; readonly undo: () => unknown }[] = [];
 
   /**
-   * Called before something is made, so that what was made by half goes too: undoing must not mind what is not there.
+   * Called before something is made, so that what was made by half goes too: undoing must not mind what is
+   * not there.
    *
    * @param what - for people, should it stay
    * @param undo - may be async
@@ -15,8 +16,8 @@ export class UndoList {
   }
 
   /**
-   * Undoes everything. A step that fails is tried again, since Ctrl-C may have ended a command of it; in the end it does not keep those
-   * before it from being undone.
+   * Undoes everything. A step that fails is tried again, since Ctrl-C may have ended a command of it; in the
+   * end it does not keep those before it from being undone.
    *
    * @returns what is left, and why
    */

@@ -6,7 +6,10 @@ const UNKNOWN = '-';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'];
 
-/** The columns of {@link volumeTable}: a title, and what of a volume stands below it. Those of numbers are aligned to the right. */
+/**
+ * The columns of {@link volumeTable}: a title, and what of a volume stands below it. Those of numbers are
+ * aligned to the right.
+ */
 const COLUMNS: readonly {
   readonly title: string;
   readonly isNumber?: true;

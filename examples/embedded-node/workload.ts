@@ -8,7 +8,10 @@ const STEP = Buffer.alloc(256 * 1024, 'log ');
 /** Then all are removed, and it begins anew: 8 MiB in each folder at most. */
 const STEPS = 32;
 
-/** What the pods do while the node is served: they write into their volumes, a file at a time. Resolves when it was stopped. */
+/**
+ * What the pods do while the node is served: they write into their volumes, a file at a time. Resolves when
+ * it was stopped.
+ */
 export async function writeFiles(folders: readonly string[], stop: AbortSignal): Promise<void> {
   for (let step = 0; !stop.aborted; step = (step + 1) % STEPS) {
     for (const folder of folders) {

@@ -3,13 +3,17 @@ import type { Binding } from '../index.js';
 
 export const PROGRAM = 'kube-volume-metrics';
 
-/** What a command prints on standard output, and whether it got every answer it asked for (exit code 0 or 1). */
+/**
+ * What a command prints on standard output, and whether it got every answer it asked for (exit code 0 or 1).
+ */
 export interface Answer {
   readonly text: string;
   readonly isComplete: boolean;
 }
 
-/** One command of the command line. `Options` are the parsed values of `options`, by their camel-cased names. */
+/**
+ * One command of the command line. `Options` are the parsed values of `options`, by their camel-cased names.
+ */
 export interface CliCommand<Options = never> {
   readonly name: string;
   /** The command that groups it, such as `csi`. */
@@ -79,7 +83,8 @@ export const MEASURE_OPTIONS: readonly Option[] = [
 ];
 
 /**
- * Milliseconds of a duration as people write it: `5s`, `1.5s`, `200ms`, `2m`, or a bare number of milliseconds.
+ * Milliseconds of a duration as people write it: `5s`, `1.5s`, `200ms`, `2m`, or a bare number of
+ * milliseconds.
  *
  * @throws InvalidArgumentError, to which commander adds the option's name
  */

@@ -16,7 +16,10 @@ export interface CsiOptions extends OutputOptions {
   readonly timeout: number;
 }
 
-/** The options of every command about a driver. Its time limit is shorter than the kubelet's two minutes, because someone waits. */
+/**
+ * The options of every command about a driver. Its time limit is shorter than the kubelet's two minutes,
+ * because someone waits.
+ */
 export const CSI_OPTIONS: readonly Option[] = [
   new Option('--endpoint <SOCKET>', "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock")
     .env('CSI_ENDPOINT')

@@ -1,11 +1,13 @@
-/** C0, C1 and DEL, line and paragraph separators, controls of writing direction, halves of surrogate pairs. */
+/**
+ * C0, C1 and DEL, line and paragraph separators, controls of writing direction, halves of surrogate pairs.
+ */
 const CONTROL = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
 /**
- * A text as one that a terminal can only print: a path may hold anything but NUL, and must neither move the cursor nor turn the
- * rest of its line around. For people; `--json` has the path itself.
+ * A text as one that a terminal can only print: a path may hold anything but NUL, and must neither move the
+ * cursor nor turn the rest of its line around. For people; `--json` has the path itself.
  */
 export function escapeControls(text: string): string {
   return text.replace(CONTROL, (character) => {
@@ -15,8 +17,8 @@ export function escapeControls(text: string): string {
 }
 
 /**
- * JSON that a terminal can only print, and that means the same. JSON itself escapes C0 and halves of pairs; what else is a
- * control can only stand in its strings.
+ * JSON that a terminal can only print, and that means the same. JSON itself escapes C0 and halves of pairs;
+ * what else is a control can only stand in its strings.
  */
 export function escapeControlsInJson(json: string): string {
   return json.replace(

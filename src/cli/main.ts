@@ -24,7 +24,10 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Writes to standard output and resolves when all of it is handed over. A reader that has left (`| head`) is no error. */
+/**
+ * Writes to standard output and resolves when all of it is handed over. A reader that has left (`| head`) is
+ * no error.
+ */
 function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (error?: Error | null): void => {

@@ -139,7 +139,10 @@ function isLocal(provider: string): boolean {
   return ['statfs', 'du', 'block'].includes(provider);
 }
 
-/** Whether the kernel refused it: as an errno along the causes, or in the words of a gRPC error, which has no errno. */
+/**
+ * Whether the kernel refused it: as an errno along the causes, or in the words of a gRPC error, which has no
+ * errno.
+ */
 function isPermission(error: MetricsError): boolean {
   const seen = new Set<unknown>();
   for (let each: unknown = error; each instanceof Error && !seen.has(each); each = each.cause) {

@@ -156,8 +156,8 @@ ${styled('bold', 'Exit codes:')}
 }
 
 /**
- * The arguments as commander reads them, and the commands that they name: `help X` becomes `X --help`, and nothing counts after a
- * command that does not exist, so that the error is about that command.
+ * The arguments as commander reads them, and the commands that they name: `help X` becomes `X --help`, and
+ * nothing counts after a command that does not exist, so that the error is about that command.
  */
 function findCommand(program: Command, given: readonly string[]): { args: string[]; path: Command[] } {
   if (given[0] === '-V') return { args: ['--version'], path: [] };

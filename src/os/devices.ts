@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { PathInfo } from './os-binding.js';
 
-// What stat(2) says of the kind of a file and of devices. Device numbers are in glibc's encoding (sys/sysmacros.h): 32 bits
-// each of major and minor, interleaved.
+// What stat(2) says of the kind of a file and of devices. Device numbers are in glibc's encoding
+// (sys/sysmacros.h): 32 bits each of major and minor, interleaved.
 
 const S_IFMT = 0o170000n;
 const KINDS = new Map<bigint, PathInfo['kind']>([
@@ -37,13 +37,15 @@ export function deviceNumber(major: bigint, minor: bigint): bigint {
 const UNIT = 512n;
 
 /**
- * Bytes of a block device, as the kernel keeps them in /sys. The device is not opened, so no right to read it is needed.
+ * Bytes of a block device, as the kernel keeps them in /sys. The device is not opened, so no right to read it
+ * is needed.
  *
  * @param device - its number, stat(2)'s st_rdev
  * @throws a system error ENOENT if the kernel has no such device
  */
 export function blockDeviceSize(device: bigint): bigint {
-  // Synchronous: /sys answers from the kernel's memory, and Node's thread pool may be full (see readMountinfo).
+  // Synchronous: /sys answers from the kernel's memory, and Node's thread pool may be full (see
+  // readMountinfo).
   const text = readFileSync(`/sys/dev/block/${majorMinor(device)}/size`, 'utf8');
   return BigInt(text.trim()) * UNIT;
 }

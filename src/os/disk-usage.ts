@@ -23,7 +23,8 @@ export interface DiskUsageOptions {
    */
   readonly threads?: number | undefined;
   /**
-   * Whether to leave out entries that cannot be read and count them in `incomplete`, rather than to fail the walk.
+   * Whether to leave out entries that cannot be read and count them in `incomplete`, rather than to fail the
+   * walk.
    *
    * @defaultValue `false`
    */
@@ -73,15 +74,16 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
 }
 
 /**
- * What the tree at `path` uses: the root and everything below it on the same device, each inode once. A symlink is followed if it
- * is the root, otherwise counted. Mount points below the root are left out. Entries that vanish during the walk are ignored.
+ * What the tree at `path` uses: the root and everything below it on the same device, each inode once. A
+ * symlink is followed if it is the root, otherwise counted. Mount points below the root are left out. Entries
+ * that vanish during the walk are ignored.
  *
  * @param path - absolute, or relative to the current directory; a directory or a single file
  * @param options - limits and manner of the walk
  * @returns bytes and inodes
- * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_SUPPORTED (not Linux), METRICS_TIMED_OUT if the
- * walk stalls, METRICS_USAGE_FAILED with the entry in `path` and the errno in `cause`; TypeError for an option that is unknown
- * or wrong
+ * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_SUPPORTED (not Linux),
+ * METRICS_TIMED_OUT if the walk stalls, METRICS_USAGE_FAILED with the entry in `path` and the errno in
+ * `cause`; TypeError for an option that is unknown or wrong
  */
 export async function diskUsage(path: string, options: DiskUsageOptions = {}): Promise<DiskUsage> {
   const walk = checkedWalk(checkedOptions(options, DISK_USAGE_OPTIONS));

@@ -11,15 +11,18 @@ import { answerTo, checkedLimits, LIMITS, volumeCall, type Limits, type VolumeCa
 /** Size and state of a filesystem. A field that is not known is absent. */
 export interface FsInfo {
   /**
-   * Bytes it has in all. Like `available` and `used`, it is absent if the filesystem reports 0 blocks: it has no limit (a tmpfs
-   * without a size), or does not know its size (FUSE without statfs).
+   * Bytes it has in all. Like `available` and `used`, it is absent if the filesystem reports 0 blocks: it has
+   * no limit (a tmpfs without a size), or does not know its size (FUSE without statfs).
    */
   readonly capacity?: bigint;
-  /** Bytes an unprivileged writer can still use. More than `capacity` if a pool is larger than the quota of the volume. */
+  /**
+   * Bytes an unprivileged writer can still use. More than `capacity` if a pool is larger than the quota of
+   * the volume.
+   */
   readonly available?: bigint;
   /**
-   * Bytes in use. `used + available` is less than `capacity` if blocks are reserved for root. Absent if the filesystem claims
-   * more free blocks than it has.
+   * Bytes in use. `used + available` is less than `capacity` if blocks are reserved for root. Absent if the
+   * filesystem claims more free blocks than it has.
    */
   readonly used?: bigint;
   /** Inodes it can hold. The three are absent if the filesystem does not count inodes or has no limit. */
@@ -42,8 +45,9 @@ export interface FsInfo {
  * @param path - absolute, or relative to the current directory; anything on the filesystem, symlinks followed
  * @param options - limits of this call
  * @returns bytes, inodes if the filesystem counts them, read-only state, block size and kind
- * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED (not Linux),
- * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or wrong
+ * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+ * (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or
+ * wrong
  */
 export async function fsInfo(path: string, options: Limits = {}): Promise<FsInfo> {
   const limits = checkedLimits(options, LIMITS);
@@ -71,7 +75,10 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
   }
 }
 
-/** Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely changes. */
+/**
+ * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
+ * changes.
+ */
 const STOPPED_AGE_MS = 1_000;
 
 let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
@@ -113,7 +120,9 @@ export function toFsInfo(raw: StatFs): FsInfo {
   };
 }
 
-/** A filesystem of 0 blocks has no limit or does not know its size, so that all three quantities are unknown. */
+/**
+ * A filesystem of 0 blocks has no limit or does not know its size, so that all three quantities are unknown.
+ */
 function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
   if (blocks === 0n) return {};
   const available = availableOf(bavail, blocks, 'blocks', warnings) * frsize;
@@ -130,8 +139,9 @@ function inodesOf({ files, ffree }: StatFs, warnings: string[]): Partial<FsInfo>
 }
 
 /**
- * Names of filesystems by statfs(2)'s f_type, linux/magic.h and each filesystem's own source. Where one number stands for
- * several (ext2 to ext4, the kinds of FUSE), the name is the family's newest; mountinfo has the exact one.
+ * Names of filesystems by statfs(2)'s f_type, linux/magic.h and each filesystem's own source. Where one
+ * number stands for several (ext2 to ext4, the kinds of FUSE), the name is the family's newest; mountinfo has
+ * the exact one.
  */
 const FILESYSTEMS: Readonly<Record<number, string>> = {
   0x137d: 'ext',

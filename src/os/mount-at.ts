@@ -16,10 +16,10 @@ import {
 } from './volume-call.js';
 
 /**
- * Which mount has its root right at the path, symlinks followed. A provider of a volume that is a mount uses it to make sure that
- * it measures the volume: while nothing is mounted, the path is an empty directory and its numbers are those of the host's
- * filesystem. A mount may come or go at any moment, so ask before and after measuring, and use the numbers only if both answers
- * are the same mount:
+ * Which mount has its root right at the path, symlinks followed. A provider of a volume that is a mount uses
+ * it to make sure that it measures the volume: while nothing is mounted, the path is an empty directory and
+ * its numbers are those of the host's filesystem. A mount may come or go at any moment, so ask before and
+ * after measuring, and use the numbers only if both answers are the same mount:
  *
  * ```ts
  * const before = await mountAt(path, { signal });
@@ -29,18 +29,18 @@ import {
  * }
  * ```
  *
- * For the native binding the kernel answers (Linux 5.8). For the commands the list of mounts does, with the path that `readlink`
- * resolves. The native binding on an older kernel compares device numbers of the path and of the directory above it. They do
- * not show a mount of btrfs, or a bind mount of the filesystem around it, behind a symlink: such a path counts as not mounted,
- * because no number is better than the host's.
+ * For the native binding the kernel answers (Linux 5.8). For the commands the list of mounts does, with the
+ * path that `readlink` resolves. The native binding on an older kernel compares device numbers of the path
+ * and of the directory above it. They do not show a mount of btrfs, or a bind mount of the filesystem around
+ * it, behind a symlink: such a path counts as not mounted, because no number is better than the host's.
  *
  * @param path - absolute, or relative to the current directory
  * @param options - limits of this call
- * @returns the `Mount.id` of the mount as `mounts()` lists it, or undefined if nothing is mounted right at the path. The kernel
- * reuses an id after its mount is gone.
- * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND if the path does not exist, METRICS_TIMED_OUT,
- * METRICS_NOT_SUPPORTED (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or
- * wrong
+ * @returns the `Mount.id` of the mount as `mounts()` lists it, or undefined if nothing is mounted right at
+ * the path. The kernel reuses an id after its mount is gone.
+ * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND if the path does not exist,
+ * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`;
+ * TypeError for an option that is unknown or wrong
  */
 export async function mountAt(path: string, options: Limits = {}): Promise<number | undefined> {
   const limits = checkedLimits(options, LIMITS);
@@ -78,12 +78,13 @@ async function realPathOf(call: VolumeCall, start: (path: string) => PathCall<st
 }
 
 /**
- * Measures what is mounted right at a path. Its numbers count only between two looks that find the same mount there: it may come
- * or go at any moment, and the host's numbers must never be taken for the volume's. The second look also finds a mount that
- * the kernel makes on access (autofs).
+ * Measures what is mounted right at a path. Its numbers count only between two looks that find the same mount
+ * there: it may come or go at any moment, and the host's numbers must never be taken for the volume's. The
+ * second look also finds a mount that the kernel makes on access (autofs).
  *
  * @param newCall - makes the call of each look, and so decides whether they share a deadline
- * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there; what `measure` throws, and as {@link mountAt}
+ * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there; what `measure` throws, and as {@link
+ * mountAt}
  */
 export async function whileMounted<T>(newCall: () => VolumeCall, measure: () => Promise<T>): Promise<T> {
   let before = await mountAtOf(newCall());
@@ -101,7 +102,10 @@ export async function whileMounted<T>(newCall: () => VolumeCall, measure: () => 
 
 let next: Promise<readonly Mount[]> | undefined;
 
-/** The mounts, read after the moment of the call. Callers in the same turn of the event loop share one reading. */
+/**
+ * The mounts, read after the moment of the call. Callers in the same turn of the event loop share one
+ * reading.
+ */
 function mountsFromNow(): Promise<readonly Mount[]> {
   next ??= new Promise((resolve) => {
     setImmediate(() => {

@@ -14,7 +14,10 @@ export interface Mount {
   readonly source: string;
   /** Options of this mount, then the other options of the filesystem beneath. */
   readonly options: readonly string[];
-  /** Whether the mount or the filesystem beneath is read-only, also if the filesystem stopped writing after an error. */
+  /**
+   * Whether the mount or the filesystem beneath is read-only, also if the filesystem stopped writing after an
+   * error.
+   */
   readonly readOnly: boolean;
   /** The kernel's number for this mount; reused after it is gone. */
   readonly id: number;
@@ -28,19 +31,20 @@ export interface Mount {
 const MOUNTINFO = '/proc/self/mountinfo';
 
 /**
- * Every mount of this process's mount namespace, hidden ones included, in the kernel's order. Touches no mount.
+ * Every mount of this process's mount namespace, hidden ones included, in the kernel's order. Touches no
+ * mount.
  *
  * @returns the mounts
- * @throws MetricsError METRICS_NOT_SUPPORTED if there is no `/proc/self/mountinfo`, METRICS_FS_INFO_FAILED if it cannot be read
- * now
+ * @throws MetricsError METRICS_NOT_SUPPORTED if there is no `/proc/self/mountinfo`, METRICS_FS_INFO_FAILED if
+ * it cannot be read now
  */
 export async function mounts(): Promise<readonly Mount[]> {
   return Promise.resolve(parseMountinfo(readMountinfo('utf8')));
 }
 
 /**
- * The kernel's list of mounts, read synchronously. An asynchronous read would wait for a thread of Node's pool, and other code
- * may have all of them stuck in calls on a dead volume.
+ * The kernel's list of mounts, read synchronously. An asynchronous read would wait for a thread of Node's
+ * pool, and other code may have all of them stuck in calls on a dead volume.
  *
  * @throws as {@link mounts}
  */
@@ -56,7 +60,10 @@ export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
   }
 }
 
-/** The mounts in the text of a /proc/[pid]/mountinfo, proc_pid_mountinfo(5). Lines of another form are skipped. */
+/**
+ * The mounts in the text of a /proc/[pid]/mountinfo, proc_pid_mountinfo(5). Lines of another form are
+ * skipped.
+ */
 export function parseMountinfo(text: string): readonly Mount[] {
   const all = text.split('\n').flatMap((line) => parseLine(line) ?? []);
   const byId = new Map(all.map((each) => [each.mount.id, each]));
@@ -68,12 +75,15 @@ export function parseMountinfo(text: string): readonly Mount[] {
 }
 
 /**
- * How a filesystem says that it stopped writing, although neither it nor its mount is read-only to statfs(2): after an error (ext4
- * since Linux 6.12), or because it was shut down.
+ * How a filesystem says that it stopped writing, although neither it nor its mount is read-only to statfs(2):
+ * after an error (ext4 since Linux 6.12), or because it was shut down.
  */
 const STOPPED: ReadonlySet<string> = new Set(['emergency_ro', 'shutdown']);
 
-/** The devices, as {@link Mount.device}, of filesystems that stopped writing. Empty if the list of mounts cannot be read. */
+/**
+ * The devices, as {@link Mount.device}, of filesystems that stopped writing. Empty if the list of mounts
+ * cannot be read.
+ */
 export function stoppedDevices(): ReadonlySet<string> {
   let text = '';
   try {
@@ -120,8 +130,8 @@ function parseLine(line: string): Listed | undefined {
 }
 
 /**
- * Whether another mount covers the same mount point, or a directory on the way to it. The order of the list does not tell (a
- * mount may come before the one it is mounted on); the parents do.
+ * Whether another mount covers the same mount point, or a directory on the way to it. The order of the list
+ * does not tell (a mount may come before the one it is mounted on); the parents do.
  *
  * @param pointsOn - the mount points of what is mounted on each mount
  */

@@ -19,16 +19,25 @@ export interface StatFs {
 export interface PathInfo {
   /** `other` is a character device, a fifo or a socket. */
   readonly kind: 'directory' | 'file' | 'block' | 'other';
-  /** Bytes as stat(2) gives them: the length of a file. 0 for a block device, whose size stat(2) does not know. */
+  /**
+   * Bytes as stat(2) gives them: the length of a file. 0 for a block device, whose size stat(2) does not
+   * know.
+   */
   readonly size: bigint;
   /** The device of the filesystem that holds it: stat(2)'s st_dev. */
   readonly device: bigint;
   readonly inode: bigint;
   /** The device number of a block or character device: stat(2)'s st_rdev. 0 for anything else. */
   readonly rdev: bigint;
-  /** The mount that it is on, `Mount.id` of `mounts()`. Absent if not known: through the commands, or before Linux 5.8. */
+  /**
+   * The mount that it is on, `Mount.id` of `mounts()`. Absent if not known: through the commands, or before
+   * Linux 5.8.
+   */
   readonly mountId?: number;
-  /** Whether it is the root of that mount, so that something is mounted right there. Absent whenever `mountId` is. */
+  /**
+   * Whether it is the root of that mount, so that something is mounted right there. Absent whenever `mountId`
+   * is.
+   */
   readonly mountRoot?: boolean;
 }
 
@@ -62,14 +71,17 @@ export interface PathCall<T> {
 }
 
 /**
- * A way to ask the operating system. Paths are absolute. A call that fails in the system rejects with a system error
- * (system-error.ts); the functions above turn it into a MetricsError.
+ * A way to ask the operating system. Paths are absolute. A call that fails in the system rejects with a
+ * system error (system-error.ts); the functions above turn it into a MetricsError.
  */
 export interface OsBinding {
   readonly name: 'native' | 'command';
   statFs(path: string): PathCall<StatFs>;
   pathInfo(path: string): PathCall<PathInfo>;
   diskUsage(path: string, walk: Walk): Promise<DiskUsage>;
-  /** Where a path leads, symlinks followed. Only the commands have it: native `pathInfo` knows the mount of a path by itself. */
+  /**
+   * Where a path leads, symlinks followed. Only the commands have it: native `pathInfo` knows the mount of a
+   * path by itself.
+   */
   readonly realPath?: (path: string) => PathCall<string>;
 }

@@ -11,8 +11,9 @@ export type { PathInfo };
  * @param path - absolute, or relative to the current directory
  * @param options - limits of this call
  * @returns kind, size and device numbers
- * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED (not Linux),
- * METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or wrong
+ * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+ * (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`; TypeError for an option that is unknown or
+ * wrong
  */
 export async function pathInfo(path: string, options: Limits = {}): Promise<PathInfo> {
   const limits = checkedLimits(options, LIMITS);

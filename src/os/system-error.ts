@@ -32,7 +32,10 @@ const FURTHER_TEXTS: Readonly<Record<string, string>> = {
   EKEYREJECTED: 'key was rejected by service',
   EREMOTE: 'object is remote',
 };
-/** Linux's own, which Node does not name either. The numbers hold on every architecture that Node 20 and newer run on. */
+/**
+ * Linux's own, which Node does not name either. The numbers hold on every architecture that Node 20 and newer
+ * run on.
+ */
 const LINUX_ERRNOS = {
   EREMOTE: 66,
   EUCLEAN: 117,
@@ -68,11 +71,11 @@ export function isSystemError(error: unknown): error is SystemError {
 }
 
 /**
- * What a caller sees of a failed system call: METRICS_NOT_FOUND if the path does not exist, otherwise `code`. Other errors pass
- * through unchanged.
+ * What a caller sees of a failed system call: METRICS_NOT_FOUND if the path does not exist, otherwise `code`.
+ * Other errors pass through unchanged.
  *
- * @param asked - the caller's path, if the call may have been about another one. That the other path does not exist says nothing
- * of the caller's.
+ * @param asked - the caller's path, if the call may have been about another one. That the other path does not
+ * exist says nothing of the caller's.
  */
 export function toMetricsError(
   error: unknown,
@@ -98,7 +101,10 @@ export function pathStuck(path: string, since: Date): MetricsError {
   );
 }
 
-/** The rejection of a caller while calls on too many other paths are stuck: each may hold a thread or a process. */
+/**
+ * The rejection of a caller while calls on too many other paths are stuck: each may hold a thread or a
+ * process.
+ */
 export function tooManyStuck(syscall: string, path: string): SystemError {
   const error = systemError('EAGAIN', syscall, path);
   error.message = `too many calls on other paths are stuck, so none was started on '${path}' (${error.code})`;

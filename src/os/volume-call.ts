@@ -6,16 +6,16 @@ import type { PathCall } from './os-binding.js';
 import { pathStuck, systemError } from './system-error.js';
 
 /**
- * Which code answers: `native` is the addon; `command` runs `stat`, `df` and `readlink`, and `du` and `find` under `nice`; `auto`
- * is native if the addon loads.
+ * Which code answers: `native` is the addon; `command` runs `stat`, `df` and `readlink`, and `du` and `find`
+ * under `nice`; `auto` is native if the addon loads.
  */
 export type Binding = 'auto' | 'native' | 'command';
 
 /** Limits of one call. */
 export interface Limits {
   /**
-   * Milliseconds until this caller is released with METRICS_TIMED_OUT. Waiting in a queue counts. More than 0, at most
-   * 2147483647.
+   * Milliseconds until this caller is released with METRICS_TIMED_OUT. Waiting in a queue counts. More than
+   * 0, at most 2147483647.
    *
    * @defaultValue 5000
    */
@@ -68,8 +68,8 @@ export function checkedBinding(value: Binding | undefined): Binding {
 }
 
 /**
- * One caller's call about one path. A public function checks its options and makes it; everything below passes it on. All that
- * the call asks the system shares its deadline.
+ * One caller's call about one path. A public function checks its options and makes it; everything below
+ * passes it on. All that the call asks the system shares its deadline.
  */
 export interface VolumeCall {
   /** Absolute, see {@link absolutePath}. */
@@ -88,7 +88,8 @@ export function volumeCall(path: string, { timeoutMs, signal, binding }: Checked
 }
 
 /**
- * What the system answers, within the limits of the caller. Giving up leaves the system's call to the others who wait for it.
+ * What the system answers, within the limits of the caller. Giving up leaves the system's call to the others
+ * who wait for it.
  *
  * @param start - starts the system's call, or joins the one in flight
  * @throws the signal's reason; METRICS_TIMED_OUT; a system error EINVAL for a path with a NUL
@@ -121,8 +122,9 @@ export function checkNul(path: string): void {
 }
 
 /**
- * The absolute form of a path that a caller gave. `.` and empty components are dropped. `..` stays, because its meaning depends
- * on symlinks, which only the kernel may follow. A slash at the end stays too: it says that the path must be a directory.
+ * The absolute form of a path that a caller gave. `.` and empty components are dropped. `..` stays, because
+ * its meaning depends on symlinks, which only the kernel may follow. A slash at the end stays too: it says
+ * that the path must be a directory.
  *
  * @throws TypeError unless it is a string; MetricsError METRICS_NO_PATH_DEFINED if it is empty
  */

@@ -6,7 +6,8 @@ import { JoinedCall } from '../waiting/joined-call.js';
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
   /**
-   * Milliseconds for which a reading is kept, from when it came. 0 keeps none: callers only share the call in flight.
+   * Milliseconds for which a reading is kept, from when it came. 0 keeps none: callers only share the call in
+   * flight.
    *
    * @defaultValue `Infinity`
    */
@@ -16,11 +17,13 @@ export interface CachedMetricsOptions {
 const OPTIONS = ['maxAgeMs'] as const;
 
 /**
- * Keeps the reading of another provider. It keeps a success, never an error or an invalid reading. Callers who arrive while a call
- * is in flight share that call. The `time` of a kept reading is when it was measured, not when it is asked for.
+ * Keeps the reading of another provider. It keeps a success, never an error or an invalid reading. Callers
+ * who arrive while a call is in flight share that call. The `time` of a kept reading is when it was measured,
+ * not when it is asked for.
  *
- * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the pod, about once a
- * minute (kubernetes pkg/volume/metrics_cached.go). Set `maxAgeMs` to get the same behaviour in a process of your own.
+ * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the
+ * pod, about once a minute (kubernetes pkg/volume/metrics_cached.go). Set `maxAgeMs` to get the same
+ * behaviour in a process of your own.
  */
 export class CachedMetrics implements MetricsProvider {
   /** The wrapped provider's name. */
@@ -33,7 +36,8 @@ export class CachedMetrics implements MetricsProvider {
   /**
    * @param provider - measures
    * @param options - for how long a reading is kept
-   * @throws TypeError unless the provider has a name and a `getMetrics` method; for an option that is unknown or wrong
+   * @throws TypeError unless the provider has a name and a `getMetrics` method; for an option that is unknown
+   * or wrong
    */
   constructor(provider: MetricsProvider, options: CachedMetricsOptions = {}) {
     const { maxAgeMs } = checkedOptions(options, OPTIONS);
@@ -47,9 +51,11 @@ export class CachedMetrics implements MetricsProvider {
   }
 
   /**
-   * @param options - the signal releases this caller only; when the last caller leaves, the shared call is aborted
+   * @param options - the signal releases this caller only; when the last caller leaves, the shared call is
+   * aborted
    * @returns the kept reading, or that of the shared call
-   * @throws what the wrapped provider rejects with; MetricsError METRICS_PROVIDER_FAILED if its reading is invalid
+   * @throws what the wrapped provider rejects with; MetricsError METRICS_PROVIDER_FAILED if its reading is
+   * invalid
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);

@@ -11,8 +11,8 @@ export type MetricsBlockOptions = Omit<Limits, 'signal'>;
 const OPTIONS = ['timeoutMs', 'binding'] as const;
 
 /**
- * Measures a raw block volume: its capacity and nothing else, because only its user knows what is used in it. A regular file counts
- * as the image of one.
+ * Measures a raw block volume: its capacity and nothing else, because only its user knows what is used in it.
+ * A regular file counts as the image of one.
  */
 export class MetricsBlock implements MetricsProvider {
   readonly name = 'block';
@@ -20,7 +20,8 @@ export class MetricsBlock implements MetricsProvider {
   readonly #limits: CheckedLimits;
 
   /**
-   * @param device - a block device or a regular file: absolute, or relative to the current directory; symlinks are followed
+   * @param device - a block device or a regular file: absolute, or relative to the current directory;
+   * symlinks are followed
    * @param options - limits of each call
    * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
@@ -31,8 +32,8 @@ export class MetricsBlock implements MetricsProvider {
 
   /**
    * @returns the reading, with source `block` and only `capacity`
-   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED, METRICS_TIMED_OUT,
-   * METRICS_NOT_SUPPORTED
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_FS_INFO_FAILED,
+   * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);

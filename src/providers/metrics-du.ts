@@ -12,11 +12,15 @@ import {
   type VolumeCall,
 } from '../os/volume-call.js';
 
-/** Options of {@link MetricsDu}: those of a walk, and the limit of the look at the filesystem that comes before it. */
+/**
+ * Options of {@link MetricsDu}: those of a walk, and the limit of the look at the filesystem that comes
+ * before it.
+ */
 export interface MetricsDuOptions extends Omit<DiskUsageOptions, 'signal'>, Pick<Limits, 'timeoutMs'> {
   /**
-   * Whether something must be mounted right at the path. Set it for a volume that is a mount, such as a Secret or an emptyDir in
-   * memory: before it is mounted, its empty directory belongs to the host's filesystem, and so would the reading.
+   * Whether something must be mounted right at the path. Set it for a volume that is a mount, such as a
+   * Secret or an emptyDir in memory: before it is mounted, its empty directory belongs to the host's
+   * filesystem, and so would the reading.
    *
    * @defaultValue `false`
    */
@@ -34,9 +38,9 @@ const OPTIONS = [
 ] as const;
 
 /**
- * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are those of the tree. The
- * other quantities are the filesystem's, shared with everything else on it. A reading costs time per inode; keep it with
- * `CachedMetrics`.
+ * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are
+ * those of the tree. The other quantities are the filesystem's, shared with everything else on it. A reading
+ * costs time per inode; keep it with `CachedMetrics`.
  */
 export class MetricsDu implements MetricsProvider {
   readonly name = 'du';
@@ -46,8 +50,8 @@ export class MetricsDu implements MetricsProvider {
   readonly #requireMount: boolean;
 
   /**
-   * @param path - the directory, or a single file: absolute, or relative to the current directory; a path that is a symlink is
-   * followed
+   * @param path - the directory, or a single file: absolute, or relative to the current directory; a path
+   * that is a symlink is followed
    * @param options - limits and manner of each walk, and whether a mount is required
    * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
@@ -60,8 +64,9 @@ export class MetricsDu implements MetricsProvider {
 
   /**
    * @returns the reading, with source `du`
-   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED, METRICS_FS_INFO_FAILED,
-   * METRICS_USAGE_FAILED with the entry in `path`, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED,
+   * METRICS_FS_INFO_FAILED, METRICS_USAGE_FAILED with the entry in `path`, METRICS_TIMED_OUT,
+   * METRICS_NOT_SUPPORTED
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
@@ -84,8 +89,8 @@ export class MetricsDu implements MetricsProvider {
 }
 
 /**
- * Files may use more than their filesystem: they share blocks (reflinks), are compressed, or were just removed. The filesystem's
- * capacity is the bound, because its `used` is older than the walk.
+ * Files may use more than their filesystem: they share blocks (reflinks), are compressed, or were just
+ * removed. The filesystem's capacity is the bound, because its `used` is older than the walk.
  */
 function excess({ used }: DiskUsage, { capacity }: FsInfo): string[] {
   if (capacity === undefined || used <= capacity) return [];

@@ -3,8 +3,8 @@ import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js'
 import { checkedText, openSignal } from '../options.js';
 
 /**
- * The provider of a volume that has no metrics. With it, such a volume stays in the list, with the reason. It touches nothing and
- * works on every platform.
+ * The provider of a volume that has no metrics. With it, such a volume stays in the list, with the reason. It
+ * touches nothing and works on every platform.
  */
 export class MetricsNil implements MetricsProvider {
   readonly name = 'nil';
@@ -25,7 +25,8 @@ export class MetricsNil implements MetricsProvider {
   /**
    * Always rejects.
    *
-   * @throws MetricsError METRICS_NOT_SUPPORTED; `signal.reason` if the signal is aborted already; TypeError for an unknown option
+   * @throws MetricsError METRICS_NOT_SUPPORTED; `signal.reason` if the signal is aborted already; TypeError
+   * for an unknown option
    */
   // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {

@@ -7,8 +7,8 @@ import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../o
 /** Options of {@link MetricsStatFs}. */
 export interface MetricsStatFsOptions extends Omit<Limits, 'signal'> {
   /**
-   * Whether something must be mounted right at the path. While a volume is not mounted, its empty directory belongs to the host's
-   * filesystem; without this option the reading is the host's.
+   * Whether something must be mounted right at the path. While a volume is not mounted, its empty directory
+   * belongs to the host's filesystem; without this option the reading is the host's.
    *
    * @defaultValue `false`
    */
@@ -18,7 +18,8 @@ export interface MetricsStatFsOptions extends Omit<Limits, 'signal'> {
 const OPTIONS = ['timeoutMs', 'binding', 'requireMount'] as const;
 
 /**
- * Measures a volume that is a filesystem of its own, with one system call: all six quantities, and whether it is read-only.
+ * Measures a volume that is a filesystem of its own, with one system call: all six quantities, and whether it
+ * is read-only.
  */
 export class MetricsStatFs implements MetricsProvider {
   readonly name = 'statfs';
@@ -27,7 +28,8 @@ export class MetricsStatFs implements MetricsProvider {
   readonly #requireMount: boolean;
 
   /**
-   * @param path - anything on the volume: absolute, or relative to the current directory; symlinks are followed
+   * @param path - anything on the volume: absolute, or relative to the current directory; symlinks are
+   * followed
    * @param options - limits of each call, and whether a mount is required
    * @throws TypeError for an argument of another type, or an option that is unknown or wrong
    */
@@ -39,8 +41,8 @@ export class MetricsStatFs implements MetricsProvider {
 
   /**
    * @returns the reading, with source `statfs`
-   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED, METRICS_FS_INFO_FAILED,
-   * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
+   * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND, METRICS_NOT_MOUNTED,
+   * METRICS_FS_INFO_FAILED, METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED
    */
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);

@@ -10,8 +10,8 @@ export interface EndTimerOptions {
    */
   readonly keepsAlive?: boolean;
   /**
-   * Into how many parts the time is divided. An event loop that is busy for seconds sees no answer, and misses all but one of
-   * the parts: the time it was busy counts as one part.
+   * Into how many parts the time is divided. An event loop that is busy for seconds sees no answer, and
+   * misses all but one of the parts: the time it was busy counts as one part.
    *
    * @defaultValue `1`
    */
@@ -47,8 +47,8 @@ export class Deadline {
   }
 
   /**
-   * Calls `end` when the time is up. A busy event loop fires its timers before it looks at answers that came in time, so it gets
-   * one turn to look before `end` is called.
+   * Calls `end` when the time is up. A busy event loop fires its timers before it looks at answers that came
+   * in time, so it gets one turn to look before `end` is called.
    */
   onEnd(end: () => void, { keepsAlive = true, parts = 1 }: EndTimerOptions = {}): EndTimer {
     if (this.#endMs === Infinity) return NO_TIMER;
@@ -73,7 +73,10 @@ export class Deadline {
     };
   }
 
-  /** What `promise` gives, or what `late` gives or throws once the time is up. Does not keep the process alive. */
+  /**
+   * What `promise` gives, or what `late` gives or throws once the time is up. Does not keep the process
+   * alive.
+   */
   async wait<T>(promise: Promise<T>, late: () => T): Promise<T> {
     let timer: EndTimer | undefined;
     const isLate = new Promise<void>((resolve) => {

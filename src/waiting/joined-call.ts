@@ -13,7 +13,8 @@ export interface Waiting {
 }
 
 /**
- * Waits for an answer until this caller's deadline passes or its signal is aborted. Giving up ends the waiting and nothing else.
+ * Waits for an answer until this caller's deadline passes or its signal is aborted. Giving up ends the
+ * waiting and nothing else.
  *
  * @throws what `answer` rejects with, what `late` gives, or the signal's reason, unwrapped
  */
@@ -57,8 +58,8 @@ export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }
 }
 
 /**
- * One call that several callers wait for, each until its own deadline or abort. When the last of them has given up, the call's
- * own signal is aborted.
+ * One call that several callers wait for, each until its own deadline or abort. When the last of them has
+ * given up, the call's own signal is aborted.
  */
 export class JoinedCall<T> {
   readonly answer: Promise<T>;

@@ -23,7 +23,10 @@ interface Tree {
   readonly inodes: bigint;
 }
 
-/** Files of one byte; written out at once, because a filesystem that allocates later tells fewer blocks until then. */
+/**
+ * Files of one byte; written out at once, because a filesystem that allocates later tells fewer blocks until
+ * then.
+ */
 function oneByte(directory: string, ...names: string[]): void {
   for (const name of names) writeFileSync(join(directory, name), 'x', { flush: true });
 }

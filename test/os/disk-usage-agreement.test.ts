@@ -13,7 +13,10 @@ const MISSING = needs({ programs: ['du', 'find', 'mkfifo'] });
 
 /** How many trees on each filesystem. A failure names its seed, which alone makes the same tree again. */
 const TREES = Number(process.env['KVM_TREES'] ?? 25);
-/** So many stand together in a directory that is measured as a whole as well: a process for each would take the most of the time. */
+/**
+ * So many stand together in a directory that is measured as a whole as well: a process for each would take
+ * the most of the time.
+ */
 const GROVE = 20;
 const SEED = Number(process.env['KVM_SEED'] ?? 1);
 
@@ -78,7 +81,8 @@ describe.skipIf(MISSING).each(PLACES)('trees on %s', (place) => {
         const treeOf = (seed: number): string => join(grove, `tree-${String(seed)}`);
         mkdirSync(grove);
         for (const seed of seeds) makeTree(treeOf(seed), randomFrom(seed), outside);
-        // The native walk is tried on each tree, the commands, a process each, on the first one and on all together.
+        // The native walk is tried on each tree, the commands, a process each, on the first one and on all
+        // together.
         for (const seed of seeds)
           await expectAgreement(treeOf(seed), seed, seed === first ? BINDINGS : BINDINGS.slice(0, 1));
         try {

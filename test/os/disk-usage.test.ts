@@ -268,7 +268,8 @@ describe.skipIf(needs({ fuse: true }) !== false).each(BINDINGS)(
         });
       }
       await expect(healthy).resolves.toEqual(modelUsage(folder));
-      // By commands the first of the calls on a path stalls, and it is not stuck before it has been out for five seconds.
+      // By commands the first of the calls on a path stalls, and it is not stuck before it has been out for
+      // five seconds.
       if (binding === 'native') {
         await expect(diskUsage(mounts[0]!.path, { binding })).rejects.toMatchObject({
           code: 'METRICS_TIMED_OUT',
@@ -322,7 +323,8 @@ describe.skipIf(needs({ fuse: true, native: true }))('walks that wait for a path
     );
     for (const reason of reasons)
       expect(reason).toMatchObject({ code: 'METRICS_TIMED_OUT', path: mount.path });
-    // Those that were not among the first two made no call of their own: they name the moment of one that did.
+    // Those that were not among the first two made no call of their own: they name the moment of one that
+    // did.
     const sinces = reasons.map(({ stuckSince }) => stuckSince?.getTime());
     expect(sinces.slice(0, 2)).toEqual(expect.arrayContaining(sinces.slice(2)));
     await expect(healthy).resolves.toEqual(modelUsage(folder));

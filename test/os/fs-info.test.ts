@@ -163,7 +163,10 @@ describe.skipIf(needs({ mkfs: ['ext4'] })).each(BINDINGS)('%s binding', (binding
   });
 });
 
-/** Runs a program against the built package, whose every thread of Node's pool is stuck opening a fifo that nobody writes to. */
+/**
+ * Runs a program against the built package, whose every thread of Node's pool is stuck opening a fifo that
+ * nobody writes to.
+ */
 async function withoutPool(program: string): Promise<string> {
   const fifo = join(folder, 'fifo');
   if (!existsSync(fifo)) execFileSync('mkfifo', [fifo]);

@@ -9,7 +9,8 @@ import { needs } from '../support/needs.js';
 const { pathInfoOf } = vi.hoisted(() => ({ pathInfoOf: vi.fn() }));
 vi.mock(import('../../src/os/path-info.js'), async (load) => ({ ...(await load()), pathInfoOf }));
 
-// What comes and goes between two system calls cannot be timed with real mounts, so here the answers are made up.
+// What comes and goes between two system calls cannot be timed with real mounts, so here the answers are made
+// up.
 describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path', () => {
   beforeEach(() => {
     pathInfoOf.mockReset();

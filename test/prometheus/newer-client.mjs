@@ -1,6 +1,7 @@
-// The collector in a registry of @prometheus-io/client, prom-client's successor, which needs a newer Node than this package does:
-// both are fetched from npm into a folder of their own. `node test/prometheus/newer-client.mjs`, after `npm run build`. Where npm
-// cannot fetch them it says so and passes, unless KVM_NO_SKIP=1.
+// The collector in a registry of @prometheus-io/client, prom-client's successor, which needs a newer Node
+// than this package does: both are fetched from npm into a folder of their own. `node
+// test/prometheus/newer-client.mjs`, after `npm run build`. Where npm cannot fetch them it says so and
+// passes, unless KVM_NO_SKIP=1.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -117,7 +117,8 @@ for (const binding of ['native', 'command'] as const) {
         await mount.release();
       });
 
-      // Only the statx call of the native binding asks the volume itself: by commands there is no moment to meet.
+      // Only the statx call of the native binding asks the volume itself: by commands there is no moment to
+      // meet.
       if (!native) return;
 
       test('finds that the mount went away while it was asked', async () => {

@@ -2,7 +2,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 
-/** @typedef {{ threads: number, descriptors: number, children: number, heapMiB: number, rssMiB: number }} Held */
+/**
+ * @typedef {{ threads: number, descriptors: number, children: number, heapMiB: number, rssMiB: number }} Held
+ */
 
 /** A thread of the addon's pool ends after 10 s without work; then nothing more does. */
 const QUIET_MS = 11_000;

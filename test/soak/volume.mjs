@@ -14,7 +14,8 @@
  * @property {object} spec its kind
  * @property {MetricsProvider} provider
  * @property {Partial<Record<Quantity, bigint>>} [exact] what each reading says
- * @property {Ranges} [changing] what it may say while the volume is being made or taken away; always, if not in `exact`
+ * @property {Ranges} [changing] what it may say while the volume is being made or taken away; always, if not
+ * in `exact`
  * @property {readonly MetricsErrorCode[]} [mayFail] with what measuring it may fail at any time
  * @property {import('./worker.mjs').Place} [place] how a worker measures it
  * @property {'healthy' | 'recovers' | 'hostile'} [health] `recovers`: is read again once its trouble is over

@@ -6,7 +6,10 @@ import { csiVolume } from './csi-numbers.mjs';
 import { Random } from './random.mjs';
 
 /** @typedef {{ how: 'du' | 'statfs', path: string } | { how: 'csi', number: number }} Place */
-/** @typedef {{ id: string, metrics?: import('kube-volume-metrics').Metrics, code?: string, message?: string }} Told */
+/**
+ * @typedef {{ id: string, metrics?: import('kube-volume-metrics').Metrics, code?: string, message?: string }}
+ * Told
+ */
 
 /** Calls at once. */
 const READERS = 3;

@@ -14,7 +14,10 @@ const ENV = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbi
 
 const run = promisify(execFile);
 
-/** The temporary directory, mounts and processes of the soak. All of it goes with {@link clear} and with this process. */
+/**
+ * The temporary directory, mounts and processes of the soak. All of it goes with {@link clear} and with this
+ * process.
+ */
 export class Workplace {
   /** Symlinks resolved, as the kernel lists mount points. */
   directory = realpathSync(mkdtempSync(join(tmpdir(), 'kvm-soak-')));

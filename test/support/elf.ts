@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs';
 export interface Elf {
   /** Whether the linker asked for read-only relocations (PT_GNU_RELRO). */
   readonly relro: boolean;
-  /** Whether every symbol is bound when it is loaded; with {@link relro} nothing is left that could be overwritten. */
+  /**
+   * Whether every symbol is bound when it is loaded; with {@link relro} nothing is left that could be
+   * overwritten.
+   */
   readonly bindNow: boolean;
   readonly executableStack: boolean;
   /** Names in the table of dynamic symbols, those of libraries among them. */

@@ -65,9 +65,9 @@ export const MOUNTS: CliCommand<MeasureOptions & Selection> = {
 };
 
 /**
- * Filesystems that only show or steer the kernel: no user keeps files there, and their sizes mean nothing. tmpfs, devtmpfs and
- * hugetlbfs are not among them, because they use memory. autofs is, because asking for its size makes the kernel mount what
- * it stands for.
+ * Filesystems that only show or steer the kernel: no user keeps files there, and their sizes mean nothing.
+ * tmpfs, devtmpfs and hugetlbfs are not among them, because they use memory. autofs is, because asking for
+ * its size makes the kernel mount what it stands for.
  */
 const KERNEL_ONLY: ReadonlySet<string> = new Set([
   ...[
@@ -131,12 +131,18 @@ function isOfKubelet(path: string, kubelet: string | true): boolean {
   return isBelow(path, root) && KUBELET_VOLUME.exec(path.slice(root === '/' ? 0 : root.length))?.index === 0;
 }
 
-/** Whether it may be a file of a device and not a directory: then it is only a part of a filesystem that has device files. */
+/**
+ * Whether it may be a file of a device and not a directory: then it is only a part of a filesystem that has
+ * device files.
+ */
 function mayBeDevice({ root, fsType, mountPoint }: Mount): boolean {
   return root !== '/' && (/^(devtmpfs|tmpfs)$/.test(fsType) || mountPoint.includes('/volumeDevices/'));
 }
 
-/** What measures a mount; undefined if it is a character device, which holds nothing, or a filesystem where devices are wanted. */
+/**
+ * What measures a mount; undefined if it is a character device, which holds nothing, or a filesystem where
+ * devices are wanted.
+ */
 async function providerOf(
   mount: Mount,
   limits: Limits,

@@ -5,7 +5,9 @@ import { humanBytes } from './table.js';
 /** A walk that ends sooner needs no progress. */
 const SHOWN_AFTER_MS = 1000;
 
-/** One line on a terminal that says how far all walks together are. If it is no terminal, nothing is written. */
+/**
+ * One line on a terminal that says how far all walks together are. If it is no terminal, nothing is written.
+ */
 export class Progress {
   readonly #stream: NodeJS.WriteStream;
   readonly #sofar = new Map<number, DiskUsage>();
@@ -19,7 +21,8 @@ export class Progress {
   /** How far one walk is. */
   update(index: number, sofar: DiskUsage): void {
     this.#sofar.set(index, sofar);
-    // The spinner writes a line for each update where it cannot move the cursor, and in continuous integration.
+    // The spinner writes a line for each update where it cannot move the cursor, and in continuous
+    // integration.
     const isLive = this.#stream.isTTY && process.env['TERM'] !== 'dumb' && !('CI' in process.env);
     if (!isLive || performance.now() - this.#startMs < SHOWN_AFTER_MS) return;
     let [used, inodesUsed] = [0n, 0n];
@@ -32,7 +35,8 @@ export class Progress {
   }
 
   #start(): Spinner {
-    // SIGINT ends the walks and not the process, so the spinner must not handle it. After SIGTERM the cursor would stay hidden.
+    // SIGINT ends the walks and not the process, so the spinner must not handle it. After SIGTERM the cursor
+    // would stay hidden.
     process.once('SIGTERM', this.#onTerm);
     return yoctoSpinner({ stream: this.#stream, handleSignals: false }).start();
   }

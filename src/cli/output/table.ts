@@ -26,7 +26,10 @@ export function terminalWidth(): number | undefined {
   return process.stdout.isTTY ? process.stdout.columns || 80 : undefined;
 }
 
-/** Text for people as lines of a terminal, controls escaped. No word is broken, so that a long path can be copied. */
+/**
+ * Text for people as lines of a terminal, controls escaped. No word is broken, so that a long path can be
+ * copied.
+ */
 export function wrapped(text: string, width: number, indent: string): string[] {
   const lines = wrapAnsi(escapeControls(text), Math.max(20, width - indent.length)).split('\n');
   return lines.map((line) => indent + line);
@@ -41,16 +44,19 @@ export interface Column<Row> {
   readonly style?: (cell: string) => Style;
   /** To how few columns it may be shortened in the middle. */
   readonly shortest?: number;
-  /** If a terminal is too narrow: `drop` the column, or give it a place `above` the others, on a line of its own. */
+  /**
+   * If a terminal is too narrow: `drop` the column, or give it a place `above` the others, on a line of its
+   * own.
+   */
   readonly narrow?: 'drop' | 'above';
 }
 
 /**
  * Rows under titles, and notes about each row.
  *
- * Without a width, each row is one line of any length, its notes in the last column. On a terminal the table fits the width: it
- * does without what may be dropped, shortens long columns in the middle, or gives each row two lines. Notes stand below
- * their row.
+ * Without a width, each row is one line of any length, its notes in the last column. On a terminal the table
+ * fits the width: it does without what may be dropped, shortens long columns in the middle, or gives each row
+ * two lines. Notes stand below their row.
  *
  * @param width - columns of the terminal; undefined if it is none
  */
@@ -72,7 +78,10 @@ export function tableLines<Row>(
   return [head, ...lines.flatMap((line, at) => [line, ...(below[at] ?? [])])];
 }
 
-/** The columns with the long ones shortened so that the table fits; undefined if it cannot, or if two rows would look the same. */
+/**
+ * The columns with the long ones shortened so that the table fits; undefined if it cannot, or if two rows
+ * would look the same.
+ */
 function shortened<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],

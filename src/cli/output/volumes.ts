@@ -6,7 +6,9 @@ import type { Style } from './colour.js';
 import { jsonAnswer } from './json.js';
 import { humanBytes, percent, tableLines, terminalWidth, UNKNOWN, type Column } from './table.js';
 
-/** Enough for the end of a CSI volume's path, `pvc-` with a UUID and `/mount`, and as much of its beginning. */
+/**
+ * Enough for the end of a CSI volume's path, `pvc-` with a UUID and `/mount`, and as much of its beginning.
+ */
 const SHORTEST_PATH = 80;
 const SHORTEST_SOURCE = 24;
 
@@ -97,7 +99,10 @@ export function styleOfState(state: string): Style {
   return /^(ok|unsupported)\b/.test(state) ? 'yellow' : 'red';
 }
 
-/** Of a filesystem as df(1) reckons: without what is reserved for root. A tree is compared with the whole filesystem. */
+/**
+ * Of a filesystem as df(1) reckons: without what is reserved for root. A tree is compared with the whole
+ * filesystem.
+ */
 function useOf({ metrics, provider }: Row): string {
   const { used, available, capacity } = metrics ?? {};
   if (used === undefined) return UNKNOWN;

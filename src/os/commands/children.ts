@@ -5,8 +5,8 @@ import { systemError } from '../system-error.js';
 import { errnoOf } from './errno-text.js';
 import { killAtExit, launcher } from './launch.js';
 
-// Commands print names as bytes, which need not be UTF-8. Until a person reads a name, it is a string with one character for
-// each byte.
+// Commands print names as bytes, which need not be UTF-8. Until a person reads a name, it is a string with
+// one character for each byte.
 
 /** The bytes of a path of ours, one character each. */
 export function toBytes(path: string): string {
@@ -47,13 +47,20 @@ export interface Child {
   /** undefined if it could not be started; `ended` says why. */
   readonly pid: number | undefined;
   /**
-   * Resolves once it has exited and all its output was taken, unless it was killed from here. Rejects if it could not be started:
-   * with METRICS_NOT_SUPPORTED if the program cannot be run, otherwise with a system error such as EAGAIN.
+   * Resolves once it has exited and all its output was taken, unless it was killed from here. Rejects if it
+   * could not be started: with METRICS_NOT_SUPPORTED if the program cannot be run, otherwise with a system
+   * error such as EAGAIN.
    */
   readonly ended: Promise<Ended>;
-  /** Resolves once the process no longer exists. The kernel may never let it go, so nothing may depend on this. */
+  /**
+   * Resolves once the process no longer exists. The kernel may never let it go, so nothing may depend on
+   * this.
+   */
   readonly gone: Promise<void>;
-  /** SIGKILL. From then on its output is not read and it does not keep this process alive, whether it dies or not. */
+  /**
+   * SIGKILL. From then on its output is not read and it does not keep this process alive, whether it dies or
+   * not.
+   */
   kill(): void;
 }
 
@@ -120,19 +127,20 @@ function unref(pipe: Readable & { unref?: () => void }): void {
 }
 
 /**
- * A text that changes as long as a process makes progress or could: when it has used processor time, and while it waits for a
- * processor, which takes a while at low priority. undefined if that cannot be told. Reading it takes microseconds, even while
- * the process is stuck in a system call.
+ * A text that changes as long as a process makes progress or could: when it has used processor time, and
+ * while it waits for a processor, which takes a while at low priority. undefined if that cannot be told.
+ * Reading it takes microseconds, even while the process is stuck in a system call.
  */
 export function signOfLife(pid: number | undefined): string | undefined {
   if (pid === undefined) return undefined;
   const stat = readProc(`/proc/${String(pid)}/stat`);
-  // The command's name may hold anything; it ends with the last parenthesis. After it come the state and, from the 12th field on,
-  // utime and stime.
+  // The command's name may hold anything; it ends with the last parenthesis. After it come the state and,
+  // from the 12th field on, utime and stime.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
   if (fields === undefined) return undefined;
   if (fields[0] === 'R') return `runnable at ${String(performance.now())}`;
-  // Nanoseconds on a processor. A kernel without schedstats only has ticks, and a walk over a slow disk uses few of them.
+  // Nanoseconds on a processor. A kernel without schedstats only has ticks, and a walk over a slow disk uses
+  // few of them.
   return readProc(`/proc/${String(pid)}/schedstat`)?.split(' ', 1)[0] ?? fields.slice(11, 13).join(' ');
 }
 
@@ -186,13 +194,19 @@ export class Children {
     });
   }
 
-  /** A text that changes as long as the processes make progress (see {@link signOfLife}), and while none is running. */
+  /**
+   * A text that changes as long as the processes make progress (see {@link signOfLife}), and while none is
+   * running.
+   */
   sign(): string {
     if (this.#running.size === 0) return `none at ${String(performance.now())}`;
     return [...this.#running].map(({ pid }) => signOfLife(pid)).join();
   }
 
-  /** Kills what still runs and lets nothing more start. Resolves once all processes are gone, which may be never. */
+  /**
+   * Kills what still runs and lets nothing more start. Resolves once all processes are gone, which may be
+   * never.
+   */
   async end(): Promise<void> {
     this.#ended = true;
     const running = [...this.#running];
@@ -201,14 +215,17 @@ export class Children {
   }
 }
 
-/** A longer path is ENAMETOOLONG to every system call (PATH_MAX counts the NUL at its end), however a child gets it. */
+/**
+ * A longer path is ENAMETOOLONG to every system call (PATH_MAX counts the NUL at its end), however a child
+ * gets it.
+ */
 const LONGEST_PATH = 4_095;
 
 /**
  * What a command prints about one path, read by `parse`.
  *
- * @throws a system error of `syscall` if the command failed on the path; MetricsError METRICS_FS_INFO_FAILED if its output is
- * not understood
+ * @throws a system error of `syscall` if the command failed on the path; MetricsError METRICS_FS_INFO_FAILED
+ * if its output is not understood
  */
 export async function askOf<T>(
   children: Children,

@@ -10,8 +10,9 @@ import { treeUsage } from './tree-usage.js';
 import { WalkTurns } from './walk-turns.js';
 
 /**
- * The commands that are running or waiting, in this thread of the process. Worker threads have their own: threads cannot share a
- * JavaScript object. Its methods are all that one copy of this package knows of another's; a change to them needs another key.
+ * The commands that are running or waiting, in this thread of the process. Worker threads have their own:
+ * threads cannot share a JavaScript object. Its methods are all that one copy of this package knows of
+ * another's; a change to them needs another key.
  */
 export interface InFlight {
   readonly version: 2;
@@ -42,8 +43,8 @@ export interface CommandBindingParts {
 }
 
 /**
- * The binding that asks the operating system by commands: `stat`, `df`, `readlink`, and `du` and `find` under `nice`. A path through
- * `/proc/self` or `/dev/fd` leads to the command's own files.
+ * The binding that asks the operating system by commands: `stat`, `df`, `readlink`, and `du` and `find` under
+ * `nice`. A path through `/proc/self` or `/dev/fd` leads to the command's own files.
  */
 export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding {
   const tools = new Tools(parts.directories);
@@ -73,7 +74,10 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
     });
   }
 
-  /** Where a path leads, symlinks followed. A mount point needs no command: the kernel names it without symlinks. */
+  /**
+   * Where a path leads, symlinks followed. A mount point needs no command: the kernel names it without
+   * symlinks.
+   */
   async function realPath(path: string, visible: readonly Mount[], children: Children): Promise<string> {
     const bytes = toBytes(path);
     if (visible.some(({ mountPoint }) => mountPoint === bytes)) return bytes;

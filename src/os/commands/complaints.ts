@@ -16,8 +16,8 @@ export interface Message {
 }
 
 /**
- * A message begins with the command: the path by which it was called from GNU's, the name from BusyBox's. BusyBox writes file names
- * as they are, so that a message may go on after a newline.
+ * A message begins with the command: the path by which it was called from GNU's, the name from BusyBox's.
+ * BusyBox writes file names as they are, so that a message may go on after a newline.
  */
 const BEGINS = /^(?:\/\S*\/)?(du|find|stat|nice): /;
 
@@ -82,7 +82,10 @@ function unquoted(name: string, program: string, words: string): string {
   return program === 'find' ? unescaped(name.slice(1, -1)) : fromShell(name);
 }
 
-/** Undoes GNU's quoting for a shell: '...' as it is, $'...' with escapes of C, \ before a quote, "..." as it is. */
+/**
+ * Undoes GNU's quoting for a shell: '...' as it is, $'...' with escapes of C, \ before a quote, "..." as it
+ * is.
+ */
 function fromShell(name: string): string {
   const PARTS = /'([^']*)'|\$'((?:[^\\']|\\.)*)'|\\(.)|"([^"]*)"/gs;
   return [...name.matchAll(PARTS)]
@@ -107,14 +110,15 @@ function unescaped(text: string): string {
 }
 
 /**
- * Errnos of an entry that was removed, or replaced by another kind of file, before the walk came to it. ELOOP is not among them:
- * GNU's commands open directories in such a way that a symlink in the place of one is ENOTDIR.
+ * Errnos of an entry that was removed, or replaced by another kind of file, before the walk came to it. ELOOP
+ * is not among them: GNU's commands open directories in such a way that a symlink in the place of one is
+ * ENOTDIR.
  */
 const VANISHED: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
 
 /**
- * du and find skip a directory whose device and inode are those of one above it, and say so. Some FUSE servers number directories
- * like that; the tree itself is finite, because every path in it is walked once.
+ * du and find skip a directory whose device and inode are those of one above it, and say so. Some FUSE
+ * servers number directories like that; the tree itself is finite, because every path in it is walked once.
  */
 const CYCLE =
   /^(?:\/\S*\/)?(?:du: WARNING: Circular directory structure\.|find: File system loop detected; )/;
@@ -146,8 +150,8 @@ export class Failures {
   }
 
   /**
-   * @throws a system error naming the entry, unless `allowPartial`; MetricsError METRICS_USAGE_FAILED if the message is not
-   * understood
+   * @throws a system error naming the entry, unless `allowPartial`; MetricsError METRICS_USAGE_FAILED if the
+   * message is not understood
    */
   add(message: Message): void {
     if (CYCLE.test(message.text)) return;
@@ -166,7 +170,8 @@ export class Failures {
         },
       );
     }
-    // find does lstat(2) a mount point before it turns away from it, and the filesystem there may be dead (ENOTCONN).
+    // find does lstat(2) a mount point before it turns away from it, and the filesystem there may be dead
+    // (ENOTCONN).
     if (this.#leftOut.has(entry) || (VANISHED.has(code) && !isRoot)) return;
     const path = isRoot ? this.#path : fromBytes(entry);
     if (!this.#allowPartial || VANISHED.has(code)) throw systemError(code, program, path);

@@ -10,7 +10,9 @@ export interface DfLine {
   readonly mountPoint: string;
 }
 
-/** BusyBox's answer to {@link dfArgs}; undefined if the text has another form. Neither name in it is escaped. */
+/**
+ * BusyBox's answer to {@link dfArgs}; undefined if the text has another form. Neither name in it is escaped.
+ */
 export function parseDf(text: string): DfLine | undefined {
   const [, size, mountPoint] = /^Filesystem [^\n]*\n.*? (\d+) +\d+ +\d+ +\d+% (\/.*)\n$/s.exec(text) ?? [];
   return size === undefined || mountPoint === undefined ? undefined : { size: BigInt(size), mountPoint };
@@ -20,7 +22,8 @@ export function parseDf(text: string): DfLine | undefined {
 const MOVED = 8n;
 
 /**
- * The unit (f_frsize) of the block counts, from the filesystem's size in bytes, which `df` computed from that unit.
+ * The unit (f_frsize) of the block counts, from the filesystem's size in bytes, which `df` computed from that
+ * unit.
  *
  * @param blocks - how many there are; not 0
  * @param bsize - f_bsize, which is often the unit
@@ -31,8 +34,8 @@ export function unitOf(blocks: bigint, bsize: bigint, size: bigint): bigint | un
   const explains = (frsize: bigint): boolean => BigInt.asUintN(64, blocks * frsize) === size;
   if (explains(bsize)) return bsize;
   if (size !== 0n && size % blocks === 0n) return size / blocks;
-  // The product has wrapped, or the filesystem's size has changed. Then the unit is a power of two, as for every filesystem that can
-  // grow.
+  // The product has wrapped, or the filesystem's size has changed. Then the unit is a power of two, as for
+  // every filesystem that can grow.
   return POWERS.find(explains) ?? POWERS.find((frsize) => near(blocks * frsize, size));
 }
 

@@ -2,9 +2,10 @@ import { systemError } from '../system-error.js';
 import { fromBytes } from './children.js';
 
 /**
- * Sizes of a tree from GNU's du: blocks x 512 of each inode once, on the root's device only, without entries that match the
- * patterns. It also prints the directories right below the root, as a sign of progress. Printing all directories would be too much
- * for a deep tree, in which the paths alone grow with the square of the depth.
+ * Sizes of a tree from GNU's du: blocks x 512 of each inode once, on the root's device only, without entries
+ * that match the patterns. It also prints the directories right below the root, as a sign of progress.
+ * Printing all directories would be too much for a deep tree, in which the paths alone grow with the square
+ * of the depth.
  */
 export function duArgs(root: string, leftOut: readonly string[]): string[] {
   return ['-x', '-D', '-B', '1', '-0', '-d', '1', ...leftOut.map((each) => `--exclude=${each}`), '--', root];
@@ -38,34 +39,45 @@ export class DuReader {
   }
 }
 
-/** @throws a system error EOVERFLOW for "Infinity", which GNU prints for 2^64 bytes and more: no filesystem has that many */
+/**
+ * @throws a system error EOVERFLOW for "Infinity", which GNU prints for 2^64 bytes and more: no filesystem
+ * has that many
+ */
 function bytes(size: string, path: string): bigint {
   if (!/^\d+$/.test(size)) throw systemError('EOVERFLOW', 'du', fromBytes(path));
   return BigInt(size);
 }
 
-/** What both uses of `find` have in common: the root's own entry and entries that match the patterns are left out. */
+/**
+ * What both uses of `find` have in common: the root's own entry and entries that match the patterns are left
+ * out.
+ */
 function findArgs(root: string, leftOut: readonly string[], action: readonly string[]): string[] {
   const paths = leftOut.flatMap((each) => ['-o', '-path', each]).slice(1);
   const prune = paths.length === 0 ? [] : ['(', ...paths, ')', '-prune', '-o'];
   return ['-H', root, '-mindepth', '1', '-xdev', ...prune, ...action];
 }
 
-/** A short line for each entry below the root: the device if it is a directory or has one link, otherwise device and inode. */
+/**
+ * A short line for each entry below the root: the device if it is a directory or has one link, otherwise
+ * device and inode.
+ */
 export function findInodesArgs(root: string, leftOut: readonly string[]): string[] {
   const once = ['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n'];
   return findArgs(root, leftOut, [...once, '-o', '-printf', '%D %i\\n']);
 }
 
 /**
- * Paths of more bytes than this are given to `stat` one by one. BusyBox (1.35) leaves 2 KiB of the kernel's limit on arguments
- * free, but then takes one path more than fits; if that is too much ("Argument list too long"), all of them are lost.
+ * Paths of more bytes than this are given to `stat` one by one. BusyBox (1.35) leaves 2 KiB of the kernel's
+ * limit on arguments free, but then takes one path more than fits; if that is too much ("Argument list too
+ * long"), all of them are lost.
  */
 const LONG_PATH = 1_000;
 
 /**
- * The same with blocks, for a find without `-printf` (BusyBox): `stat` prints device, mode, links, blocks and inode. There are no
- * parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +` for the last paths.
+ * The same with blocks, for a find without `-printf` (BusyBox): `stat` prints device, mode, links, blocks and
+ * inode. There are no parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +` for the
+ * last paths.
  */
 export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
   const exec = ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}'];
@@ -155,8 +167,8 @@ const CHARACTER =
   /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\s\S]/g;
 
 /**
- * A pattern of fnmatch(3) that matches exactly this path. Arguments of a command are UTF-8 here, so a byte that is not becomes `?`,
- * which matches any one byte under LC_ALL=C.
+ * A pattern of fnmatch(3) that matches exactly this path. Arguments of a command are UTF-8 here, so a byte
+ * that is not becomes `?`, which matches any one byte under LC_ALL=C.
  *
  * @param path - one character for each byte
  */

@@ -1,6 +1,6 @@
 /**
- * Errno names by the text of strerror(3) under LC_ALL=C: glibc's, and musl's if it differs. Only errnos that a call on a path can
- * fail with.
+ * Errno names by the text of strerror(3) under LC_ALL=C: glibc's, and musl's if it differs. Only errnos that
+ * a call on a path can fail with.
  */
 export const ERRNOS: Readonly<Record<string, string>> = {
   'Operation not permitted': 'EPERM',
@@ -74,7 +74,10 @@ export const ERRNOS: Readonly<Record<string, string>> = {
   'Key was rejected by service': 'EKEYREJECTED',
 };
 
-/** The errno's name for the text behind the last colon of a command's message; undefined if that is not an errno's text. */
+/**
+ * The errno's name for the text behind the last colon of a command's message; undefined if that is not an
+ * errno's text.
+ */
 export function errnoOf(message: string): string | undefined {
   return ERRNOS[message.slice(message.lastIndexOf(': ') + 2).trim()];
 }

@@ -26,7 +26,8 @@ export type Launch = (file: string, args: readonly string[]) => Launched | { fai
 const OPTIONS = {
   // Not the current directory, which may be gone, and which a child would keep busy.
   cwd: '/',
-  // Nothing else: GNU's commands take options from the environment, and BusyBox's find leaves 2 KiB for it (du-and-find.ts).
+  // Nothing else: GNU's commands take options from the environment, and BusyBox's find leaves 2 KiB for it
+  // (du-and-find.ts).
   env: { LC_ALL: 'C' },
 } as const;
 
@@ -36,9 +37,9 @@ const LOAD_MS = 1_000;
 let chosen: Promise<Launch> | undefined;
 
 /**
- * The way to launch a program without a shell, without input and without this process's environment: execa, or Node itself if
- * execa cannot be loaded. It is chosen once, because Node never retries a failed import(), even if it failed only because
- * descriptors or memory were short.
+ * The way to launch a program without a shell, without input and without this process's environment: execa,
+ * or Node itself if execa cannot be loaded. It is chosen once, because Node never retries a failed import(),
+ * even if it failed only because descriptors or memory were short.
  */
 export function launcher(): Promise<Launch> {
   return (chosen ??= choose());
@@ -66,7 +67,8 @@ function byExeca(execa: typeof import('execa').execa): Launch {
       buffer: false,
       reject: false,
       forceKillAfterDelay: false,
-      // It would listen for signals, and raise one again that the host listens for only once (see killAtExit).
+      // It would listen for signals, and raise one again that the host listens for only once (see
+      // killAtExit).
       cleanup: false,
     });
   return (file, args) => {
@@ -79,8 +81,9 @@ function byExeca(execa: typeof import('execa').execa): Launch {
 }
 
 /**
- * Calls execa, prepared for a child without pipes: Node makes one if no descriptor is left (nodejs/node#14166). execa 9 throws on
- * such a child before it listens for the child's 'error', which would then end this process. So this listens for the error.
+ * Calls execa, prepared for a child without pipes: Node makes one if no descriptor is left
+ * (nodejs/node#14166). execa 9 throws on such a child before it listens for the child's 'error', which would
+ * then end this process. So this listens for the error.
  *
  * @returns what execa returned, or what the child has failed with
  */
@@ -127,9 +130,9 @@ function errorOf(child: ChildProcess): Promise<Outcome> {
 const children = new Set<ChildProcess>();
 
 /**
- * Kills a child, if it is still running, when this process or worker thread exits. It does not listen for signals: the host
- * decides what a signal does, even if it listens for one only once. No listener learns of a signal that just ends this process,
- * or of worker.terminate(): see tools.ts for these.
+ * Kills a child, if it is still running, when this process or worker thread exits. It does not listen for
+ * signals: the host decides what a signal does, even if it listens for one only once. No listener learns of a
+ * signal that just ends this process, or of worker.terminate(): see tools.ts for these.
  */
 export function killAtExit(child: ChildProcess): void {
   if (children.size === 0) process.on('exit', killAll);

@@ -56,14 +56,15 @@ interface Running {
 }
 
 /**
- * Into how many parts the time until a path is stuck is divided. A call by commands may need several turns of the event loop,
- * because one command follows another; a busy event loop misses all but one of the parts.
+ * Into how many parts the time until a path is stuck is divided. A call by commands may need several turns of
+ * the event loop, because one command follows another; a busy event loop misses all but one of the parts.
  */
 const PARTS = 10;
 
 /**
- * Calls on paths that may never answer. Callers who ask the same about a path share one call. A path whose call takes too long is
- * stuck: its callers are rejected, and later callers at once, until the processes of that call are gone.
+ * Calls on paths that may never answer. Callers who ask the same about a path share one call. A path whose
+ * call takes too long is stuck: its callers are rejected, and later callers at once, until the processes of
+ * that call are gone.
  */
 export class PathCalls {
   readonly #stuckAfterMs: number;

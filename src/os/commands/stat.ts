@@ -46,7 +46,10 @@ const FOUND_KINDS: Readonly<Record<string, PathInfo['kind']>> = {
   s: 'other',
 };
 
-/** The answer to {@link foundArgs}; undefined for a device, whose number find does not print, or if the text has another form. */
+/**
+ * The answer to {@link foundArgs}; undefined for a device, whose number find does not print, or if the text
+ * has another form.
+ */
 export function parseFound(text: string): Stat | undefined {
   const [, type = '', ...words] = /^(\w) (\d+) (\d+) (\d+) (\d+)\n$/.exec(text) ?? [];
   const kind = FOUND_KINDS[type];
@@ -90,15 +93,15 @@ function unsigned(digits: string): bigint {
 }
 
 /**
- * How long a killed command may take to be gone, and how long the numbers of `stat -f` wait for what completes them. The latter
- * may hang although statfs(2) does not: a real path is found with lstat(2), and BusyBox's df asks every mount that the kernel
- * lists before the one in question.
+ * How long a killed command may take to be gone, and how long the numbers of `stat -f` wait for what
+ * completes them. The latter may hang although statfs(2) does not: a real path is found with lstat(2), and
+ * BusyBox's df asks every mount that the kernel lists before the one in question.
  */
 const GRACE_MS = 1_000;
 
 /**
- * Filesystems that leave f_frsize the same as f_bsize, by f_type: ext4, xfs, btrfs, tmpfs, ramfs, f2fs and nfs. They do not need
- * BusyBox's df.
+ * Filesystems that leave f_frsize the same as f_bsize, by f_type: ext4, xfs, btrfs, tmpfs, ramfs, f2fs and
+ * nfs. They do not need BusyBox's df.
  */
 const ONE_UNIT: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0x1021994, 0x858458f6, 0xf2f52010, 0x6969,
@@ -115,14 +118,18 @@ export interface StatFsNeeds {
 }
 
 /**
- * statvfs(3) by commands. The numbers are those of `stat -f`. df gives their unit if stat does not (BusyBox), and mountinfo says
- * whether the mount is read-only. GNU's df is not needed: it only adds the mount point, in which it prints `?` for control
- * characters, and for a device node it describes another filesystem than statvfs(3) does.
+ * statvfs(3) by commands. The numbers are those of `stat -f`. df gives their unit if stat does not (BusyBox),
+ * and mountinfo says whether the mount is read-only. GNU's df is not needed: it only adds the mount point, in
+ * which it prints `?` for control characters, and for a device node it describes another filesystem than
+ * statvfs(3) does.
  */
 export async function statFsCall(path: string, children: Children, needs: StatFsNeeds): Promise<StatFs> {
   const { tools, late } = needs;
   const unfinished = new Set<string>();
-  /** Completes the answer. The answer does without it if it fails, takes too long, or hangs since an earlier call. */
+  /**
+   * Completes the answer. The answer does without it if it fails, takes too long, or hangs since an earlier
+   * call.
+   */
   const complete = async (name: string, ask: () => Promise<void>): Promise<void> => {
     if (late.blocks(name)) return;
     unfinished.add(name);
@@ -165,7 +172,10 @@ function mountsIfKnown(needs: StatFsNeeds): readonly Mount[] {
   }
 }
 
-/** The size that df gives of the path's filesystem. For a device node, df describes the filesystem on that device instead. */
+/**
+ * The size that df gives of the path's filesystem. For a device node, df describes the filesystem on that
+ * device instead.
+ */
 function sizeOfSame(
   df: DfLine | undefined,
   mount: Mount | undefined,

@@ -41,8 +41,8 @@ export class Tools {
 
   /**
    * @param path - the path that the command is needed for; errors name it
-   * @throws MetricsError METRICS_NOT_SUPPORTED if the command is missing, or neither GNU's nor BusyBox's; a system error such as
-   * EAGAIN if it could not be run
+   * @throws MetricsError METRICS_NOT_SUPPORTED if the command is missing, or neither GNU's nor BusyBox's; a
+   * system error such as EAGAIN if it could not be run
    */
   dialect(name: ToolName, path: string): Promise<Dialect> {
     return naming(
@@ -51,16 +51,19 @@ export class Tools {
     );
   }
 
-  /** A text that changes as long as the commands that are asked about themselves make progress, and while there are none. */
+  /**
+   * A text that changes as long as the commands that are asked about themselves make progress, and while
+   * there are none.
+   */
   sign(): string {
     return this.#children.sign();
   }
 
   /**
-   * What runs a walking command, in the same process: `nice`, under util-linux's `setpriv` if that is there. It lets the kernel
-   * kill the walk when the thread that started it is gone, also by a signal that has no listener or by worker.terminate().
-   * Without `setpriv` the walk ends by SIGPIPE when it next prints: soon for find, for du after up to a whole directory right
-   * below the root.
+   * What runs a walking command, in the same process: `nice`, under util-linux's `setpriv` if that is there.
+   * It lets the kernel kill the walk when the thread that started it is gone, also by a signal that has no
+   * listener or by worker.terminate(). Without `setpriv` the walk ends by SIGPIPE when it next prints: soon
+   * for find, for du after up to a whole directory right below the root.
    *
    * @param path - the root of the walk; errors name it
    * @throws as {@link Tools.dialect}
@@ -103,7 +106,10 @@ export class Tools {
     throw new MetricsError('METRICS_NOT_SUPPORTED', `the command ${file} is neither GNU's nor BusyBox's`);
   }
 
-  /** Synchronous: Node's thread pool may be full (see readMountinfo), and these directories are not on volumes. */
+  /**
+   * Synchronous: Node's thread pool may be full (see readMountinfo), and these directories are not on
+   * volumes.
+   */
   #find(name: ToolName): string {
     const file = this.#directories.map((directory) => join(directory, name)).find(isExecutable);
     if (file !== undefined) return file;

@@ -34,12 +34,13 @@ export interface WalkNeeds {
 }
 
 /**
- * Disk usage by commands: GNU's du for the bytes, then GNU's find for the inodes. Without both of them, find runs `stat` on every
- * entry, which gives bytes and inodes. (BusyBox's du cannot leave a mount point out and rounds to 1024 bytes, and its find
- * prints only names.)
+ * Disk usage by commands: GNU's du for the bytes, then GNU's find for the inodes. Without both of them, find
+ * runs `stat` on every entry, which gives bytes and inodes. (BusyBox's du cannot leave a mount point out and
+ * rounds to 1024 bytes, and its find prints only names.)
  *
- * Mount points below the root are neither opened nor counted, but du and find do lstat(2) one on their way past it. If the
- * filesystem mounted there never answers, the walk stalls. The native binding does not have this limit.
+ * Mount points below the root are neither opened nor counted, but du and find do lstat(2) one on their way
+ * past it. If the filesystem mounted there never answers, the walk stalls. The native binding does not have
+ * this limit.
  */
 export async function treeUsage(path: string, walk: Walk, needs: WalkNeeds): Promise<DiskUsage> {
   const { turns, tools } = needs;
@@ -75,8 +76,8 @@ export async function treeUsage(path: string, walk: Walk, needs: WalkNeeds): Pro
 }
 
 /**
- * Waits for a question that comes before the walk, within the walk's limits. The wait keeps this process alive; the child that
- * answers does not.
+ * Waits for a question that comes before the walk, within the walk's limits. The wait keeps this process
+ * alive; the child that answers does not.
  */
 function whileMoving<T>(path: string, walk: Walk, call: WatchedCall<T>): Promise<T> {
   const { signal, stallTimeoutMs } = walk;
@@ -146,7 +147,10 @@ class Tree {
     return usage(used, 1n + entries.inodes, together(unsized, uncounted));
   }
 
-  /** GNU's du aborts if directories are renamed under it. Then find counts, and the reading says that the tree was changing. */
+  /**
+   * GNU's du aborts if directories are renamed under it. Then find counts, and the reading says that the tree
+   * was changing.
+   */
   async byStatAfterAbort(): Promise<DiskUsage> {
     const counted = await this.byStat();
     return { incomplete: { errors: 1, first: { path: this.#path, code: 'SIGABRT' } }, ...counted };

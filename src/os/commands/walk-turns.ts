@@ -72,7 +72,8 @@ export class WalkTurns {
   /**
    * Refuses a path on which a killed command still hangs: another one would hang there too.
    *
-   * @throws MetricsError METRICS_TIMED_OUT with `stuckSince`; a system error EAGAIN if too many hang on other paths
+   * @throws MetricsError METRICS_TIMED_OUT with `stuckSince`; a system error EAGAIN if too many hang on other
+   * paths
    */
   async checkFree(path: string): Promise<void> {
     const hanging = (): Late | undefined => [...this.#late].find((each) => each.path === path);

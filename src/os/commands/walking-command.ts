@@ -24,8 +24,9 @@ export interface WalkingLimits extends Pick<Walk, 'signal' | 'stallTimeoutMs'> {
 }
 
 /**
- * Runs a walking command to its end, with the lowest priority. It is killed, and not waited for, if the caller aborts, if it stalls
- * (uses no processor time and prints nothing for too long), or if its output ends the walk.
+ * Runs a walking command to its end, with the lowest priority. It is killed, and not waited for, if the
+ * caller aborts, if it stalls (uses no processor time and prints nothing for too long), or if its output ends
+ * the walk.
  *
  * @param prefix - the command that turns into the walking one, in the same process
  * @param path - the root of the walk, for errors
@@ -107,7 +108,10 @@ export class EndedBySignal extends MetricsError {
   }
 }
 
-/** GNU's and BusyBox's commands end with 1 after error messages; nice with 126 or 127 if it cannot run the command. */
+/**
+ * GNU's and BusyBox's commands end with 1 after error messages; nice with 126 or 127 if it cannot run the
+ * command.
+ */
 function checkEnd({ exitCode, signal }: Ended, complained: boolean, file: string, path: string): void {
   if (exitCode === 0 || (exitCode === 1 && complained)) return;
   if (signal !== undefined) throw new EndedBySignal(signal, basename(file), path);

@@ -16,10 +16,15 @@ export type WalkDelivery = (
   stuckSinceMs: number,
 ) => void;
 
-/** What native/binding.cc exports. Each thread of JavaScript has its own, over one pool of native threads per process. */
+/**
+ * What native/binding.cc exports. Each thread of JavaScript has its own, over one pool of native threads per
+ * process.
+ */
 export interface Addon {
   connect(deliver: (words: BigUint64Array) => void, deliverWalk: WalkDelivery): Channel;
-  /** Of the whole process: threads alive, calls stuck, calls without a worker, and system calls ever started. */
+  /**
+   * Of the whole process: threads alive, calls stuck, calls without a worker, and system calls ever started.
+   */
   counts(): { threads: number; stuck: number; waiting: number; asked: number };
 }
 
@@ -33,7 +38,10 @@ export interface Channel {
   leave(kind: number, path: string, ticket: number): number;
   /** Starts a walk. Returns its number. */
   walk(path: string, threads: number, allowPartial: boolean): number | Refusal;
-  /** Bytes, inodes and system calls so far; undefined while the walk waits for its turn, and once it has ended. */
+  /**
+   * Bytes, inodes and system calls so far; undefined while the walk waits for its turn, and once it has
+   * ended.
+   */
   walkProgress(number: number): BigUint64Array | undefined;
   walkCancel(number: number): void;
   /** Ends a walk that does not move and marks its path as stuck. Returns 0 if the walk has ended already. */
@@ -44,7 +52,10 @@ const PACKAGE = 'kube-volume-metrics';
 
 let loaded: Addon | string | undefined;
 
-/** The addon, or why it cannot be loaded. It is tried once, and again only if descriptors or memory were short. */
+/**
+ * The addon, or why it cannot be loaded. It is tried once, and again only if descriptors or memory were
+ * short.
+ */
 export function addon(): Addon | string {
   if (loaded !== undefined) return loaded;
   try {
@@ -91,8 +102,8 @@ function isShortage(error: unknown): boolean {
 }
 
 /**
- * `native/` beside the package.json above this file, whose depth differs between src/ and dist/. Undefined if that package.json
- * is another package's, as in a bundle: an addon beside it would not be ours.
+ * `native/` beside the package.json above this file, whose depth differs between src/ and dist/. Undefined if
+ * that package.json is another package's, as in a bundle: an addon beside it would not be ours.
  */
 function nativeFolder(): string | undefined {
   // Absent in a CommonJS bundle.

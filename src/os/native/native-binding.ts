@@ -18,8 +18,9 @@ const WORDS = 13;
 const VALUES = 5;
 
 /**
- * Independent of the number of processors: threads beyond them cost nothing when the tree is in memory, and overlap their waits
- * for the disk when it is not. No more than this, because other programs need the machine too.
+ * Independent of the number of processors: threads beyond them cost nothing when the tree is in memory, and
+ * overlap their waits for the disk when it is not. No more than this, because other programs need the machine
+ * too.
  */
 const DEFAULT_THREADS = 4;
 

@@ -12,7 +12,10 @@ interface Live {
   readonly walk: Walk;
   readonly settle: (...result: Parameters<WalkDelivery>) => void;
   readonly giveUp: (since: Date) => void;
-  /** Whether its caller still waits. After an abort nobody does, but a stuck walk still has to give its place back. */
+  /**
+   * Whether its caller still waits. After an abort nobody does, but a stuck walk still has to give its place
+   * back.
+   */
   isAwaited: boolean;
   calls: bigint;
   movedAtMs: number;
@@ -110,7 +113,8 @@ export class NativeWalks {
       const progress = isRunning ? channel.walkProgress(number) : undefined;
       const [used, inodesUsed, calls] = progress ?? [];
       if (used === undefined || inodesUsed === undefined || calls === undefined) {
-        // The walk waits for its turn, as do those behind it, and does not stall; or it has ended and is about to be delivered.
+        // The walk waits for its turn, as do those behind it, and does not stall; or it has ended and is
+        // about to be delivered.
         isRunning = false;
         live.movedAtMs = nowMs;
       } else if (calls !== live.calls) {

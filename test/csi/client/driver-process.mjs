@@ -1,7 +1,6 @@
-// @ts-check
-// A CSI driver in a process of its own, to be killed: gRPC by hand over node:http2, so that it starts fast and shares no
-// code with what it tests. `node driver-process.mjs SOCKET` prints a line when it listens, and ends with its parent.
-// Volume `v7` has 7 * 1000 + 7 bytes, of which 7 are used.
+// @ts-check A CSI driver in a process of its own, to be killed: gRPC by hand over node:http2, so that it
+// starts fast and shares no code with what it tests. `node driver-process.mjs SOCKET` prints a line when it
+// listens, and ends with its parent. Volume `v7` has 7 * 1000 + 7 bytes, of which 7 are used.
 import { rmSync } from 'node:fs';
 import http2 from 'node:http2';
 

@@ -476,8 +476,8 @@ describe.each(DIALECTS)('%s', (dialect) => {
       });
 
       /**
-       * BusyBox's df looks at every mount that is listed before the one it looks for. Here it sees only those of this server: others,
-       * of tests that run at the same time, may hang.
+       * BusyBox's df looks at every mount that is listed before the one it looks for. Here it sees only those
+       * of this server: others, of tests that run at the same time, may hang.
        */
       const bindingFor = (path: string): OsBinding => {
         const own = join(folder, `own-mounts-${dialect}`);
@@ -680,7 +680,8 @@ describe.each(DIALECTS)('%s', (dialect) => {
         message: `the walk of ${tree} stalled: no progress for 100 ms`,
         path: tree,
       });
-      // It works until it has done so for longer than the limit, however little of a processor it gets meanwhile.
+      // It works until it has done so for longer than the limit, however little of a processor it gets
+      // meanwhile.
       const enough = join(folder, `enough-${dialect}`);
       const works = bindingOf(
         dialect,

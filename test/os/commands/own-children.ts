@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The command lines of this process's children by their pids; of a child that is only waited for, the line is empty. */
+/**
+ * The command lines of this process's children by their pids; of a child that is only waited for, the line is
+ * empty.
+ */
 export function ownChildren(): Map<string, string> {
   const pids = readdirSync('/proc/self/task').flatMap((thread) =>
     read(`/proc/self/task/${thread}/children`).split(' '),

@@ -5,7 +5,10 @@ export function recorded(name: string): string {
   return readFileSync(new URL(`recorded/${name}.txt`, import.meta.url), 'latin1');
 }
 
-/** Names of directories below /volume/odd that are hard to print, as they are in the recordings; one character for each byte. */
+/**
+ * Names of directories below /volume/odd that are hard to print, as they are in the recordings; one character
+ * for each byte.
+ */
 export const ODD_NAMES = [
   'plain',
   "it's",

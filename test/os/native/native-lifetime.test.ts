@@ -7,7 +7,9 @@ import { needs } from '../../support/needs.js';
 const run = promisify(execFile);
 const NATIVE = join(import.meta.dirname, '../../../native');
 
-/** Runs a program in a process of its own, with the addon's loader in `load`; resolves with what it printed. */
+/**
+ * Runs a program in a process of its own, with the addon's loader in `load`; resolves with what it printed.
+ */
 async function program(text: string): Promise<string> {
   const head = `
     const { Worker, isMainThread } = require('node:worker_threads');

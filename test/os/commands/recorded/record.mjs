@@ -1,5 +1,5 @@
-// Makes the recordings beside this file: what GNU's commands and BusyBox's really print. Run as root, where nothing is at /volume:
-// node test/os/commands/recorded/record.mjs
+// Makes the recordings beside this file: what GNU's commands and BusyBox's really print. Run as root, where
+// nothing is at /volume: node test/os/commands/recorded/record.mjs
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
