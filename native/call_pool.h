@@ -23,7 +23,7 @@
 
 namespace kvm {
 
-// What one caller learns. The numbers of `status` are shared with src/os/native-binding.ts.
+// What one caller learns. The numbers of `status` are shared with src/os/native/native-binding.ts.
 struct Answer {
   enum class Status : std::uint8_t {
     kDone = 0,          // `result` holds what the kernel said
