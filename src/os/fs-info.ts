@@ -125,7 +125,7 @@ export function toFsInfo(raw: StatFs): FsInfo {
  */
 function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
   if (blocks === 0n) return {};
-  const available = availableOf(bavail, blocks, 'blocks', warnings) * frsize;
+  const available = (bavail <= blocks ? bavail : availableOf(bavail, blocks, 'blocks', warnings)) * frsize;
   if (bfree <= blocks) return { capacity: blocks * frsize, available, used: (blocks - bfree) * frsize };
   warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
   return { capacity: blocks * frsize, available };

@@ -41,7 +41,7 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
   for (const [name, value] of Object.entries({ capacity: total, available, used })) {
     if (value < 0n) warnings.push(`${name} left out: the driver says ${String(value)} bytes`);
   }
-  if (total > 0n) availableOf(available, total, 'bytes', warnings);
+  if (total > 0n && available > total) availableOf(available, total, 'bytes', warnings);
   if (total === 0n) warnings.push('capacity left out: the driver does not say it');
   return {
     ...(total > 0n && { capacity: total }),
