@@ -21,7 +21,7 @@ export function percent(part: bigint, whole: bigint): string {
   return whole <= 0n ? UNKNOWN : `${String((part * 100n + whole - 1n) / whole)}%`;
 }
 
-/** How wide standard output is: undefined if it is no terminal, so that lines may have any length. */
+/** How wide standard output is: undefined if it is not a terminal, so that lines may have any length. */
 export function terminalWidth(): number | undefined {
   return process.stdout.isTTY ? process.stdout.columns || 80 : undefined;
 }
