@@ -116,7 +116,7 @@ export class PodRounds {
     }
     if (answer.value === undefined || answer.value === null) return [];
     if (!isVolumeMap(answer.value)) {
-      const text = 'listVolumesForPod gave no map of providers by volume name';
+      const text = 'listVolumesForPod did not give a map of providers by volume name';
       this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
       return [];
     }

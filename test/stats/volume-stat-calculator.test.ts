@@ -601,7 +601,7 @@ describe('a stats provider that fails', () => {
       state: 'failed',
       error: {
         code: 'METRICS_PROVIDER_FAILED',
-        message: 'listVolumesForPod gave no map of providers by volume name',
+        message: 'listVolumesForPod did not give a map of providers by volume name',
         cause: value,
       },
     });
