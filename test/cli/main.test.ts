@@ -385,7 +385,7 @@ describe('a wrong command line', () => {
     [['du', '--thread', '2', '/'], /'--thread' \(Did you mean --threads\?\)$/, 'du --help'],
     [
       ['csi', 'probe', '--endpoint', 'tcp://x:1'],
-      /CSI is spoken over unix sockets only$/,
+      /CSI uses unix sockets only$/,
       'csi probe --help',
     ],
   ])('%j ends with 2 and says where to find help', async (args, message, help) => {

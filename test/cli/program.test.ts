@@ -60,7 +60,7 @@ describe('a wrong command line', () => {
     [['csi', 'probe'], /^required option '--endpoint <SOCKET>' not specified$/, 'csi probe'],
     [
       ['csi', 'probe', '--endpoint', 'tcp://x:1'],
-      /^Expected --endpoint to be .*CSI is spoken over unix sockets only$/,
+      /^Expected --endpoint to be .*CSI uses unix sockets only$/,
       'csi probe',
     ],
     [['csi', 'probe', '--endpoint', '/x', '--path', '/p'], /^unknown option '--path'$/, 'csi probe'],

@@ -67,7 +67,11 @@ export function tableLines<Row>(
   width: number | undefined,
 ): string[] {
   if (width === undefined) {
-    const notes: Column<Row> = { title: 'REASON', align: 'left', cell: (row) => notesOf(row).join(' ') };
+    const notes: Column<Row> = {
+      title: 'REASON',
+      align: 'left',
+      cell: (row) => notesOf(row).map(withoutStop).join('. '),
+    };
     return plainLines(rows.some((row) => notesOf(row).length > 0) ? [...columns, notes] : columns, rows);
   }
   const needed = columns.filter(({ narrow }) => narrow !== 'drop');
@@ -159,4 +163,9 @@ function plainLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[]):
     .toString()
     .split('\n')
     .map((line) => line.trimEnd());
+}
+
+/** Notes that share a line are joined by full stops. */
+function withoutStop(note: string): string {
+  return note.replace(/\.$/, '');
 }
