@@ -29,7 +29,8 @@ struct WalkOptions {
 constexpr unsigned kMostWalkThreads = 64;
 
 // In place of an errno: a directory was met a second time, because it was moved while the tree was measured
-// (see walk_directories.h). The kernel's own numbers end at 4095. src/os/native/native-walks.ts knows this one.
+// (see walk_directories.h). The kernel's own numbers end at 4095. src/os/native/native-walks.ts knows this
+// one.
 constexpr int kMetAgain = 4096;
 
 struct WalkProgress {
