@@ -3,7 +3,7 @@ import cliTruncate from 'cli-truncate';
 import { filesize } from 'filesize';
 import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
-import { escapeControls } from '../escape.js';
+import { escapeControls } from '../../index.js';
 import { styled, type Style } from './colour.js';
 
 /** Stands for a number that is not known: never 0. */
