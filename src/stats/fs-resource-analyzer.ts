@@ -77,8 +77,7 @@ export class FsResourceAnalyzer {
    * Ends the rounds and aborts the calls that are out, without waiting for them. Once it resolves, nothing
    * more is stored. The analyzer can be started again.
    */
-  // eslint-disable-next-line @typescript-eslint/require-await -- the promise is the contract; today there is
-  // nothing to wait for
+  // eslint-disable-next-line @typescript-eslint/require-await -- the promise is the contract
   async stop(): Promise<void> {
     this.#stops += 1;
     this.#periodic.stop();

@@ -40,8 +40,7 @@ export class VolumeStatCalculator {
    * Ends the rounds and aborts the calls that are out, without waiting for them. Once it resolves, nothing
    * more is stored. The calculator can be started again.
    */
-  // eslint-disable-next-line @typescript-eslint/require-await -- the promise is the contract; today there is
-  // nothing to wait for
+  // eslint-disable-next-line @typescript-eslint/require-await -- the promise is the contract
   async stop(): Promise<void> {
     this.#rounds.stop();
   }
