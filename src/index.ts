@@ -3,6 +3,7 @@ export type { GetMetricsOptions, Incomplete, Metrics, MetricsProvider, VolumeCon
 export { isMetricsError, isNotSupported, isTransient, MetricsError } from './errors.js';
 export type { MetricsErrorCode, MetricsErrorDetails, MetricsErrorJson } from './errors.js';
 export { stringify } from './stringify.js';
+export { escapeControls } from './escape.js';
 
 // The providers, to measure volumes.
 export { MetricsNil } from './providers/metrics-nil.js';

@@ -159,7 +159,7 @@ describe.skipIf(process.platform !== 'linux')('a bundle', () => {
         {
           binding: 'command',
           reason: expect.stringMatching(
-            /^this code is not in the folder of kube-volume-metrics: a bundler/,
+            /^this code is not in the folder of kube-volume-metrics: mark the package as external/,
           ) as string,
         },
         'bigint',

@@ -34,7 +34,7 @@ export const LAYERS = {
     apart: true,
   },
   ground: {
-    files: ['reading.ts', 'options.ts', 'waiting/'],
+    files: ['reading.ts', 'options.ts', 'escape.ts', 'waiting/'],
     below: CONTRACT,
     node: ['node:events', 'node:util'],
   },

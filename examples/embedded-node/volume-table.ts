@@ -1,5 +1,4 @@
-import type { PodVolumeStats, VolumeStats } from 'kube-volume-metrics';
-import { escapeControls } from '../csi-hostpath/log.js';
+import { escapeControls, type PodVolumeStats, type VolumeStats } from 'kube-volume-metrics';
 
 /** What stands for a number that is not known: never 0. */
 const UNKNOWN = '-';

@@ -1,8 +1,7 @@
 import { Option } from 'commander';
 import type { CsiCall, CsiNodeClient } from '../csi/index.js';
-import { isMetricsError, isTransient } from '../index.js';
+import { escapeControls, isMetricsError, isTransient } from '../index.js';
 import { JSON_OUTPUT, timeoutOption, UsageError, type Answer, type OutputOptions } from './command.js';
-import { escapeControls } from './escape.js';
 import { isDriverAway, rowError, type RowError } from './measure.js';
 import { jsonAnswer } from './output/json.js';
 import { styled, type Style } from './output/colour.js';

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
+import { escapeControls } from '../index.js';
 import { PROGRAM, UsageError, type Answer } from './command.js';
-import { escapeControls } from './escape.js';
 import { problemOf, readCommandLine } from './program.js';
 
 const COMPLETE = 0;

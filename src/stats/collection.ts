@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import { isMetricsError, MetricsError } from '../errors.js';
+import { escapeControls } from '../escape.js';
 import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
 import { Calls } from './schedule/calls.js';
@@ -88,7 +89,7 @@ export class Collection {
 }
 
 function warn(text: string): void {
-  process.emitWarning(text, 'KubeVolumeMetricsWarning');
+  process.emitWarning(escapeControls(text), 'KubeVolumeMetricsWarning');
 }
 
 /** Durations of the calls of one kind of provider, as a histogram. */

@@ -3,7 +3,6 @@ import { parseMountinfo } from '../../src/os/mounts.js';
 import { InvalidArgumentError } from 'commander';
 import { parseDuration, wholeNumber } from '../../src/cli/command.js';
 import { selectMounts } from '../../src/cli/commands/mounts.js';
-import { escapeControls } from '../../src/cli/escape.js';
 import { humanBytes, percent, tableLines, wrapped, type Column } from '../../src/cli/output/table.js';
 
 // What is no terminal has no colours, unless they are forced.
@@ -76,30 +75,6 @@ test('a whole number has digits only and is within its limits', () => {
   for (const text of ['0', '65', '', 'x', '1.5', '-1', '1e1', '0x1', ' 1']) {
     expect(() => parse(text)).toThrow(InvalidArgumentError);
   }
-});
-
-describe('control characters', () => {
-  test.each([
-    ['C0', 'a\u0000\u0007\u001b', 'a\\x00\\x07\\x1b'],
-    ['those with a name', '\t\r\n', '\\t\\r\\n'],
-    ['DEL and C1', '\u007f\u0080\u009b', '\\x7f\\x80\\x9b'],
-    [
-      'writing direction',
-      '\u200e\u200f\u061c\u202a\u202e\u2066\u2069',
-      '\\u200e\\u200f\\u061c\\u202a\\u202e\\u2066\\u2069',
-    ],
-    ['line separators', '\u2028\u2029', '\\u2028\\u2029'],
-    ['halves of pairs', 'a\ud83d-\ude00', 'a\\ud83d-\\ude00'],
-  ])('%s are written as text', (_, text, escaped) => {
-    expect(escapeControls(text)).toBe(escaped);
-  });
-
-  test.each(['/plain path', 'größe', '日本語', '😀', 'back\\slash', 'e\u0301'])(
-    '%s stays as it is',
-    (text) => {
-      expect(escapeControls(text)).toBe(text);
-    },
-  );
 });
 
 describe('a table', () => {

@@ -306,6 +306,18 @@ describe('a stats provider that fails', () => {
     expect(emitWarning.mock.calls).toEqual([['getPods failed: api is down', 'KubeVolumeMetricsWarning']]);
   });
 
+  test('becomes a warning whose control characters are escaped', async () => {
+    const emitWarning = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const statsProvider = new FakeStatsProvider();
+    statsProvider.listPods({ error: new Error('no\u202e api\n\u001b[31mforged line') });
+    await using analyzer = new FsResourceAnalyzer(statsProvider);
+    analyzer.start();
+    await vi.advanceTimersByTimeAsync(MINUTE);
+    expect(emitWarning.mock.calls).toEqual([
+      [String.raw`getPods failed: no\u202e api\n\x1b[31mforged line`, 'KubeVolumeMetricsWarning'],
+    ]);
+  });
+
   test('makes a calculation reject if the pods are not listed in time', async () => {
     const statsProvider = new FakeStatsProvider();
     statsProvider.listPods('hang');

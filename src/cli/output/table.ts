@@ -3,7 +3,7 @@ import cliTruncate from 'cli-truncate';
 import { filesize } from 'filesize';
 import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
-import { escapeControls } from '../escape.js';
+import { escapeControls } from '../../index.js';
 import { styled, type Style } from './colour.js';
 
 /** Stands for a number that is not known: never 0. */
@@ -67,7 +67,11 @@ export function tableLines<Row>(
   width: number | undefined,
 ): string[] {
   if (width === undefined) {
-    const notes: Column<Row> = { title: 'REASON', align: 'left', cell: (row) => sentences(notesOf(row)) };
+    const notes: Column<Row> = {
+      title: 'REASON',
+      align: 'left',
+      cell: (row) => notesOf(row).map(withoutStop).join('. '),
+    };
     return plainLines(rows.some((row) => notesOf(row).length > 0) ? [...columns, notes] : columns, rows);
   }
   const needed = columns.filter(({ narrow }) => narrow !== 'drop');
@@ -76,13 +80,6 @@ export function tableLines<Row>(
   const [head = '', ...lines] = chosen ? plainLines(chosen, rows) : twoLines(needed, rows);
   const below = rows.map((row) => notesOf(row).flatMap((note) => wrapped(note, width, '    ')));
   return [head, ...lines.flatMap((line, at) => [line, ...(below[at] ?? [])])];
-}
-
-/** Notes as one line: what is not a sentence yet ends with a full stop if another one follows. */
-function sentences(notes: readonly string[]): string {
-  return notes
-    .map((note, at) => (at === notes.length - 1 || /[.!?]$/.test(note) ? note : `${note}.`))
-    .join(' ');
 }
 
 /**
@@ -166,4 +163,9 @@ function plainLines<Row>(columns: readonly Column<Row>[], rows: readonly Row[]):
     .toString()
     .split('\n')
     .map((line) => line.trimEnd());
+}
+
+/** Notes that share a line are joined by full stops. */
+function withoutStop(note: string): string {
+  return note.replace(/\.$/, '');
 }

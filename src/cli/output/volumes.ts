@@ -1,6 +1,5 @@
-import { activeBinding, type ActiveBinding, type Metrics } from '../../index.js';
+import { activeBinding, escapeControls, type ActiveBinding, type Metrics } from '../../index.js';
 import type { Answer, MeasureOptions } from '../command.js';
-import { escapeControls } from '../escape.js';
 import { measure, type Row, type RowError, type Volume } from '../measure.js';
 import type { Style } from './colour.js';
 import { jsonAnswer } from './json.js';

@@ -49,7 +49,7 @@ test('writes one line for each change, and shows controls in a name as escapes',
     .failure('nodeGetVolumeStats', { volumeId: name, volumePath: '/p\u202e\n' })
     .catch(() => undefined);
   await driver.close();
-  const shown = String.raw`a\u202eb\u009b31m\u2028c\u2066`;
+  const shown = String.raw`a\u202eb\x9b31m\u2028c\u2066`;
   expect(lines.filter((line) => line.includes(shown)).length).toBeGreaterThan(0);
   for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u);
 });
