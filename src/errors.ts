@@ -1,16 +1,16 @@
 /**
- * What went wrong, as far as a caller acts differently on it. Codes are stable; messages are not, except the
- * kubelet's own texts, which are kept.
+ * What went wrong: one code for each thing that a caller can do about it. Codes are stable. Messages may
+ * change, except for the kubelet's own texts.
  *
  * | code | meaning | what a caller does |
  * |---|---|---|
  * | `METRICS_NOT_SUPPORTED` | no metrics for this volume, driver or platform | skip quietly |
  * | `METRICS_NO_PATH_DEFINED` | the path or device is empty | fix the caller |
- * | `METRICS_NOT_FOUND` | the path is not there (ENOENT, ENOTDIR; gRPC NOT_FOUND) | not mounted yet, or gone |
+ * | `METRICS_NOT_FOUND` | there is nothing at the path (ENOENT, ENOTDIR; gRPC NOT_FOUND) | not mounted yet, or gone |
  * | `METRICS_NOT_MOUNTED` | the path exists but nothing is mounted on it (`requireMount`) | never report the host's numbers |
  * | `METRICS_FS_INFO_FAILED` | statfs, stat or sizing failed; `cause` has the errno | report |
  * | `METRICS_USAGE_FAILED` | the walk failed; `cause` has the errno, `path` the entry | report |
- * | `METRICS_CSI_FAILED` | the driver refused or answered nonsense; `cause` is the gRPC error | report |
+ * | `METRICS_CSI_FAILED` | the driver refused, is away, or sent an invalid answer; `cause` is the gRPC error | report |
  * | `METRICS_TIMED_OUT` | no answer in time; with `stuckSince` the volume is known to be stuck | mark stale |
  * | `METRICS_PROVIDER_FAILED` | a provider's backend failed, or the provider threw something else or returned an invalid reading; `cause` has it | look at `cause` |
  */
@@ -27,11 +27,11 @@ export type MetricsErrorCode =
 
 /** What a {@link MetricsError} carries beside its code and message. */
 export interface MetricsErrorDetails {
-  /** What made it fail: a system error with `code` and `errno`, a gRPC error, whatever a provider threw. */
+  /** What made it fail: a system error with `code` and `errno`, a gRPC error, or what a provider threw. */
   readonly cause?: unknown;
-  /** The path it is about: the volume's, or that of the entry a walk failed on. */
+  /** The path that the error is about: the volume's, or that of the entry that a walk failed on. */
   readonly path?: string | undefined;
-  /** Since when the volume's system call has been out, when it is known to be stuck. */
+  /** When the system call began that has not returned, if the volume is known to be stuck. */
   readonly stuckSince?: Date | undefined;
   /**
    * Whether the same call may succeed later without anyone acting.
@@ -56,13 +56,12 @@ export interface MetricsErrorJson {
 /** The one error class of this package. Look at `code`, never at `instanceof` or the message. */
 export class MetricsError extends Error {
   readonly code: MetricsErrorCode;
-  /** The path it is about: the volume's, or that of the entry a walk failed on. */
+  /** The path that the error is about: the volume's, or that of the entry that a walk failed on. */
   declare readonly path?: string;
-  /** Since when the volume's system call has been out, when it is known to be stuck. */
+  /** When the system call began that has not returned, if the volume is known to be stuck. */
   declare readonly stuckSince?: Date;
   /**
-   * Whether the same call may succeed later without anyone acting; absent where the code and the cause
-   * decide.
+   * Whether the same call may succeed later without anyone acting; absent if the code and the cause decide.
    */
   declare readonly transient?: boolean;
 

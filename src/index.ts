@@ -1,11 +1,11 @@
-// For everybody: what a reading, a provider and an error are.
+// The contract: a reading, a provider and an error.
 export type { GetMetricsOptions, Incomplete, Metrics, MetricsProvider, VolumeCondition } from './metrics.js';
 export { isMetricsError, isNotSupported, isTransient, MetricsError } from './errors.js';
 export type { MetricsErrorCode, MetricsErrorDetails, MetricsErrorJson } from './errors.js';
 export { stringify } from './stringify.js';
 export { escapeControls } from './escape.js';
 
-// For whoever has volumes to measure: the providers.
+// The providers, to measure volumes.
 export { MetricsNil } from './providers/metrics-nil.js';
 export { MetricsStatFs } from './providers/metrics-stat-fs.js';
 export type { MetricsStatFsOptions } from './providers/metrics-stat-fs.js';
@@ -16,7 +16,7 @@ export type { MetricsBlockOptions } from './providers/metrics-block.js';
 export { CachedMetrics } from './providers/cached-metrics.js';
 export type { CachedMetricsOptions } from './providers/cached-metrics.js';
 
-// For whoever writes a provider of their own: the bounded calls that the providers above are made of.
+// To write a provider of your own: the bounded calls that the providers above are made of.
 export { fsInfo } from './os/fs-info.js';
 export type { FsInfo } from './os/fs-info.js';
 export { pathInfo } from './os/path-info.js';
@@ -29,11 +29,11 @@ export type { Mount } from './os/mounts.js';
 export type { SystemError } from './os/system-error.js';
 export type { Binding, Limits } from './os/volume-call.js';
 
-// For whoever asks why it is slow or unsupported here: which code measures.
+// To find out why it is slow or unsupported here: which code measures.
 export { activeBinding } from './os/choose-binding.js';
 export type { ActiveBinding } from './os/choose-binding.js';
 
-// For whoever writes an exporter or a node agent: all volumes of a node, measured in the background.
+// For exporters and node agents: all volumes of a node, measured in the background.
 export { FsResourceAnalyzer } from './stats/fs-resource-analyzer.js';
 export { VolumeStatCalculator } from './stats/volume-stat-calculator.js';
 export { statsSummary } from './stats/stats-summary.js';

@@ -7,27 +7,30 @@ export interface Metrics {
   /** Who measured: `statfs`, `du`, `block`, a CSI driver's name, or a name of your own. */
   readonly source: string;
   /**
-   * Bytes of the storage beneath. For a volume that shares a filesystem (an emptyDir, say) these are the
-   * filesystem's.
+   * Bytes that the storage has in all. For a volume that shares a filesystem, such as an emptyDir, these are
+   * the filesystem's.
    */
   readonly capacity?: bigint;
-  /** Bytes an unprivileged writer can still use; shared with every other user of the same filesystem. */
+  /**
+   * Bytes that an unprivileged writer can still use, shared with every other user of the same filesystem.
+   * More than `capacity`, with a warning, if a pool is larger than the quota of the volume.
+   */
   readonly available?: bigint;
   /** Bytes in use. `used + available` may differ from `capacity`: root-reserved blocks count as neither. */
   readonly used?: bigint;
-  /** Inodes the storage beneath can hold. Absent where the filesystem has no limit. */
+  /** Inodes that the storage can hold. Absent if the filesystem has no limit. */
   readonly inodes?: bigint;
   /** Inodes not in use. */
   readonly inodesFree?: bigint;
   /** Inodes in use. */
   readonly inodesUsed?: bigint;
-  /** Whether the volume is mounted read-only; absent where that is not known. */
+  /** Whether the volume is read-only, or stopped writing after an error; absent if that is not known. */
   readonly readOnly?: boolean;
-  /** What the storage says of its own health; absent when it says nothing. */
+  /** What the storage says about its own health; absent if it says nothing. */
   readonly condition?: VolumeCondition;
-  /** Present when a walk left something out: how many entries failed, and the first of them. */
+  /** Present if a walk left something out: how many entries failed, and the first of them. */
   readonly incomplete?: Incomplete;
-  /** What was odd and left out: a negative, an unknown unit, a wrapped counter. One sentence each. */
+  /** What was odd, such as a negative number that was left out. One sentence each; absent if nothing was. */
   readonly warnings?: readonly string[];
 }
 
@@ -40,15 +43,15 @@ export interface Incomplete {
 }
 
 /**
- * What the storage says of a volume's health: CSI's VolumeCondition, and the problems that CSI 1.13 lists
+ * What the storage says about a volume's health: CSI's VolumeCondition, and the problems that CSI 1.13 lists
  * instead.
  */
 export interface VolumeCondition {
-  /** True when the storage considers the volume unusable or degraded. */
+  /** True if the storage considers the volume unusable or degraded. */
   readonly abnormal: boolean;
   /** The storage's own words. */
   readonly message: string;
-  /** The single problems behind the verdict, where the driver lists them (CSI 1.13). */
+  /** The individual problems behind the verdict, if the driver lists them (CSI 1.13). */
   readonly problems?: readonly {
     readonly status: string;
     readonly reason: string;
@@ -67,7 +70,7 @@ export interface GetMetricsOptions {
  * provider.
  */
 export interface MetricsProvider {
-  /** Short and stable; labels errors, logs and timings, also when there is no reading. */
+  /** Short and stable. It labels errors, logs and timings, even if there is no reading. */
   readonly name: string;
   /** Resolves with a whole reading, or rejects; never both, never part of one, never a synchronous throw. */
   getMetrics(options?: GetMetricsOptions): Promise<Metrics>;

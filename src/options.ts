@@ -6,7 +6,7 @@ import { LONGEST_TIMER_MS } from './waiting/deadline.js';
  * The options of a public function or constructor.
  *
  * @param known - the names of all its options
- * @throws TypeError when they are no object, or naming the first option that is unknown
+ * @throws TypeError unless they are an object; for an unknown option, which the message names
  */
 export function checkedOptions<T extends object>(options: T, known: readonly (keyof T & string)[]): T {
   const given: unknown = options;
@@ -29,8 +29,8 @@ const GET_METRICS_OPTIONS = ['signal'] as const;
 /**
  * The signal of a `getMetrics` call.
  *
- * @throws TypeError when it is no AbortSignal, or naming an unknown option; the signal's reason when it is
- * aborted already
+ * @throws TypeError unless it is an AbortSignal, and for an unknown option; the signal's reason if it is
+ * already aborted
  */
 export function openSignal(options: GetMetricsOptions): AbortSignal | undefined {
   const signal = checkedSignal(checkedOptions(options, GET_METRICS_OPTIONS).signal);

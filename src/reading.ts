@@ -32,7 +32,7 @@ export function checkedReading(provider: string, value: unknown): Metrics {
   });
 }
 
-/** What makes a value invalid as a reading, in words; undefined when it is valid. */
+/** What makes a value invalid as a reading, in words; undefined if it is valid. */
 export function readingProblem(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return `it is ${show(value)}`;
   const reading = value as Record<keyof Metrics, unknown>;
@@ -53,7 +53,7 @@ export function readingProblem(value: unknown): string | undefined {
   return restProblem(reading);
 }
 
-/** What makes a value invalid as a number of a reading, in words; undefined when it is valid or absent. */
+/** What makes a value invalid as a number of a reading, in words; undefined if it is valid or absent. */
 export function quantityProblem(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'bigint') return `${show(value)}, not a bigint`;
@@ -74,7 +74,7 @@ function restProblem({
       return 'its condition lacks a boolean "abnormal" or a text "message"';
     }
     if (problems !== undefined && !(Array.isArray(problems) && problems.every(isProblem))) {
-      return 'the problems of its condition are no list of texts "status", "reason" and "message"';
+      return 'the problems of its condition are not a list with the texts "status", "reason" and "message"';
     }
   }
   if (incomplete !== undefined) {

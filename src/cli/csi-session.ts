@@ -61,7 +61,7 @@ export class CsiSession {
   /**
    * Loads gRPC, which no other command needs, and prepares a connection.
    *
-   * @throws UsageError if the endpoint is no path of a socket
+   * @throws UsageError unless the endpoint is the path of a socket
    */
   static async open(options: CsiOptions, signal: AbortSignal): Promise<CsiSession> {
     const { CsiNodeClient } = await import('../csi/index.js');

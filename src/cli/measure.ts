@@ -12,7 +12,7 @@ export interface Volume {
   readonly path: string;
   /** Undefined if there turns out to be nothing to measure: then the volume has no row. */
   readonly provider: MetricsProvider | Promise<MetricsProvider | undefined>;
-  /** The mount, where the volume comes from the list of mounts. */
+  /** The mount, if the volume comes from the list of mounts. */
   readonly mount?: Mount;
   /** Measures the filesystem that holds the path: shown if `provider` fails. */
   readonly filesystem?: MetricsProvider;
@@ -30,7 +30,7 @@ export interface Row {
   readonly mount?: Mount;
   readonly metrics?: Metrics;
   readonly error?: RowError;
-  /** What the filesystem that holds the path says of itself, if measuring the path failed. */
+  /** What the filesystem that holds the path says about itself, if measuring the path failed. */
   readonly filesystem?: Metrics;
 }
 

@@ -5,7 +5,7 @@ export type { CsiCall, NodeCapabilities } from './client/connection.js';
 export { MetricsCsi } from './client/metrics-csi.js';
 export type { MetricsCsiOptions } from './client/metrics-csi.js';
 
-// For the author of a driver.
+// For authors of drivers.
 export { conditionCapability, nodeGetVolumeStats, statsCapability } from './handler/node-get-volume-stats.js';
 export type {
   NodeGetVolumeStatsHandler,
@@ -15,7 +15,7 @@ export type {
 } from './handler/node-get-volume-stats.js';
 export type { NodeGetVolumeStatsOptions } from './handler/stats-responder.js';
 
-// For both: a volume, where a driver listens, and this package's terms as CSI's.
+// For both: a volume, the path of a driver's socket, and this package's terms in those of CSI.
 export type { CsiVolume } from './messages/csi-volume.js';
 export { socketPath } from './messages/socket-path.js';
 export { metricsToUsage } from './messages/usage.js';

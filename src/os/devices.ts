@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { PathInfo } from './os-binding.js';
 
-// What stat(2) says of the kind of a file and of devices. Device numbers are in glibc's encoding
+// What stat(2) says about the kind of a file and of devices. Device numbers are in glibc's encoding
 // (sys/sysmacros.h): 32 bits each of major and minor, interleaved.
 
 const S_IFMT = 0o170000n;

@@ -1,6 +1,6 @@
 import type { Incomplete } from '../metrics.js';
 
-/** What statvfs(3) says of a filesystem, unjudged. Counts are unsigned 64-bit. */
+/** What statvfs(3) says about a filesystem, unjudged. Counts are unsigned 64-bit. */
 export interface StatFs {
   /** The kind of filesystem as a number, statfs(2)'s f_type. */
   readonly magic: number;

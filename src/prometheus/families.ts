@@ -82,14 +82,14 @@ export const FAMILIES: readonly Family[] = [
     prefix: 'selfPrefix',
     name: 'reading_age_seconds',
     type: 'gauge',
-    help: 'Age of the last good reading of the volume; absent when there is none',
+    help: 'Age of the last good reading of the volume; absent if there is none',
     samples: forEachVolume(({ ageSeconds }) => ageSeconds),
   },
   {
     prefix: 'selfPrefix',
     name: 'volume_read_only',
     type: 'gauge',
-    help: 'Whether the volume is mounted read-only: 1 or 0; absent when that is not known',
+    help: 'Whether the volume is read-only, or stopped writing after an error: 1 or 0; absent if that is not known',
     samples: forEachVolume(({ metrics }) => asNumber(metrics?.readOnly)),
   },
   {

@@ -44,8 +44,8 @@ export interface VolumeStatsCollectorOptions {
    */
   readonly podVolumes?: boolean | undefined;
   /**
-   * Milliseconds after which a reading is not exported any more; the volume's state and age still are.
-   * `Infinity`: always.
+   * Milliseconds after which a reading is no longer exported. The volume's state and age still are. With
+   * `Infinity` a reading is exported for ever.
    *
    * @defaultValue 900000
    */

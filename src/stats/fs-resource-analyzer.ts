@@ -136,7 +136,7 @@ export class FsResourceAnalyzer {
   #listed(answer: PromiseSettledResult<unknown>): MetricsError | undefined {
     if (answer.status === 'rejected') return this.#listingFailed(callError('getPods', answer.reason));
     if (!Array.isArray(answer.value)) {
-      const text = 'getPods gave no array of pods';
+      const text = 'getPods did not give an array of pods';
       return this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
     }
     this.#listingError = undefined;

@@ -1,4 +1,4 @@
-// For the author of a provider: its contract as a test suite.
+// For authors of providers: the contract as a test suite.
 export { metricsProviderTests } from './metrics-provider-tests.js';
 export type {
   MetricsProviderTestsOptions,

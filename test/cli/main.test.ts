@@ -383,11 +383,7 @@ describe('a wrong command line', () => {
   test.each([
     [['d\u001b[2J'], /^kube-volume-metrics: unknown command 'd\\x1b\[2J'$/, '--help'],
     [['du', '--thread', '2', '/'], /'--thread' \(Did you mean --threads\?\)$/, 'du --help'],
-    [
-      ['csi', 'probe', '--endpoint', 'tcp://x:1'],
-      /CSI uses unix sockets only$/,
-      'csi probe --help',
-    ],
+    [['csi', 'probe', '--endpoint', 'tcp://x:1'], /CSI uses unix sockets only$/, 'csi probe --help'],
   ])('%j ends with 2 and says where to find help', async (args, message, help) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -233,7 +233,7 @@ describe('a stats provider that fails', () => {
     );
     await expect(analyzer.calculate()).rejects.toMatchObject({
       code: 'METRICS_PROVIDER_FAILED',
-      message: 'getPods gave no array of pods',
+      message: 'getPods did not give an array of pods',
       cause: value,
     });
   });

@@ -362,7 +362,7 @@ describe('a volume that fails', () => {
     ],
     ...[null, 'broken', [null], [{ status: 'DEGRADED', reason: 'Copies', message: 2n }]].map(
       (problems): [string, unknown] => [
-        'the problems of its condition are no list of texts "status", "reason" and "message"',
+        'the problems of its condition are not a list with the texts "status", "reason" and "message"',
         { time, source: 's', condition: { abnormal: true, message: 'm', problems } },
       ],
     ),

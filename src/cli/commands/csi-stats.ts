@@ -15,7 +15,7 @@ interface Options extends CsiOptions {
 export const CSI_STATS: CliCommand<Options> = {
   group: 'csi',
   name: 'stats',
-  summary: 'what a CSI driver says of one volume',
+  summary: 'what a CSI driver says about one volume',
   description: 'Asks a CSI driver for the numbers and the condition of one volume, as the kubelet does.',
   options: [
     new Option(

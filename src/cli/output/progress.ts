@@ -6,7 +6,8 @@ import { humanBytes } from './table.js';
 const SHOWN_AFTER_MS = 1000;
 
 /**
- * One line on a terminal that says how far all walks together are. If it is no terminal, nothing is written.
+ * One line on a terminal that says how far all walks together are. If the stream is not a terminal, nothing
+ * is written.
  */
 export class Progress {
   readonly #stream: NodeJS.WriteStream;

@@ -126,8 +126,8 @@ export function reasonOf({ code, message }: Pick<RowError, 'code' | 'message'>):
 
 /** What to do about it, and where it is explained; nothing if neither is known. */
 export function toDo({ hint, docs }: Pick<RowError, 'hint' | 'docs'>): string[] {
-  const text = [...(hint === undefined ? [] : [hint]), ...(docs === undefined ? [] : [`See ${docs}`])].join(
-    ' ',
-  );
-  return text === '' ? [] : [text];
+  if (hint === undefined) return docs === undefined ? [] : [`See ${docs}`];
+  if (docs === undefined) return [hint];
+  // A hint may end with a command to copy, which a full stop would spoil.
+  return [hint.endsWith('.') ? `${hint} See ${docs}` : `${hint} (see ${docs})`];
 }

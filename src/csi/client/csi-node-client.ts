@@ -42,9 +42,9 @@ export interface CsiCallOptions {
 export interface CsiVolumeAnswer {
   /** What the driver's node service can do. */
   readonly capabilities: NodeCapabilities;
-  /** Absent when the driver does not advertise GET_VOLUME_STATS. */
+  /** Absent if the driver does not advertise GET_VOLUME_STATS. */
   readonly stats?: NodeGetVolumeStatsResponse;
-  /** Absent when the driver does not advertise GET_VOLUME_HEALTH, and when asking failed. */
+  /** Absent if the driver does not advertise GET_VOLUME_HEALTH, or if asking failed. */
   readonly health?: NodeGetVolumeHealthResponse;
   /** Why there is no health although the driver advertises it. */
   readonly healthError?: unknown;
@@ -115,7 +115,7 @@ export class CsiNodeClient {
   /**
    * Whether the driver is ready: true if it says so or says nothing, false while it is starting.
    *
-   * @throws MetricsError METRICS_CSI_FAILED when it is unhealthy, METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_CSI_FAILED if it is unhealthy, METRICS_TIMED_OUT
    */
   async probe(options: CsiCallOptions = {}): Promise<boolean> {
     const { ready } = await this.#call(IdentityService.probe, {}, options);
@@ -176,8 +176,8 @@ export class CsiNodeClient {
 
   /**
    * All that the driver says about a volume: its capabilities, then the numbers if it advertises them, then
-   * the health if it advertises that, one after the other under one deadline. Health that fails costs no
-   * numbers, and at most 5 s.
+   * the health if it advertises that, one after the other under one deadline. If asking for the health fails,
+   * the numbers are still there; it takes at most 5 s.
    *
    * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
    * METRICS_CSI_FAILED, METRICS_TIMED_OUT

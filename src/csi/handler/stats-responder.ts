@@ -142,7 +142,10 @@ export class StatsResponder {
   async #answerWithin(deadline: Deadline, volume: CsiVolume): Promise<VolumeStatsAnswer> {
     const undecided = (): never => {
       // Says nothing about the volume. A MetricsError could become a verdict on it.
-      throw serviceError(status.DEADLINE_EXCEEDED, `not known in time whether there is ${volume.volumeId}`);
+      throw serviceError(
+        status.DEADLINE_EXCEEDED,
+        `could not find out in time whether there is a volume ${volume.volumeId}`,
+      );
     };
     if (!(await deadline.wait(this.#isKnown(volume), undecided))) {
       throw serviceError(status.NOT_FOUND, `no volume ${volume.volumeId}`);

@@ -42,7 +42,7 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
     if (value < 0n) warnings.push(`${name} left out: the driver says ${String(value)} bytes`);
   }
   if (total > 0n && available > total) availableOf(available, total, 'bytes', warnings);
-  if (total === 0n) warnings.push('capacity left out: the driver does not say it');
+  if (total === 0n) warnings.push('capacity left out: the driver sends none');
   return {
     ...(total > 0n && { capacity: total }),
     ...(isMeasured(available, used) && { available }),

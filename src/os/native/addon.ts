@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What native/binding.cc says of a walk that ended. */
+/** What native/binding.cc says about a walk that ended. */
 export type WalkDelivery = (
   number: number,
   errno: number,
@@ -91,7 +91,7 @@ function reasonOf(error: unknown): string {
   return `the addon does not load: ${error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)}`;
 }
 
-/** What dlopen(3) says of EMFILE, ENFILE and ENOMEM: glibc's words, then musl's. */
+/** What dlopen(3) says about EMFILE, ENFILE and ENOMEM: glibc's words, then musl's. */
 const SHORTAGE = /Too many open files|: Cannot allocate memory|No file descriptors available|: Out of memory/;
 
 /** Whether it failed because descriptors or memory were short, so that another attempt may succeed. */

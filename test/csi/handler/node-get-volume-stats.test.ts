@@ -495,7 +495,7 @@ describe('the condition', () => {
     });
     expect(await server.ask('v', '/p')).toMatchObject({
       code: DEADLINE_EXCEEDED,
-      details: 'not known in time whether there is v',
+      details: 'could not find out in time whether there is a volume v',
     });
   });
 

@@ -104,7 +104,7 @@ describe('usage entries as a reading', () => {
     expect(usageToMetrics([entry(BYTES, 0n, 5n, 6n)])).toEqual({
       available: 5n,
       used: 6n,
-      warnings: ['capacity left out: the driver does not say it'],
+      warnings: ['capacity left out: the driver sends none'],
     });
   });
 });
