@@ -38,6 +38,19 @@ TEST(CountsAProjectedVolume) {
   CHECK_EQ(UsageOf(root.path), Model::Of(root.path));
 }
 
+TEST(TellsOfSizesWithoutBlocks) {
+  const TempDir root;
+  MakeFile(root / "empty");
+  MakeFile(root / "full", 1);
+  REQUIRE(symlink("somewhere", (root / "symlink").c_str()) == 0);
+  CHECK(!Measure(root.path).sized_without_blocks);
+  const std::string below = MakeDir(root / "below");
+  MakeFile(below + "/sparse", 0, 1);
+  for (unsigned threads = 1; threads <= 4; threads++) CHECK(Measure(root.path, threads).sized_without_blocks);
+  CHECK(Measure(below + "/sparse").sized_without_blocks);
+  CHECK(!Measure(root / "empty").sized_without_blocks);
+}
+
 TEST(CountsAnInodeOnce) {
   const TempDir root;
   MakeFile(root / "f1", 1);
