@@ -72,8 +72,8 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
 }
 
 /**
- * Whether the filesystem stopped writing, after an error or because it was shut down, which statfs(2) does not
- * say. The mount table says it of ext4. An XFS that was shut down fails stat(2) with EIO.
+ * Whether the filesystem stopped writing, after an error or because it was shut down, which statfs(2) does
+ * not say. The mount table says it of ext4. An XFS that was shut down fails stat(2) with EIO.
  */
 async function hasStopped(call: VolumeCall, { type }: FsInfo): Promise<boolean> {
   const listed = stoppedLately();
