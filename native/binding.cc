@@ -3,8 +3,9 @@
 // connect(deliver, deliverWalk) -> channel, the functions below. Both callbacks run on the event loop.
 //   deliver(words: BigUint64Array): one or many answers of 13 words: ticket, kind, status, errno, stuck since
 //     (ms), and the values of CallResult.
-//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs): a walk's
-//     result, used and inodes as bigints; an errno may be kMetAgain of walk.h.
+//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs,
+//     sizedWithoutBlocks): a walk's result, used and inodes as bigints, the last one 0 or 1; an errno may be
+//     kMetAgain of walk.h.
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.

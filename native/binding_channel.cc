@@ -98,7 +98,8 @@ void Channel::OnLoop(napi_env env, napi_value deliver, void* context, void*) {
                               Number(env, static_cast<double>(result.errors)),
                               Number(env, result.first_error),
                               String(env, result.first_path),
-                              Number(env, static_cast<double>(result.stuck_since_ms))};
+                              Number(env, static_cast<double>(result.stuck_since_ms)),
+                              Number(env, result.sized_without_blocks ? 1 : 0)};
     if (napi_call_function(env, self, deliver_walk, std::size(arguments), arguments, nullptr) != napi_ok) return;
   }
 }

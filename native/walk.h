@@ -48,6 +48,9 @@ struct WalkResult {
   // What was counted. Whole if `error` and `errors` are 0, otherwise a lower bound.
   std::uint64_t used = 0;
   std::uint64_t inodes = 0;
+  // Whether there was a regular file with a size and without blocks: a sparse one, or one of a filesystem
+  // that does not count blocks.
+  bool sized_without_blocks = false;
   // Why a walk that waited was not begun: since when its path is stuck, in milliseconds since the epoch;
   // otherwise 0.
   std::int64_t stuck_since_ms = 0;

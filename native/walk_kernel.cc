@@ -28,6 +28,7 @@ constexpr std::uint64_t kResolveNoXdev = 0x01;
 constexpr unsigned kStatxType = 0x1;
 constexpr unsigned kStatxNlink = 0x4;
 constexpr unsigned kStatxIno = 0x100;
+constexpr unsigned kStatxSize = 0x200;
 constexpr unsigned kStatxBlocks = 0x400;
 
 // FUSE servers may answer EINTR themselves, any number of times.
@@ -53,6 +54,7 @@ int StatWithoutStatx(int dir, const char* name, int flags, EntryStat* stat) {
   stat->mode = static_cast<std::uint16_t>(info.st_mode);
   stat->nlink = static_cast<std::uint32_t>(std::min<std::uint64_t>(info.st_nlink, UINT32_MAX));
   stat->ino = info.st_ino;
+  stat->size = static_cast<std::uint64_t>(info.st_size);
   stat->blocks = static_cast<std::uint64_t>(info.st_blocks);
   stat->dev_major = major(info.st_dev);
   stat->dev_minor = minor(info.st_dev);
@@ -69,7 +71,7 @@ void Fd::Reset(int fd) {
 int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat) {
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0);
   if (!features.statx) return StatWithoutStatx(dir, name, flags, stat);
-  constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxBlocks;
+  constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxSize | kStatxBlocks;
   const unsigned mask = with_birth ? kMask | EntryStat::kBirth : kMask;
   return Uninterrupted([&] { return ::syscall(SYS_statx, dir, name, flags, mask, stat); }) < 0 ? errno : 0;
 }

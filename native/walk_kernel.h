@@ -50,6 +50,7 @@ struct EntryTime {
 // struct statx of the kernel's ABI, as far as a walk reads it.
 struct EntryStat {
   bool IsDirectory() const { return S_ISDIR(mode); }
+  bool IsSizedWithoutBlocks() const { return blocks == 0 && size > 0 && S_ISREG(mode); }
   std::uint64_t Device() const { return std::uint64_t{dev_major} << 32 | dev_minor; }
   // Linux 5.8 and newer.
   bool IsMountRoot() const { return (attributes & kMountRoot) != 0; }

@@ -147,6 +147,7 @@ void WalkState::Report() {
     const WalkProgress sum = Progress();
     result_.used = sum.used;
     result_.inodes = sum.inodes;
+    result_.sized_without_blocks = sized_without_blocks();
     result = result_;
     done = std::exchange(done_, nullptr);
   }

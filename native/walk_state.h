@@ -78,6 +78,9 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   std::unique_ptr<WalkShare> Take();
   // An entry that cannot be read: ends the walk, or is noted.
   void Fail(int error, const std::string& path);
+  // A regular file has a size and no blocks.
+  void NoteSizedWithoutBlocks() { sized_without_blocks_.store(true, std::memory_order_relaxed); }
+  bool sized_without_blocks() const { return sized_without_blocks_.load(std::memory_order_relaxed); }
   // Ends the walk with an error, unless it has ended.
   void Stop(int error, const std::string& path);
 
@@ -102,6 +105,7 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
 
   // Read for every entry and written seldom, so on a cache line of their own.
   alignas(64) std::atomic<bool> stopped_{false};
+  std::atomic<bool> sized_without_blocks_{false};
   // Threads that wait and those not yet started, less the shares that were promised or given and are not yet
   // taken.
   std::atomic<int> takers_;

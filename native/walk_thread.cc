@@ -212,6 +212,8 @@ bool WalkThread::AddToTally(const EntryStat& stat) {
   if (stat.blocks > (most_used_ - tally_.used.load(std::memory_order_relaxed)) / 512) return false;
   Add(tally_.used, stat.blocks * 512);
   Add(tally_.inodes, 1);
+  // Stored once: the threads share it.
+  if (stat.IsSizedWithoutBlocks() && !state_.sized_without_blocks()) state_.NoteSizedWithoutBlocks();
   return true;
 }
 

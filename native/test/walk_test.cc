@@ -10,7 +10,7 @@
 
 namespace {
 
-// The case of docs/kubelet-parity.md: four files beside a directory with one, one byte each.
+// A row of docs/kubelet-parity.md: four files beside a directory with one, one byte each.
 void MakeSmallTree(const std::string& root) {
   for (const char* name : {"/a", "/b", "/c", "/d"}) MakeFile(root + name, 1);
   MakeDir(root + "/z");
@@ -36,6 +36,19 @@ TEST(CountsAProjectedVolume) {
   REQUIRE(symlink("..2024_01_01", (root / "..data").c_str()) == 0);
   if (FilesystemOf(root.path) == kTmpfs) CHECK_EQ(UsageOf(root.path), (Usage{12288, 9}));
   CHECK_EQ(UsageOf(root.path), Model::Of(root.path));
+}
+
+TEST(TellsOfSizesWithoutBlocks) {
+  const TempDir root;
+  MakeFile(root / "empty");
+  MakeFile(root / "full", 1);
+  REQUIRE(symlink("somewhere", (root / "symlink").c_str()) == 0);
+  CHECK(!Measure(root.path).sized_without_blocks);
+  const std::string below = MakeDir(root / "below");
+  MakeFile(below + "/sparse", 0, 1);
+  for (unsigned threads = 1; threads <= 4; threads++) CHECK(Measure(root.path, threads).sized_without_blocks);
+  CHECK(Measure(below + "/sparse").sized_without_blocks);
+  CHECK(!Measure(root / "empty").sized_without_blocks);
 }
 
 TEST(CountsAnInodeOnce) {

@@ -49,6 +49,10 @@ export const DISK_USAGE_OPTIONS = [
   'onProgress',
 ] as const;
 
+/** Some FUSE servers leave st_blocks at 0. Nothing but reading a file tells it from a sparse one. */
+const WITHOUT_BLOCKS =
+  'used is 0 although files have a size: the filesystem does not count blocks, or the files are sparse';
+
 const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 const MOST_THREADS = 64;
 
@@ -76,7 +80,8 @@ export function checkedWalk(options: DiskUsageOptions): Walk {
 /**
  * What the tree at `path` uses: the root and everything below it on the same device, each inode once. A
  * symlink is followed if it is the root, otherwise counted. Mount points below the root are left out. Entries
- * that vanish during the walk are ignored.
+ * that vanish during the walk are ignored. Files that have sizes but no blocks (of some FUSE servers) give 0
+ * bytes and a warning.
  *
  * @param path - absolute, or relative to the current directory; a directory or a single file
  * @param options - limits and manner of the walk
@@ -101,7 +106,8 @@ export async function diskUsageOf(path: string, wanted: Binding, walk: Walk): Pr
   try {
     checkNul(path);
     if (walk.signal?.aborted) throw walk.signal.reason;
-    return await binding.diskUsage(path, walk);
+    const { lacksBlocks, ...usage } = await binding.diskUsage(path, walk);
+    return lacksBlocks === undefined ? usage : { ...usage, warnings: [WITHOUT_BLOCKS] };
   } catch (error) {
     const say = (text: string): string => `failed to measure disk usage: ${text}`;
     throw toMetricsError(error, 'METRICS_USAGE_FAILED', say, path);

@@ -5,7 +5,7 @@ import { majorMinor } from './devices.js';
 import { stoppedDevices } from './mounts.js';
 import type { StatFs } from './os-binding.js';
 import { pathInfoOf } from './path-info.js';
-import { toMetricsError } from './system-error.js';
+import { errnoOfCause, toMetricsError } from './system-error.js';
 import { answerTo, checkedLimits, LIMITS, volumeCall, type Limits, type VolumeCall } from './volume-call.js';
 
 /** Size and state of a filesystem. A field that is not known is absent. */
@@ -40,7 +40,8 @@ export interface FsInfo {
 }
 
 /**
- * Size and state of the filesystem that holds a path, with one system call.
+ * Size and state of the filesystem that holds a path, with one system call; with two on XFS, and while a
+ * filesystem of this machine has stopped writing.
  *
  * @param path - absolute, or relative to the current directory; anything on the filesystem, symlinks followed
  * @param options - limits of this call
@@ -59,12 +60,7 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
   const binding = osBinding(call.binding);
   try {
     const info = toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
-    const stopped = stoppedLately();
-    if (info.readOnly !== false || stopped.size === 0) return info;
-    // statfs(2) does not say that a filesystem stopped writing after an error.
-    const device = majorMinor((await pathInfoOf(call)).device);
-    // Another filesystem may have the device number by now.
-    return stopped.has(device) && stoppedDevices().has(device) ? { ...info, readOnly: true } : info;
+    return info.readOnly !== true && (await hasStopped(call, info)) ? { ...info, readOnly: true } : info;
   } catch (error) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
     throw toMetricsError(
@@ -72,6 +68,23 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
       'METRICS_FS_INFO_FAILED',
       (text) => `failed to get FsInfo due to error ${text}`,
     );
+  }
+}
+
+/**
+ * Whether the filesystem stopped writing, after an error or because it was shut down, which statfs(2) does
+ * not say. The mount table says it of ext4. An XFS that was shut down fails stat(2) with EIO.
+ */
+async function hasStopped(call: VolumeCall, { type }: FsInfo): Promise<boolean> {
+  const listed = stoppedLately();
+  if (type !== 'xfs' && listed.size === 0) return false;
+  try {
+    const device = majorMinor((await pathInfoOf(call)).device);
+    // Another filesystem may have the device number by now.
+    return listed.has(device) && stoppedDevices().has(device);
+  } catch (error) {
+    if (type !== 'xfs' || errnoOfCause(error) !== 'EIO') throw error;
+    return true;
   }
 }
 

@@ -41,7 +41,7 @@ export interface PathInfo {
   readonly mountRoot?: boolean;
 }
 
-/** What a walk has counted. */
+/** What a tree uses. */
 export interface DiskUsage {
   /** Bytes of allocated blocks (`st_blocks` x 512), each inode once. */
   readonly used: bigint;
@@ -49,6 +49,14 @@ export interface DiskUsage {
   readonly inodesUsed: bigint;
   /** Present if entries could not be read (only with `allowPartial`): the numbers are a lower bound. */
   readonly incomplete?: Incomplete;
+  /** What is odd about the numbers, one sentence each; absent if nothing is. */
+  readonly warnings?: readonly string[];
+}
+
+/** What a walk has counted, unjudged. */
+export interface Counted extends Omit<DiskUsage, 'warnings'> {
+  /** Present if `used` is 0 although a regular file has a size. */
+  readonly lacksBlocks?: true;
 }
 
 /** How to walk a tree: the checked options of `diskUsage`. */
@@ -78,7 +86,7 @@ export interface OsBinding {
   readonly name: 'native' | 'command';
   statFs(path: string): PathCall<StatFs>;
   pathInfo(path: string): PathCall<PathInfo>;
-  diskUsage(path: string, walk: Walk): Promise<DiskUsage>;
+  diskUsage(path: string, walk: Walk): Promise<Counted>;
   /**
    * Where a path leads, symlinks followed. Only the commands have it: native `pathInfo` knows the mount of a
    * path by itself.

@@ -73,28 +73,39 @@ export class MetricsDu implements MetricsProvider {
     const time = new Date();
     // A walk has no limit as a whole, so each question about the filesystem has its own.
     const newCall = (): VolumeCall => volumeCall(this.#path, { ...this.#limits, signal });
-    const measure = (): Promise<Omit<Metrics, 'time' | 'source'>> => this.#measure(newCall());
+    const measure = (): Promise<Omit<Metrics, 'time' | 'source'>> => this.#measure(newCall);
     const fields = await (this.#requireMount ? whileMounted(newCall, measure) : measure());
     return { time, source: this.name, ...fields };
   }
 
-  async #measure(call: VolumeCall): Promise<Omit<Metrics, 'time' | 'source'>> {
+  async #measure(newCall: () => VolumeCall): Promise<Omit<Metrics, 'time' | 'source'>> {
+    const call = newCall();
     // First, because on a stuck filesystem this costs only the time limit, and no walk is started there.
     const info = await fsInfoOf(call);
     const { path, binding, signal } = call;
     const usage = await diskUsageOf(path, binding, { ...this.#walk, signal });
-    const warnings = [...(info.warnings ?? []), ...excess(usage, info)];
+    // What was written during a long walk is not in the first answer.
+    const excess = excessOver(info, usage) && excessOver(await fsInfoOf(newCall()), usage);
+    const warnings = [...(info.warnings ?? []), ...(usage.warnings ?? []), ...(excess ? [excess] : [])];
     return { ...filesystemReading(info), ...usage, ...(warnings.length > 0 && { warnings }) };
   }
 }
 
 /**
- * Files may use more than their filesystem: they share blocks (reflinks), are compressed, or were just
- * removed. The filesystem's capacity is the bound, because its `used` is older than the walk.
+ * By how much files may use more than the filesystem says, an eighth, before that is worth a warning: some
+ * filesystems count what was just written only when they write it to the disk (btrfs), and removed files are
+ * gone from their numbers at once.
  */
-function excess({ used }: DiskUsage, { capacity }: FsInfo): string[] {
-  if (capacity === undefined || used <= capacity) return [];
-  return [
-    `the files use ${String(used)} bytes, more than the filesystem's ${String(capacity)}: they share or compress blocks`,
-  ];
+const SLACK = 8n;
+
+/**
+ * What is odd about files that use more than their filesystem: they share blocks (reflinks), or are
+ * compressed. A filesystem that says that nothing is used does not count (FUSE on an object store).
+ */
+function excessOver({ capacity, used }: FsInfo, files: DiskUsage): string | undefined {
+  const say = (bound: string): string =>
+    `the files use ${String(files.used)} bytes, more than the ${bound}: they share or compress blocks`;
+  if (capacity !== undefined && files.used > capacity) return say(`filesystem's ${String(capacity)}`);
+  if (used === undefined || used === 0n || files.used <= used + used / SLACK) return undefined;
+  return say(`${String(used)} in use on the filesystem`);
 }

@@ -1,11 +1,18 @@
+import { execFileSync } from 'node:child_process';
 import { linkSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MetricsDu, MetricsStatFs, type Metrics } from '../../src/index.js';
 import { sharedInFlight } from '../../src/os/commands/command-binding.js';
 import { FuseServer } from '../support/fuse.mjs';
+import type { FuseEntry } from '../support/fuse-protocol.mjs';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
+
+/** Directories inside each other, which keep a walk busy. */
+function deep(levels: number): Record<string, FuseEntry> {
+  return levels === 0 ? {} : { d: { kind: 'directory', entries: deep(levels - 1) } };
+}
 
 for (const binding of ['native', 'command'] as const) {
   describe.skipIf(needs({ native: binding === 'native' }))(`MetricsDu through the ${binding} binding`, () => {
@@ -105,6 +112,29 @@ for (const binding of ['native', 'command'] as const) {
       },
     );
 
+    describe.skipIf(needs({ mkfs: ['xfs'], programs: ['cp', 'sync'] }))('of XFS', () => {
+      const MIB = 1_048_576;
+      test('warns of files that share blocks, and of nothing else', async () => {
+        const path = place.onLoop('xfs');
+        const file = join(path, 'file');
+        writeFileSync(file, Buffer.alloc(60 * MIB, 'x'));
+        expect(await read(path)).not.toHaveProperty('warnings');
+        for (const name of ['b', 'c', 'd']) execFileSync('cp', ['--reflink=always', file, join(path, name)]);
+        execFileSync('sync', ['-f', path]);
+        const shared = await read(path);
+        expect(shared.used).toBeGreaterThanOrEqual(BigInt(240 * MIB));
+        expect(shared.used).toBeLessThan(shared.capacity!);
+        expect(shared.warnings).toEqual([
+          expect.stringMatching(/ bytes, more than the \d+ in use on the filesystem: they share/),
+        ]);
+        for (let copy = 0; copy < 6; copy++)
+          execFileSync('cp', ['--reflink=always', file, join(path, String(copy))]);
+        expect((await read(path)).warnings).toEqual([
+          expect.stringMatching(/ bytes, more than the filesystem's \d+: they share/),
+        ]);
+      });
+    });
+
     describe.skipIf(needs({ fuse: true }))('of made-up filesystems', () => {
       let server: FuseServer;
       beforeAll(() => {
@@ -156,6 +186,81 @@ for (const binding of ['native', 'command'] as const) {
         expect(reading.warnings).toEqual([
           "the files use 45056 bytes, more than the filesystem's 40960: they share or compress blocks",
         ]);
+      });
+
+      // Seeded sizes; one file deep down has the only size.
+      test.each([5, 77, 1_234_567])(
+        'warns that files of %i bytes have no blocks, and leaves empty ones alone',
+        async (size) => {
+          const dark = { empty: { size: 0 }, d: { entries: { e: { entries: { file: { size } } } } } };
+          const mount = await server.mount({ entries: { ...dark, other: { size: 0 } } });
+          expect(await read(mount.path)).toMatchObject({
+            used: 0n,
+            inodesUsed: 6n,
+            warnings: [
+              'used is 0 although files have a size: the filesystem does not count blocks, or the files are sparse',
+            ],
+          });
+          expect(await read(join(mount.path, 'd/e/file'))).toMatchObject({ used: 0n, inodesUsed: 1n });
+          expect((await read(join(mount.path, 'd/e/file'))).warnings).toHaveLength(1);
+          for (const path of ['empty', 'other']) {
+            expect(await read(join(mount.path, path))).not.toHaveProperty('warnings');
+          }
+          // One block anywhere shows that the filesystem counts them.
+          await mount.change({ entries: { ...dark, other: { size: 1, blocks: 8 } } });
+          const counted = await read(mount.path);
+          expect(counted).toMatchObject({ used: 4096n, inodesUsed: 6n });
+          expect(counted).not.toHaveProperty('warnings');
+        },
+      );
+
+      test('directories and symlinks that have sizes need no blocks', async () => {
+        const mount = await server.mount({ entries: { d: { kind: 'directory', size: 4096 }, file: {} } });
+        expect(await read(mount.path)).not.toHaveProperty('warnings');
+        const directory = place.tmpfs();
+        symlinkSync('x'.repeat(100), join(directory, 'link'));
+        expect(await read(directory)).not.toHaveProperty('warnings');
+      });
+
+      // 8 of 10 blocks of 4096 bytes in use; an eighth more is no wonder.
+      test.each([
+        [72, 8n, false],
+        [73, 8n, true],
+        [79, 8n, true],
+        [79, 0n, false],
+      ])(
+        'files of %i blocks of 512 bytes, of %i blocks in use: a warning: %s',
+        async (blocks, inUse, warns) => {
+          const free = 10n - inUse;
+          const mount = await server.mount({
+            statfs: { blocks: 10n, bfree: free, bavail: free },
+            entries: { file: { blocks } },
+          });
+          expect((await read(mount.path)).warnings).toEqual(
+            warns
+              ? [
+                  `the files use ${String(blocks * 512)} bytes, more than the 32768 in use on the filesystem: they share or compress blocks`,
+                ]
+              : undefined,
+          );
+        },
+      );
+
+      test('what was written during the walk is no excess', async () => {
+        const statfs = { blocks: 1000n, bfree: 900n, bavail: 900n };
+        const entries = { file: { blocks: 2000 }, ...deep(100) };
+        let reading: Metrics | undefined;
+        // The walk may be over before the filesystem has changed.
+        for (let time = 0; time < 10; time++) {
+          const mount = await server.mount({ statfs, entries });
+          const call = read(mount.path);
+          await mount.received('opendir');
+          await mount.change({ statfs: { ...statfs, bfree: 700n }, entries });
+          reading = await call;
+          expect(reading).toMatchObject({ capacity: 4_096_000n, available: 3_686_400n, used: 1_024_000n });
+          if (reading.warnings === undefined) break;
+        }
+        expect(reading).not.toHaveProperty('warnings');
       });
 
       test('knows no capacity of a filesystem of 0 blocks', async () => {

@@ -17,6 +17,8 @@ import os from 'node:os';
  * @typedef {object} FuseEntry One entry of the tree.
  * @property {'file' | 'directory'} [kind] a directory where there are entries, else a file
  * @property {number} [blocks] of 512 bytes each
+ * @property {number} [size] in bytes; without it, what the blocks hold
+ * @property {bigint} [inode] the inode number; without it, one of its own
  * @property {Record<string, FuseEntry>} [entries] what a directory holds
  * @property {Partial<Record<FuseRequest, Errno>>} [errors] the errno that a kind of request on this entry is
  * answered with
@@ -226,8 +228,8 @@ function statfsOut(numbers) {
 function attributes(node) {
   const out = Buffer.alloc(88);
   const blocks = node.entry.blocks ?? 0;
-  out.writeBigUInt64LE(node.id, 0);
-  out.writeBigUInt64LE(BigInt.asUintN(62, BigInt(blocks) * 512n), 8); // size
+  out.writeBigUInt64LE(node.entry.inode ?? node.id, 0);
+  out.writeBigUInt64LE(BigInt.asUintN(62, BigInt(node.entry.size ?? BigInt(blocks) * 512n)), 8);
   out.writeBigUInt64LE(BigInt(blocks), 16);
   out.writeUInt32LE(isDirectory(node) ? 0o40755 : 0o100644, 60); // mode
   out.writeUInt32LE(isDirectory(node) ? 2 : 1, 64); // nlink
@@ -252,7 +254,7 @@ function directory(node, offset, size) {
         return [];
       }
       room -= out.length;
-      out.writeBigUInt64LE(child.id, 0);
+      out.writeBigUInt64LE(child.entry.inode ?? child.id, 0);
       out.writeBigUInt64LE(BigInt(offset + index + 1), 8);
       out.writeUInt32LE(name.length, 16);
       out.writeUInt32LE(isDirectory(child) ? 4 : 8, 20); // DT_DIR, DT_REG

@@ -1,8 +1,9 @@
 import { status } from '@grpc/grpc-js';
-import { isMetricsError, MetricsError } from '../../errors.js';
+import { MetricsError } from '../../errors.js';
 import type { Metrics, MetricsProvider } from '../../metrics.js';
 import { mountAt } from '../../os/mount-at.js';
 import { pathInfo } from '../../os/path-info.js';
+import { errnoOfCause } from '../../os/system-error.js';
 import { MetricsBlock } from '../../providers/metrics-block.js';
 import { MetricsStatFs } from '../../providers/metrics-stat-fs.js';
 import { serviceError } from '../messages/grpc-status.js';
@@ -29,7 +30,7 @@ export async function measureAtPath(
     if (requireMount) await checkMount(path, timeoutMs);
     return await provider.getMetrics();
   } catch (error) {
-    if (errnoOf(error) === 'ENAMETOOLONG')
+    if (errnoOfCause(error) === 'ENAMETOOLONG')
       throw serviceError(status.INVALID_ARGUMENT, 'volume_path is too long');
     throw error;
   }
@@ -47,10 +48,4 @@ async function checkMount(path: string, timeoutMs: number): Promise<void> {
   const { kind } = await pathInfo(path, { timeoutMs });
   if (kind !== 'directory' || (await mountAt(path, { timeoutMs })) !== undefined) return;
   throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
-}
-
-/** The errno's name in the error's cause. */
-export function errnoOf(error: unknown): unknown {
-  const cause = isMetricsError(error) ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
 }

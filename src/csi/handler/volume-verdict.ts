@@ -3,9 +3,9 @@ import type { Metrics, VolumeCondition } from '../../metrics.js';
 import { majorMinor } from '../../os/devices.js';
 import { mounts } from '../../os/mounts.js';
 import { pathInfo } from '../../os/path-info.js';
+import { errnoOfCause } from '../../os/system-error.js';
 import { Deadline } from '../../waiting/deadline.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
-import { errnoOf } from './measure-at-path.js';
 
 /**
  * Errnos of a mount that is broken or whose server is gone, as in Kubernetes' mount-utils, without
@@ -60,7 +60,7 @@ export async function verdictAt(path: string, timeoutMs: number): Promise<Volume
 /** Abnormal if the volume's mount is broken or does not answer; undefined for any other failure. */
 export function verdictOn(error: unknown): VolumeCondition | undefined {
   if (!isMetricsError(error)) return undefined;
-  const isBroken = error.code === 'METRICS_TIMED_OUT' || CORRUPTED_MOUNT.has(errnoOf(error));
+  const isBroken = error.code === 'METRICS_TIMED_OUT' || CORRUPTED_MOUNT.has(errnoOfCause(error));
   return isBroken ? checkedVerdict({ abnormal: true, message: error.message }) : undefined;
 }
 

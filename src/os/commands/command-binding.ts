@@ -1,5 +1,5 @@
 import { parseMountinfo, readMountinfo, visibleMounts, type Mount } from '../mounts.js';
-import type { DiskUsage, OsBinding, PathCall, PathInfo, StatFs, Walk } from '../os-binding.js';
+import type { Counted, OsBinding, PathCall, PathInfo, StatFs, Walk } from '../os-binding.js';
 import { isSystemError } from '../system-error.js';
 import { withoutSlash } from '../volume-call.js';
 import { askOf, Children, fromBytes, toBytes } from './children.js';
@@ -105,7 +105,7 @@ export function createCommandBinding(parts: CommandBindingParts = {}): OsBinding
       const call = stat(path);
       return { answer: call.answer.then(toPathInfo), leave: () => call.leave() };
     },
-    diskUsage(path: string, walk: Walk): Promise<DiskUsage> {
+    diskUsage(path: string, walk: Walk): Promise<Counted> {
       return treeUsage(path, walk, {
         tools,
         turns: inFlight().turns,

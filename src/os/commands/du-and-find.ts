@@ -58,13 +58,20 @@ function findArgs(root: string, leftOut: readonly string[], action: readonly str
   return ['-H', root, '-mindepth', '1', '-xdev', ...prune, ...action];
 }
 
+/** What {@link findInodesArgs} prints behind the device of a regular file that has a size. */
+const SIZED = 'sized';
+
 /**
  * A short line for each entry below the root: the device if it is a directory or has one link, otherwise
  * device and inode.
+ *
+ * @param withSizes - whether regular files that are not empty get a line more
  */
-export function findInodesArgs(root: string, leftOut: readonly string[]): string[] {
+export function findInodesArgs(root: string, leftOut: readonly string[], withSizes = false): string[] {
   const once = ['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n'];
-  return findArgs(root, leftOut, [...once, '-o', '-printf', '%D %i\\n']);
+  const each = [...once, '-o', '-printf', '%D %i\\n'];
+  const sized = ['(', '-type', 'f', '-size', '+0c', '-printf', `%D ${SIZED}\\n`, ','];
+  return findArgs(root, leftOut, withSizes ? [...sized, ...each, ')'] : each);
 }
 
 /**
@@ -75,12 +82,12 @@ export function findInodesArgs(root: string, leftOut: readonly string[]): string
 const LONG_PATH = 1_000;
 
 /**
- * The same with blocks, for a find without `-printf` (BusyBox): `stat` prints device, mode, links, blocks and
- * inode. There are no parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +` for the
- * last paths.
+ * The same with blocks, for a find without `-printf` (BusyBox): `stat` prints device, mode, links, blocks,
+ * inode and size. There are no parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +`
+ * for the last paths.
  */
 export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
-  const exec = ['-exec', stat, '-c', '%d %f %h %b %i', '--', '{}'];
+  const exec = ['-exec', stat, '-c', '%d %f %h %b %i %s', '--', '{}'];
   const isLong = ['-path', `${'?'.repeat(LONG_PATH)}*`];
   return findArgs(root, leftOut, ['!', ...isLong, ...exec, '+', '-o', ...isLong, ...exec, ';']);
 }
@@ -103,6 +110,8 @@ export class InodeReader extends LineReader {
   readonly #device: string;
   readonly #linked = new Set<string>();
   #single = 0;
+  /** Whether a regular file has a size, if sizes were asked for. */
+  hasSizes = false;
 
   /** @param device - the root's; entries of other devices are left out */
   constructor(device: bigint) {
@@ -116,9 +125,11 @@ export class InodeReader extends LineReader {
   }
 
   protected override line(line: string): void {
-    const space = line.indexOf(' ');
-    if (space === -1) this.#single += line === this.#device ? 1 : 0;
-    else if (line.slice(0, space) === this.#device) this.#linked.add(line.slice(space + 1));
+    const [device, inode] = line.split(' ');
+    if (device !== this.#device) return;
+    if (inode === undefined) this.#single += 1;
+    else if (inode === SIZED) this.hasSizes = true;
+    else this.#linked.add(inode);
   }
 }
 
@@ -128,6 +139,8 @@ export class StatReader extends LineReader {
   readonly #linked = new Set<string>();
   #inodes = 0;
   #blocks = 0n;
+  /** Whether a regular file has a size. */
+  hasSizes = false;
 
   /** @param device - the root's; entries of other devices are left out */
   constructor(device: bigint) {
@@ -146,9 +159,10 @@ export class StatReader extends LineReader {
   }
 
   protected override line(line: string): void {
-    const [device, mode = '', links, blocks, inode = ''] = line.split(' ');
+    const [device, mode = '', links, blocks, inode = '', size = '0'] = line.split(' ');
     if (device !== this.#device || blocks === undefined) return;
-    if (links !== '1' && !isDirectory(mode)) {
+    if (size !== '0' && typeOf(mode) === REGULAR_FILE) this.hasSizes = true;
+    if (links !== '1' && typeOf(mode) !== DIRECTORY) {
       if (this.#linked.has(inode)) return;
       this.#linked.add(inode);
     }
@@ -157,9 +171,12 @@ export class StatReader extends LineReader {
   }
 }
 
+const DIRECTORY = 0o040000;
+const REGULAR_FILE = 0o100000;
+
 /** @param mode - st_mode in hexadecimal digits */
-function isDirectory(mode: string): boolean {
-  return (Number.parseInt(mode, 16) & 0o170000) === 0o040000;
+function typeOf(mode: string): number {
+  return Number.parseInt(mode, 16) & 0o170000;
 }
 
 /** One character of UTF-8, or one byte that is not part of a character. */

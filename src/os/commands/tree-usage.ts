@@ -2,7 +2,7 @@ import { MetricsError } from '../../errors.js';
 import type { Incomplete } from '../../metrics.js';
 import { waitFor } from '../../waiting/joined-call.js';
 import { mountedBelow, type Mount } from '../mounts.js';
-import type { DiskUsage, Walk } from '../os-binding.js';
+import type { Counted, Walk } from '../os-binding.js';
 import { pathStuck } from '../system-error.js';
 import { withoutSlash } from '../volume-call.js';
 import { toBytes } from './children.js';
@@ -42,12 +42,12 @@ export interface WalkNeeds {
  * past it. If the filesystem mounted there never answers, the walk stalls. The native binding does not have
  * this limit.
  */
-export async function treeUsage(path: string, walk: Walk, needs: WalkNeeds): Promise<DiskUsage> {
+export async function treeUsage(path: string, walk: Walk, needs: WalkNeeds): Promise<Counted> {
   const { turns, tools } = needs;
   return await turns.inTurn(walk.signal, async () => {
     await turns.checkFree(withoutSlash(path));
     const root = await whileMoving(path, walk, needs.stat(path));
-    if (root.kind !== 'directory') return { used: bytesOf(root), inodesUsed: 1n };
+    if (root.kind !== 'directory') return counted(bytesOf(root), 1n, isSized(root));
 
     const realPath = await whileMoving(path, walk, needs.realPath(path));
     // The kernel has judged a slash at the end. Commands may drop it or add another.
@@ -127,7 +127,7 @@ class Tree {
     this.#progress = new Progress(walk.onProgress);
   }
 
-  async byDuAndFind(): Promise<DiskUsage> {
+  async byDuAndFind(): Promise<Counted> {
     const sizes = new DuReader(toBytes(this.#root));
     const unsized = await this.#walkBy('du', duArgs(this.#root, this.#patterns), (chunk) => {
       sizes.read(chunk);
@@ -140,25 +140,26 @@ class Tree {
       });
     }
     const entries = new InodeReader(this.#stat.device);
-    const uncounted = await this.#walkBy('find', findInodesArgs(this.#root, this.#patterns), (chunk) => {
+    const args = findInodesArgs(this.#root, this.#patterns, used === 0n);
+    const uncounted = await this.#walkBy('find', args, (chunk) => {
       entries.read(chunk);
       this.#progress.report(() => ({ used, inodesUsed: 1n + entries.inodes }));
     });
-    return usage(used, 1n + entries.inodes, together(unsized, uncounted));
+    return counted(used, 1n + entries.inodes, entries.hasSizes, together(unsized, uncounted));
   }
 
   /**
    * GNU's du aborts if directories are renamed under it. Then find counts, and the reading says that the tree
    * was changing.
    */
-  async byStatAfterAbort(): Promise<DiskUsage> {
+  async byStatAfterAbort(): Promise<Counted> {
     const counted = await this.byStat();
     return { incomplete: { errors: 1, first: { path: this.#path, code: 'SIGABRT' } }, ...counted };
   }
 
-  async byStat(): Promise<DiskUsage> {
+  async byStat(): Promise<Counted> {
     const entries = new StatReader(this.#stat.device);
-    const sofar = (): DiskUsage => ({
+    const sofar = (): Counted => ({
       used: bytesOf(this.#stat) + entries.bytes,
       inodesUsed: 1n + entries.inodes,
     });
@@ -168,7 +169,7 @@ class Tree {
       this.#progress.report(sofar);
     });
     const { used, inodesUsed } = sofar();
-    return usage(used, inodesUsed, incomplete);
+    return counted(used, inodesUsed, entries.hasSizes, incomplete);
   }
 
   /** Walks the tree by one command; returns what it could not read. */
@@ -200,8 +201,18 @@ function bytesOf({ blocks }: Stat): bigint {
   return blocks * 512n;
 }
 
-function usage(used: bigint, inodesUsed: bigint, incomplete: Incomplete | undefined): DiskUsage {
-  return { used, inodesUsed, ...(incomplete !== undefined && { incomplete }) };
+function isSized({ kind, size }: Stat): boolean {
+  return kind === 'file' && size > 0n;
+}
+
+/** @param hasSizes - whether a regular file has a size */
+function counted(used: bigint, inodesUsed: bigint, hasSizes: boolean, incomplete?: Incomplete): Counted {
+  return {
+    used,
+    inodesUsed,
+    ...(incomplete !== undefined && { incomplete }),
+    ...(used === 0n && hasSizes && { lacksBlocks: true }),
+  };
 }
 
 /** At most ten reports a second. */
@@ -217,12 +228,12 @@ export class Progress {
   }
 
   /** Something more was counted. */
-  report(sofar: () => DiskUsage): void {
+  report(sofar: () => Counted): void {
     const now = performance.now();
     if (this.#listener === undefined || now - this.#reportedAt < REPORT_EVERY_MS) return;
     this.#reportedAt = now;
     try {
-      const listener: (sofar: DiskUsage) => unknown = this.#listener;
+      const listener: (sofar: Counted) => unknown = this.#listener;
       void Promise.resolve(listener(sofar())).catch(() => undefined);
     } catch {
       // The walk goes on.

@@ -14,6 +14,7 @@ export type WalkDelivery = (
   firstErrno: number,
   firstPath: string,
   stuckSinceMs: number,
+  sizedWithoutBlocks: number,
 ) => void;
 
 /**

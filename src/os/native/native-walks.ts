@@ -1,22 +1,16 @@
 import { onAbort } from '../../waiting/abort.js';
-import type { DiskUsage, Walk } from '../os-binding.js';
+import type { Counted, Walk } from '../os-binding.js';
 import { pathStuck, systemError, type SystemError } from '../system-error.js';
 import type { Channel, Refusal, WalkDelivery } from './addon.js';
 
 /** How often walks are looked at: for progress, and for whether they still move. */
 const LOOK_MS = 100;
 
-/** A walk that has not ended. */
+/** A walk whose caller waits. */
 interface Live {
-  readonly path: string;
   readonly walk: Walk;
   readonly settle: (...result: Parameters<WalkDelivery>) => void;
   readonly giveUp: (since: Date) => void;
-  /**
-   * Whether its caller still waits. After an abort nobody does, but a stuck walk still has to give its place
-   * back.
-   */
-  isAwaited: boolean;
   calls: bigint;
   movedAtMs: number;
 }
@@ -25,17 +19,15 @@ interface Live {
 export class NativeWalks {
   /** In the order of asking, which is the order in which they run. */
   readonly #live = new Map<number, Live>();
-  /** How many of them have a caller who waits. */
-  #awaited = 0;
+  /** Keeps the process alive while a caller waits. */
   #timer: NodeJS.Timeout | undefined;
 
+  /** Takes the result of a walk. Those of aborted walks and of walks that were given up come too. */
   readonly deliver: WalkDelivery = (...result) => {
     const [number] = result;
     const live = this.#live.get(number);
-    if (live === undefined) return;
-    this.#live.delete(number);
-    this.#abandon(live);
-    live.settle(...result);
+    this.#leave(number);
+    live?.settle(...result);
   };
 
   run(
@@ -44,66 +36,45 @@ export class NativeWalks {
     walk: Walk,
     threads: number,
     refused: (refusal: Refusal) => Error,
-  ): Promise<DiskUsage> {
+  ): Promise<Counted> {
     return new Promise((resolve, reject) => {
       const number = channel.walk(path, threads, walk.allowPartial);
       if (typeof number !== 'number') {
         reject(refused(number));
         return;
       }
-      const live: Live = {
-        path,
+      this.#live.set(number, {
         walk,
-        isAwaited: true,
         calls: -1n,
         movedAtMs: performance.now(),
         giveUp: (since) => {
+          stopListening();
+          this.#leave(number);
           reject(pathStuck(path, since));
         },
-        settle: (_number, errno, failed, used, inodesUsed, errors, firstErrno, firstPath, stuckSinceMs) => {
+        settle: (...result) => {
           stopListening();
-          if (stuckSinceMs !== 0) {
-            reject(pathStuck(path, new Date(stuckSinceMs)));
-            return;
-          }
-          if (errno !== 0) {
-            reject(walkError(errno, failed));
-            return;
-          }
-          const first = { path: firstPath, code: walkError(firstErrno, firstPath).code };
-          resolve({ used, inodesUsed, ...(errors > 0 && { incomplete: { errors, first } }) });
+          const counted = countedOf(path, result);
+          if (counted instanceof Error) reject(counted);
+          else resolve(counted);
         },
-      };
-      this.#live.set(number, live);
-      this.#awaited += 1;
+      });
       this.#timer ??= setInterval(() => {
         this.#look(channel);
       }, LOOK_MS);
-      this.#keepLooking();
       const stopListening = onAbort(walk.signal, (reason) => {
         channel.walkCancel(number);
-        this.#abandon(live);
+        this.#leave(number);
         reject(reason);
       });
     });
   }
 
-  #abandon(live: Live): void {
-    if (live.isAwaited) this.#awaited -= 1;
-    live.isAwaited = false;
-    this.#keepLooking();
-  }
-
-  /** The timer keeps the process alive while a caller waits, and ends with the last walk. */
-  #keepLooking(): void {
-    if (this.#live.size === 0) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    } else if (this.#awaited > 0) {
-      this.#timer?.ref();
-    } else {
-      this.#timer?.unref();
-    }
+  #leave(number: number): void {
+    this.#live.delete(number);
+    if (this.#live.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #look(channel: Channel): void {
@@ -120,7 +91,7 @@ export class NativeWalks {
       } else if (calls !== live.calls) {
         live.calls = calls;
         live.movedAtMs = nowMs;
-        report(live, { used, inodesUsed });
+        report(live.walk, { used, inodesUsed });
       } else if (nowMs - live.movedAtMs >= live.walk.stallTimeoutMs) {
         const sinceMs = Math.floor(Date.now() - (nowMs - live.movedAtMs));
         if (channel.walkGiveUp(number, sinceMs) !== 0) live.giveUp(new Date(sinceMs));
@@ -129,20 +100,35 @@ export class NativeWalks {
   }
 }
 
+/** What a walk of `path` has counted, or why it failed. */
+function countedOf(path: string, result: Parameters<WalkDelivery>): Counted | Error {
+  const [, errno, failed, used, inodesUsed, errors, firstErrno, firstPath, stuckSinceMs, sized] = result;
+  if (stuckSinceMs !== 0) return pathStuck(path, new Date(stuckSinceMs));
+  if (errno !== 0) return walkError(errno, failed);
+  const first = { path: firstPath, code: walkError(firstErrno, firstPath).code };
+  return {
+    used,
+    inodesUsed,
+    ...(errors > 0 && { incomplete: { errors, first } }),
+    ...(used === 0n && sized === 1 && { lacksBlocks: true }),
+  };
+}
+
 /** kMetAgain of native/walk.h, in place of an errno. */
 const MET_AGAIN = 4096;
 
 function walkError(errno: number, path: string): SystemError {
   if (errno !== MET_AGAIN) return systemError(errno, 'walk', path);
-  const error = systemError('ELOOP', 'walk', path);
+  // An honest move is over by the next walk.
+  const error = Object.assign(systemError('ELOOP', 'walk', path), { transient: true });
   error.message = `ELOOP: the directory was entered a second time, because it was moved while the tree was measured, walk '${path}'`;
   return error;
 }
 
 /** Tells the observer. Its errors do not fail the walk. */
-function report({ walk, isAwaited }: Live, sofar: DiskUsage): void {
-  if (!isAwaited || walk.onProgress === undefined) return;
-  const observe: (sofar: DiskUsage) => unknown = walk.onProgress;
+function report({ onProgress }: Walk, sofar: Counted): void {
+  if (onProgress === undefined) return;
+  const observe: (sofar: Counted) => unknown = onProgress;
   new Promise((resolve) => {
     resolve(observe(sofar));
   }).catch(() => undefined);

@@ -101,6 +101,22 @@ describe.each(DIALECTS)('%s', (dialect) => {
       }
     });
 
+    test.skipIf(needs({ root: true }))('a walk finds sizes without blocks', async () => {
+      using place = new TestMounts();
+      const [root, binding] = [place.tmpfs(), bindingOf(dialect)];
+      writeFileSync(join(root, 'empty'), '');
+      symlinkSync('somewhere', join(root, 'symlink'));
+      expect(await measure(binding, root)).toEqual({ used: 0n, inodesUsed: 3n });
+      mkdirSync(join(root, 'a'));
+      for (const name of ['sparse', 'a/sparse']) writeFileSync(join(root, name), '');
+      truncateSync(join(root, 'a/sparse'), 1);
+      const lacking = { used: 0n, lacksBlocks: true };
+      expect(await measure(binding, root)).toEqual({ ...lacking, inodesUsed: 6n });
+      expect(await measure(binding, join(root, 'a/sparse'))).toEqual({ ...lacking, inodesUsed: 1n });
+      writeFileSync(join(root, 'file'), 'x');
+      expect(await measure(binding, root)).toEqual({ used: 4096n, inodesUsed: 7n });
+    });
+
     test('statFs of a device node is about the filesystem that holds the node', async () => {
       const binding = bindingOf(dialect);
       const [node, around] = [await binding.statFs('/dev/null').answer, await binding.statFs('/dev').answer];

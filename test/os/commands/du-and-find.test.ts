@@ -74,6 +74,18 @@ describe('the output of find', () => {
     expect(stats).toMatchObject({ inodes: 1n, bytes: 4096n });
   });
 
+  test.each([
+    [false, '39 7\n40 sized\n', '39 81a4 1 0 5 0\n40 81a4 1 0 6 9\n39 41ed 2 0 7 40\n39 a1ff 1 0 8 11\n'],
+    [true, '39 7\n39 sized\n', '39 81a4 1 0 5 0\n39 81a4 1 0 6 18446744073709551615\n'],
+  ])('only a regular file of the same device has a size: %s', (hasSizes, found, stats) => {
+    const inodes = new InodeReader(39n);
+    inodes.read(found);
+    expect(inodes).toMatchObject({ hasSizes, inodes: 1n });
+    const reader = new StatReader(39n);
+    reader.read(stats);
+    expect(reader).toMatchObject({ hasSizes });
+  });
+
   test('a directory counts each time, whatever its links; a file whose links are not all below the root counts once', () => {
     const stats = new StatReader(39n);
     stats.read('39 41ed 4 8 5\n39 41ed 2 8 6\n39 81a4 7 8 9\n');
@@ -91,12 +103,17 @@ describe('the output of find', () => {
       ...['-H', '/v', '-mindepth', '1', '-xdev'],
       ...['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n', '-o', '-printf', '%D %i\\n'],
     ]);
+    expect(findInodesArgs('/v', ['/v/a'], true)).toEqual([
+      ...['-H', '/v', '-mindepth', '1', '-xdev', '(', '-path', '/v/a', ')', '-prune', '-o'],
+      ...['(', '-type', 'f', '-size', '+0c', '-printf', '%D sized\\n', ','],
+      ...['(', '-type', 'd', '-o', '-links', '1', ')', '-printf', '%D\\n', '-o', '-printf', '%D %i\\n', ')'],
+    ]);
     const long = `${'?'.repeat(1000)}*`;
     expect(findStatArgs('/v', ['/v/a', '/v/b'], '/bin/stat')).toEqual([
       ...['-H', '/v', '-mindepth', '1', '-xdev'],
       ...['(', '-path', '/v/a', '-o', '-path', '/v/b', ')', '-prune', '-o'],
-      ...['!', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i', '--', '{}', '+'],
-      ...['-o', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i', '--', '{}', ';'],
+      ...['!', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i %s', '--', '{}', '+'],
+      ...['-o', '-path', long, '-exec', '/bin/stat', '-c', '%d %f %h %b %i %s', '--', '{}', ';'],
     ]);
   });
 });
