@@ -34,28 +34,39 @@ export function parseStat(text: string): Stat | undefined {
   };
 }
 
-/** What GNU's find knows of {@link Stat}. */
+/**
+ * What GNU's find knows of {@link Stat}: a line of its own, and for a device one as of `ls -l`, which alone has
+ * the device's number.
+ */
 export function foundArgs(path: string): string[] {
-  return ['-L', path, '-maxdepth', '0', '-printf', '%y %s %D %i %b\\n'];
+  const devices = ['(', '-type', 'b', '-o', '-type', 'c', ')', '-ls'];
+  return ['-L', path, '-maxdepth', '0', '-printf', '%y %s %D %i %b\\n', ...devices];
 }
 
 const FOUND_KINDS: Readonly<Record<string, PathInfo['kind']>> = {
+  b: 'block',
+  c: 'other',
   d: 'directory',
   f: 'file',
   p: 'other',
   s: 'other',
 };
 
-/**
- * The answer to {@link foundArgs}; undefined for a device, whose number find does not print, or if the text
- * has another form.
- */
+/** Mode, links, owner and group, then major and minor. */
+const LISTED_DEVICE = /^ *\d+ +\S+ +[bc]\S+ .*? (\d+), *(\d+) .*\n$/s;
+
+/** The answer to {@link foundArgs}; undefined if the text has another form. */
 export function parseFound(text: string): Stat | undefined {
-  const [, type = '', ...words] = /^(\w) (\d+) (\d+) (\d+) (\d+)\n$/.exec(text) ?? [];
+  const [, type = '', ...words] = /^(\w) (\d+) (\d+) (\d+) (\d+)\n/.exec(text) ?? [];
   const kind = FOUND_KINDS[type];
   if (kind === undefined) return undefined;
+  const isDevice = type === 'b' || type === 'c';
+  const listed = text.slice(text.indexOf('\n') + 1);
+  const [, major, minor] = LISTED_DEVICE.exec(listed) ?? [];
+  if (isDevice ? minor === undefined : listed !== '') return undefined;
+  const rdev = isDevice ? deviceNumber(BigInt(major ?? 0), BigInt(minor ?? 0)) : 0n;
   const [size, device, inode, blocks] = words.map(BigInt) as [...Triple, bigint];
-  return { kind, size, device, inode, rdev: 0n, blocks };
+  return { kind, size, device, inode, rdev, blocks };
 }
 
 export function statFsArgs(path: string): string[] {
