@@ -2,7 +2,7 @@ import { checkedFlag, checkedFunction, checkedMs, checkedOptions, checkedSignal 
 import { osBinding } from './choose-binding.js';
 import type { DiskUsage, Walk } from './os-binding.js';
 import { toMetricsError } from './system-error.js';
-import { absolutePath, checkedBinding, checkNul, type Binding } from './volume-call.js';
+import { absolutePath, checkedBinding, checkCharacters, type Binding } from './volume-call.js';
 
 export type { DiskUsage };
 
@@ -104,7 +104,7 @@ export async function diskUsage(path: string, options: DiskUsageOptions = {}): P
 export async function diskUsageOf(path: string, wanted: Binding, walk: Walk): Promise<DiskUsage> {
   const binding = osBinding(wanted);
   try {
-    checkNul(path);
+    checkCharacters(path);
     if (walk.signal?.aborted) throw walk.signal.reason;
     const { lacksBlocks, ...usage } = await binding.diskUsage(path, walk);
     return lacksBlocks === undefined ? usage : { ...usage, warnings: [WITHOUT_BLOCKS] };

@@ -92,11 +92,11 @@ export function volumeCall(path: string, { timeoutMs, signal, binding }: Checked
  * who wait for it.
  *
  * @param start - starts the system's call, or joins the one in flight
- * @throws the signal's reason; METRICS_TIMED_OUT; a system error EINVAL for a path with a NUL
+ * @throws the signal's reason; METRICS_TIMED_OUT; as {@link checkCharacters}
  */
 export function answerTo<T>(call: VolumeCall, start: (path: string) => PathCall<T>): Promise<T> {
   const { path, deadline, signal } = call;
-  checkNul(path);
+  checkCharacters(path);
   if (signal?.aborted) throw signal.reason;
   if (deadline.isOver) throw timedOut(call);
   const started = start(path);
@@ -116,10 +116,20 @@ function timedOut({ path, deadline }: VolumeCall): MetricsError {
   return new MetricsError('METRICS_TIMED_OUT', `no answer from ${path} within ${ms} ms`, { path });
 }
 
-/** @throws a system error EINVAL: no system call takes a path with a NUL */
-export function checkNul(path: string): void {
-  if (path.includes('\0')) throw systemError('EINVAL', 'statfs', path.replaceAll('\0', '\\0'));
+/**
+ * @throws a system error EINVAL for a path that cannot be given to the kernel: it contains a NUL, or half of
+ * a surrogate pair, which Node would turn into another name
+ */
+export function checkCharacters(path: string): void {
+  if (!UNSENDABLE.test(path)) return;
+  const error = systemError('EINVAL', 'open', path.replaceAll('\0', '\\0'));
+  const what = path.includes('\0') ? 'a NUL' : 'half of a surrogate pair';
+  error.message = `EINVAL: invalid argument: the path contains ${what}: '${error.path}'`;
+  throw error;
 }
+
+// Without the flag u, the halves of a whole pair would match too.
+const UNSENDABLE = /[\0\p{Surrogate}]/u;
 
 /**
  * The absolute form of a path that a caller gave. `.` and empty components are dropped. `..` stays, because

@@ -115,11 +115,29 @@ describe('answerTo', () => {
     expect(start).not.toHaveBeenCalled();
   });
 
-  test('a path with a NUL starts nothing', () => {
+  test.each([
+    ['a NUL', '/a\0b', '/a\\0b'],
+    // Node would turn it into U+FFFD, the name of another file.
+    ['half of a surrogate pair', '/a\ud83db', '/a\ud83db'],
+  ])('a path with %s starts nothing', (what, path, shown) => {
     const start = vi.fn(() => pathCall());
-    const call = volumeCall('/a\0b', { timeoutMs: 1000, signal: undefined, binding: 'auto' });
-    expect(() => answerTo(call, start)).toThrow(expect.objectContaining({ code: 'EINVAL', path: '/a\\0b' }));
+    const call = volumeCall(path, { timeoutMs: 1000, signal: undefined, binding: 'auto' });
+    expect(() => answerTo(call, start)).toThrow(
+      expect.objectContaining({
+        code: 'EINVAL',
+        path: shown,
+        message: `EINVAL: invalid argument: the path contains ${what}: '${shown}'`,
+      }),
+    );
     expect(start).not.toHaveBeenCalled();
+  });
+
+  test('a whole surrogate pair is a character like any other', () => {
+    const start = vi.fn(() => pathCall());
+    answerTo(volumeCall('/😀', { timeoutMs: 1000, signal: undefined, binding: 'auto' }), start).catch(
+      () => undefined,
+    );
+    expect(start).toHaveBeenCalledWith('/😀');
   });
 
   test('the time limit leaves the call; the error names path and limit', async () => {
