@@ -10,7 +10,7 @@
 
 namespace {
 
-// The golden case E4 of docs/kubelet-parity.md: four files beside a directory with one, one byte each.
+// A golden case of docs/kubelet-parity.md: four files beside a directory with one, one byte each.
 void MakeSmallTree(const std::string& root) {
   for (const char* name : {"/a", "/b", "/c", "/d"}) MakeFile(root + name, 1);
   MakeDir(root + "/z");

@@ -262,6 +262,15 @@ for (const binding of ['native', 'command'] as const) {
         expect(await read(directory)).not.toHaveProperty('warnings');
       });
 
+      test('a filesystem that counts blocks may have sparse files alone', async () => {
+        const directory = place.tmpfs();
+        writeFileSync(join(directory, 'sparse'), '');
+        truncateSync(join(directory, 'sparse'), 1_048_576);
+        const reading = await read(directory);
+        expect(reading).toMatchObject({ used: 0n, inodesUsed: 2n });
+        expect(reading).not.toHaveProperty('warnings');
+      });
+
       // 8 of 10 blocks of 4096 bytes in use; an eighth more is no wonder.
       test.each([
         [72, 8n, false],
