@@ -46,8 +46,8 @@ CallResult AskStatFs(const char* path) {
 }
 
 #ifdef STATX_MNT_ID
-// What older headers lack: the number of a mount that the kernel never uses again (Linux 6.8). It comes in the
-// place of the other one.
+// What older headers lack: the number of a mount that the kernel never uses again (Linux 6.8). It comes in
+// the place of the other one.
 constexpr unsigned kStatxUniqueMount = 0x4000;
 
 std::uint64_t UniqueMountOf(const char* path) {

@@ -29,7 +29,8 @@ struct WalkOptions {
 constexpr unsigned kMostWalkThreads = 64;
 
 // In place of an errno: a directory was met a second time, because it was moved while the tree was measured
-// (see walk_directories.h). The kernel's own numbers end at 4095. src/os/native/native-walks.ts knows this one.
+// (see walk_directories.h). The kernel's own numbers end at 4095. src/os/native/native-walks.ts knows this
+// one.
 constexpr int kMetAgain = 4096;
 
 struct WalkProgress {
@@ -47,8 +48,8 @@ struct WalkResult {
   // What was counted. Whole if `error` and `errors` are 0, otherwise a lower bound.
   std::uint64_t used = 0;
   std::uint64_t inodes = 0;
-  // Whether there was a regular file with a size and without blocks: a sparse one, or one of a filesystem that
-  // does not count blocks.
+  // Whether there was a regular file with a size and without blocks: a sparse one, or one of a filesystem
+  // that does not count blocks.
   bool sized_without_blocks = false;
   // Why a walk that waited was not begun: since when its path is stuck, in milliseconds since the epoch;
   // otherwise 0.

@@ -50,8 +50,8 @@ export const DISK_USAGE_OPTIONS = [
 ] as const;
 
 /**
- * Filesystems that count the blocks of their files, so that a file without any is sparse, by f_type: ext4, xfs,
- * btrfs, tmpfs, overlay, f2fs, zfs and bcachefs.
+ * Filesystems that count the blocks of their files, so that a file without any is sparse, by f_type: ext4,
+ * xfs, btrfs, tmpfs, overlay, f2fs, zfs and bcachefs.
  */
 const COUNTS_BLOCKS: ReadonlySet<number> = new Set([
   0xef53, 0x58465342, 0x9123683e, 0x1021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1, 0xca451a4e,

@@ -72,8 +72,8 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
 }
 
 /**
- * Whether the filesystem stopped writing, after an error or because it was shut down, which statfs(2) does not
- * say. The mount table says it of ext4. An XFS that was shut down fails stat(2) with EIO.
+ * Whether the filesystem stopped writing, after an error or because it was shut down. statfs(2) does not say
+ * so. The mount table does for ext4; an XFS that was shut down fails stat(2) with EIO.
  */
 async function hasStopped(call: VolumeCall, { type }: FsInfo): Promise<boolean> {
   const listed = stoppedLately();
@@ -138,7 +138,8 @@ export function toFsInfo(raw: StatFs): FsInfo {
  */
 function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
   if (blocks === 0n) return {};
-  const available = availableOf(bavail, blocks, 'blocks', warnings) * frsize;
+  const free = bavail <= blocks ? bavail : availableOf(bavail, blocks, 'blocks', warnings);
+  const available = free * frsize;
   if (bfree <= blocks) return { capacity: blocks * frsize, available, used: (blocks - bfree) * frsize };
   warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
   return { capacity: blocks * frsize, available };

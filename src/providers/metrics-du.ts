@@ -104,8 +104,8 @@ export class MetricsDu implements MetricsProvider {
 const SLACK = 8n;
 
 /**
- * What is odd about files that use more than their filesystem: they share blocks (reflinks), or are compressed.
- * A filesystem that says that nothing is used does not count (FUSE on an object store).
+ * What is odd about files that use more than their filesystem: they share blocks (reflinks), or are
+ * compressed. A filesystem that says that nothing is used does not count (FUSE on an object store).
  */
 function excessOver({ capacity, used }: FsInfo, files: DiskUsage): string | undefined {
   const say = (bound: string): string =>

@@ -83,8 +83,8 @@ const LONG_PATH = 1_000;
 
 /**
  * The same with blocks, for a find without `-printf` (BusyBox): `stat` prints device, mode, links, blocks,
- * inode and size. There are no parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +` for the
- * last paths.
+ * inode and size. There are no parentheses, because inside them BusyBox (1.35) forgets to run `-exec ... +`
+ * for the last paths.
  */
 export function findStatArgs(root: string, leftOut: readonly string[], stat: string): string[] {
   const exec = ['-exec', stat, '-c', '%d %f %h %b %i %s', '--', '{}'];
