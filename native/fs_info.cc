@@ -45,6 +45,19 @@ CallResult AskStatFs(const char* path) {
   return result;
 }
 
+#ifdef STATX_MNT_ID
+// What older headers lack: the number of a mount that the kernel never uses again (Linux 6.8). It comes in
+// the place of the other one.
+constexpr unsigned kStatxUniqueMount = 0x4000;
+
+std::uint64_t UniqueMountOf(const char* path) {
+  struct statx info {};
+  const int error = Retry([&] { return ::statx(AT_FDCWD, path, 0, STATX_TYPE | kStatxUniqueMount, &info); });
+  if (error != 0 || (info.stx_mask & kStatxUniqueMount) == 0) return 0;
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ? info.stx_mnt_id : 0;
+}
+#endif
+
 // Only statx(2) says which mount a path is on, and whether it is the root of it (Linux 5.8). Where there is
 // none, or a seccomp filter of before its time refuses it (EPERM), stat(2) says the rest.
 bool AskStatx(const char* path, CallResult* result) {
@@ -59,7 +72,8 @@ bool AskStatx(const char* path, CallResult* result) {
                     info.stx_ino,
                     makedev(info.stx_rdev_major, info.stx_rdev_minor),
                     says_mount ? info.stx_mnt_id : 0,
-                    !says_mount ? 2U : (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ? 1U : 0U};
+                    !says_mount ? 2U : (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ? 1U : 0U, 0};
+  if (result->error == 0 && result->values[6] == 1) result->values[7] = UniqueMountOf(path);
   return true;
 #else
   return false;
@@ -72,7 +86,7 @@ CallResult AskStat(const char* path) {
   struct stat info {};
   result.error = Retry([&] { return ::stat(path, &info); });
   if (result.error != 0) return result;
-  result.values = {info.st_mode, static_cast<std::uint64_t>(info.st_size), info.st_dev, info.st_ino, info.st_rdev, 0, 2};
+  result.values = {info.st_mode, static_cast<std::uint64_t>(info.st_size), info.st_dev, info.st_ino, info.st_rdev, 0, 2, 0};
   return result;
 }
 

@@ -15,8 +15,9 @@ constexpr std::size_t kCallKinds = 2;
 struct CallResult {
   int error = 0;
   // statfs: f_type, unit of the counts (f_frsize), f_blocks, f_bfree, f_bavail, f_files, f_ffree, read-only
-  // (0 no, 1 yes, 2 unknown) stat:   st_mode, st_size, st_dev, st_ino, st_rdev, id of the mount, root of that
-  // mount (0 no, 1 yes, 2 neither is known)
+  // (0 no, 1 yes, 2 unknown)
+  // stat: st_mode, st_size, st_dev, st_ino, st_rdev, id of the mount, root of that mount (0 no, 1 yes, 2
+  // neither is known), number of that mount that is not used again (0 if it is not the root, or not known)
   std::array<std::uint64_t, 8> values{};
 };
 

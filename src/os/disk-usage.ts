@@ -2,7 +2,14 @@ import { checkedFlag, checkedFunction, checkedMs, checkedOptions, checkedSignal 
 import { osBinding } from './choose-binding.js';
 import type { DiskUsage, Walk } from './os-binding.js';
 import { toMetricsError } from './system-error.js';
-import { absolutePath, checkedBinding, checkCharacters, type Binding } from './volume-call.js';
+import {
+  absolutePath,
+  answerTo,
+  checkedBinding,
+  checkCharacters,
+  volumeCall,
+  type Binding,
+} from './volume-call.js';
 
 export type { DiskUsage };
 
@@ -48,6 +55,14 @@ export const DISK_USAGE_OPTIONS = [
   'stallTimeoutMs',
   'onProgress',
 ] as const;
+
+/**
+ * Filesystems that count the blocks of their files, so that a file without any is sparse, by f_type: ext4,
+ * xfs, btrfs, tmpfs, overlay, f2fs, zfs and bcachefs.
+ */
+const COUNTS_BLOCKS: ReadonlySet<number> = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0x1021994, 0x794c7630, 0xf2f52010, 0x2fc12fc1, 0xca451a4e,
+]);
 
 /** Some FUSE servers leave st_blocks at 0. Nothing but reading a file tells it from a sparse one. */
 const WITHOUT_BLOCKS =
@@ -107,7 +122,10 @@ export async function diskUsageOf(path: string, wanted: Binding, walk: Walk): Pr
     checkCharacters(path);
     if (walk.signal?.aborted) throw walk.signal.reason;
     const { lacksBlocks, ...usage } = await binding.diskUsage(path, walk);
-    return lacksBlocks === undefined ? usage : { ...usage, warnings: [WITHOUT_BLOCKS] };
+    if (lacksBlocks === undefined) return usage;
+    const limits = { timeoutMs: walk.stallTimeoutMs, signal: walk.signal, binding: wanted };
+    const { magic } = await answerTo(volumeCall(path, limits), (asked) => binding.statFs(asked));
+    return COUNTS_BLOCKS.has(magic) ? usage : { ...usage, warnings: [WITHOUT_BLOCKS] };
   } catch (error) {
     const say = (text: string): string => `failed to measure disk usage: ${text}`;
     throw toMetricsError(error, 'METRICS_USAGE_FAILED', say, path);

@@ -2,6 +2,7 @@ import { MetricsError } from '../errors.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
 import { mounts, visibleMounts, type Mount } from './mounts.js';
+import type { FsInfo } from './fs-info.js';
 import { pathInfoOf } from './path-info.js';
 import type { PathCall } from './os-binding.js';
 import { toMetricsError } from './system-error.js';
@@ -37,7 +38,7 @@ import {
  * @param path - absolute, or relative to the current directory
  * @param options - limits of this call
  * @returns the `Mount.id` of the mount as `mounts()` lists it, or undefined if nothing is mounted right at
- * the path. The kernel reuses an id after its mount is gone.
+ * the path. The kernel reuses an id after its mount is gone: see `uniqueMountId` of `pathInfo`.
  * @throws MetricsError METRICS_NO_PATH_DEFINED, METRICS_NOT_FOUND if the path does not exist,
  * METRICS_TIMED_OUT, METRICS_NOT_SUPPORTED (not Linux), METRICS_FS_INFO_FAILED with the errno in `cause`;
  * TypeError for an option that is unknown or wrong
@@ -49,24 +50,38 @@ export async function mountAt(path: string, options: Limits = {}): Promise<numbe
 
 /** Like {@link mountAt}, for a call that was checked. */
 export async function mountAtOf(call: VolumeCall): Promise<number | undefined> {
+  return (await lookAt(call))?.id;
+}
+
+/** What is mounted right at a path. */
+interface Look {
+  readonly id: number;
+  /** `PathInfo.uniqueMountId`, if it is known. */
+  readonly uniqueId?: bigint | undefined;
+  /** `Mount.fsType`, if the list of mounts had to be read. */
+  readonly fsType?: string;
+}
+
+async function lookAt(call: VolumeCall): Promise<Look | undefined> {
   // Through the commands each question about the path is a process, so the list of mounts is looked at first.
   const binding = osBinding(call.binding);
   let here = binding.name === 'native' ? await pathInfoOf(call) : undefined;
-  if (here?.mountRoot !== undefined) return here.mountRoot ? here.mountId : undefined;
+  if (here?.mountRoot === false) return undefined;
+  if (here?.mountId !== undefined) return { id: here.mountId, uniqueId: here.uniqueMountId };
   const visible = visibleMounts(await mountsFromNow());
   const plain = withoutSlash(call.path);
   const named = visible.find((mount) => mount.mountPoint === plain);
-  if (named !== undefined) return named.id;
+  if (named !== undefined) return named;
   here ??= await pathInfoOf(call);
   if (binding.realPath !== undefined) {
     const real = await realPathOf(call, binding.realPath);
-    return visible.find((mount) => mount.mountPoint === real)?.id;
+    return visible.find((mount) => mount.mountPoint === real);
   }
   if (here.kind !== 'directory') return undefined;
   const { device, inode } = here;
   const above = await pathInfoOf({ ...call, path: `${plain === '/' ? '' : plain}/..` });
-  if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device))?.id;
-  return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/')?.id : undefined;
+  if (above.device !== device) return visible.find((mount) => mount.device === majorMinor(device));
+  return above.inode === inode ? visible.find((mount) => mount.mountPoint === '/') : undefined;
 }
 
 async function realPathOf(call: VolumeCall, start: (path: string) => PathCall<string>): Promise<string> {
@@ -83,21 +98,37 @@ async function realPathOf(call: VolumeCall, start: (path: string) => PathCall<st
  * second look also finds a mount that the kernel makes on access (autofs).
  *
  * @param newCall - makes the call of each look, and so decides whether they share a deadline
+ * @param measure - `type` of what it gives is that of {@link FsInfo}
  * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there; what `measure` throws, and as {@link
  * mountAt}
  */
-export async function whileMounted<T>(newCall: () => VolumeCall, measure: () => Promise<T>): Promise<T> {
-  let before = await mountAtOf(newCall());
+export async function whileMounted<T extends Pick<FsInfo, 'type'>>(
+  newCall: () => VolumeCall,
+  measure: () => Promise<T>,
+): Promise<T> {
+  let before = await lookAt(newCall());
   for (;;) {
     if (before === undefined) {
       const { path } = newCall();
       throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
     }
     const measured = await measure();
-    const after = await mountAtOf(newCall());
-    if (after === before) return measured;
+    const after = await lookAt(newCall());
+    if (after !== undefined && isSame(before, after) && isOf(after, measured.type)) return measured;
     before = after;
   }
+}
+
+function isSame(before: Look, after: Look): boolean {
+  return before.id === after.id && before.uniqueId === after.uniqueId;
+}
+
+/**
+ * Whether numbers can be those of a mount. Its id does not tell: another mount may have got the id, and the
+ * numbers be the host's of the time between. A tmpfs always shows in both (a Secret, an emptyDir in memory).
+ */
+function isOf({ fsType }: Look, type: string): boolean {
+  return fsType !== 'tmpfs' || type === 'tmpfs';
 }
 
 let next: Promise<readonly Mount[]> | undefined;

@@ -39,6 +39,11 @@ export interface PathInfo {
    * is.
    */
   readonly mountRoot?: boolean;
+  /**
+   * The kernel's number for that mount, which it never uses for another one. Only if the path is the root of
+   * the mount. Absent if not known: through the commands, or before Linux 6.8.
+   */
+  readonly uniqueMountId?: bigint;
 }
 
 /** What a tree uses. */

@@ -37,6 +37,9 @@ const OPTIONS = [
   'onProgress',
 ] as const;
 
+/** The filesystem, with the tree's numbers in place of its own. */
+type Measured = FsInfo & DiskUsage;
+
 /**
  * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are
  * those of the tree. The other quantities are the filesystem's, shared with everything else on it. A reading
@@ -73,12 +76,14 @@ export class MetricsDu implements MetricsProvider {
     const time = new Date();
     // A walk has no limit as a whole, so each question about the filesystem has its own.
     const newCall = (): VolumeCall => volumeCall(this.#path, { ...this.#limits, signal });
-    const measure = (): Promise<Omit<Metrics, 'time' | 'source'>> => this.#measure(newCall);
-    const fields = await (this.#requireMount ? whileMounted(newCall, measure) : measure());
-    return { time, source: this.name, ...fields };
+    const measure = (): Promise<Measured> => this.#measure(newCall);
+    const measured = await (this.#requireMount ? whileMounted(newCall, measure) : measure());
+    const { incomplete } = measured;
+    const reading = { time, source: this.name, ...filesystemReading(measured) };
+    return { ...reading, ...(incomplete !== undefined && { incomplete }) };
   }
 
-  async #measure(newCall: () => VolumeCall): Promise<Omit<Metrics, 'time' | 'source'>> {
+  async #measure(newCall: () => VolumeCall): Promise<Measured> {
     const call = newCall();
     // First, because on a stuck filesystem this costs only the time limit, and no walk is started there.
     const info = await fsInfoOf(call);
@@ -87,7 +92,7 @@ export class MetricsDu implements MetricsProvider {
     // What was written during a long walk is not in the first answer.
     const excess = excessOver(info, usage) && excessOver(await fsInfoOf(newCall()), usage);
     const warnings = [...(info.warnings ?? []), ...(usage.warnings ?? []), ...(excess ? [excess] : [])];
-    return { ...filesystemReading(info), ...usage, ...(warnings.length > 0 && { warnings }) };
+    return { ...info, ...usage, ...(warnings.length > 0 && { warnings }) };
   }
 }
 

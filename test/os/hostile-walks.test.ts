@@ -135,7 +135,7 @@ describe.skipIf(needs({ native: true, root: true, programs: ['cc', 'du', 'find',
         const usage = await diskUsage(paths[0], { binding });
         const about = await Promise.all(paths.map(async (path) => {
           const { capacity, inodes, readOnly, blockSize, type } = await fsInfo(path, { binding });
-          const { mountId, mountRoot, ...info } = await pathInfo(path, { binding });
+          const { mountId, mountRoot, uniqueMountId, ...info } = await pathInfo(path, { binding });
           return { capacity, inodes, readOnly, blockSize, type, info };
         }));
         return { usage, about };

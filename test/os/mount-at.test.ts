@@ -16,7 +16,12 @@ describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path',
     pathInfoOf.mockReset();
   });
 
-  const mounted = (mountId: number): object => ({ kind: 'directory', mountRoot: true, mountId });
+  const mounted = (mountId: number, uniqueMountId?: bigint): object => ({
+    kind: 'directory',
+    mountRoot: true,
+    mountId,
+    uniqueMountId,
+  });
   const NOT_MOUNTED = { kind: 'directory', mountRoot: false, mountId: 1 };
 
   const newCall = (): VolumeCall =>
@@ -24,14 +29,20 @@ describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path',
 
   test('count only between two looks that find the same mount', async () => {
     for (const id of [1, 2, 2]) pathInfoOf.mockResolvedValueOnce(mounted(id));
-    const numbers = [1, 2];
-    expect(await whileMounted(newCall, () => Promise.resolve(numbers.shift()))).toBe(2);
+    const numbers = [{ type: 'ext4' }, { type: 'xfs' }];
+    expect(await whileMounted(newCall, () => Promise.resolve(numbers.shift()!))).toEqual({ type: 'xfs' });
     expect(pathInfoOf).toHaveBeenCalledTimes(3);
+  });
+
+  test('are not those of the host between two mounts that had the same id', async () => {
+    for (const unique of [5n, 6n, 6n]) pathInfoOf.mockResolvedValueOnce(mounted(1, unique));
+    const numbers = [{ type: 'ext4' }, { type: 'tmpfs' }];
+    expect(await whileMounted(newCall, () => Promise.resolve(numbers.shift()!))).toEqual({ type: 'tmpfs' });
   });
 
   test('are not given if the mount is gone at the second look', async () => {
     for (const info of [mounted(1), NOT_MOUNTED]) pathInfoOf.mockResolvedValueOnce(info);
-    await expect(whileMounted(newCall, () => Promise.resolve(1))).rejects.toMatchObject({
+    await expect(whileMounted(newCall, () => Promise.resolve({ type: 'ext4' }))).rejects.toMatchObject({
       code: 'METRICS_NOT_MOUNTED',
       message: 'nothing is mounted on /v',
       path: '/v',
@@ -40,7 +51,7 @@ describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path',
 
   test('are not asked for if nothing is mounted at the first look', async () => {
     pathInfoOf.mockResolvedValueOnce(NOT_MOUNTED);
-    const measure = vi.fn(() => Promise.resolve(1));
+    const measure = vi.fn(() => Promise.resolve({ type: 'ext4' }));
     await expect(whileMounted(newCall, measure)).rejects.toMatchObject({ code: 'METRICS_NOT_MOUNTED' });
     expect(measure).not.toHaveBeenCalled();
   });

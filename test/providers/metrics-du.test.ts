@@ -1,13 +1,15 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { linkSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { MetricsDu, MetricsStatFs, type Metrics } from '../../src/index.js';
+import { MetricsDu, MetricsStatFs, pathInfo, type Metrics, type MetricsError } from '../../src/index.js';
 import { sharedInFlight } from '../../src/os/commands/command-binding.js';
 import { FuseServer } from '../support/fuse.mjs';
 import type { FuseEntry } from '../support/fuse-protocol.mjs';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
+
+const MOUNTING_LOOP = join(import.meta.dirname, '../support/mounting-loop.py');
 
 /** Directories inside each other, which keep a walk busy. */
 function deep(levels: number): Record<string, FuseEntry> {
@@ -109,6 +111,44 @@ for (const binding of ['native', 'command'] as const) {
           used: 4096n,
           inodesUsed: 2n,
         });
+      },
+    );
+
+    // The shorter the waits, the likelier both looks of a reading find a mount, and its numbers are the host's.
+    test.skipIf(needs({ root: true, programs: ['python3'] })).for([
+      { seed: 31, longest: '0.0003' },
+      { seed: 32, longest: '0.003' },
+      { seed: 33, longest: '0.03' },
+    ])(
+      "with requireMount never gives the host's capacity while mounts come and go ($seed)",
+      async ({ seed, longest }, context) => {
+        // Before Linux 6.8 nothing tells a mount from the next one with its id.
+        if (binding === 'native' && (await pathInfo('/', { binding })).uniqueMountId === undefined)
+          context.skip();
+        const path = join(place.newDirectory(), 'volume');
+        const loop = spawn('python3', [MOUNTING_LOOP, path, String(seed), longest], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        });
+        const ended = new Promise((resolve) => loop.once('exit', resolve));
+        await new Promise((resolve) => loop.stdout.once('data', resolve));
+        const provider = new MetricsDu(path, { binding, requireMount: true });
+        const seen = new Set<unknown>();
+        try {
+          for (let reading = 0; reading < (binding === 'native' ? 4_000 : 120); reading++) {
+            seen.add(
+              await provider.getMetrics().then(
+                ({ capacity }) => capacity,
+                (error: unknown) => (error as MetricsError).code,
+              ),
+            );
+          }
+        } finally {
+          loop.stdin.end();
+          expect(await ended).toBe(0);
+        }
+        const possible = [1_048_576n, 'METRICS_NOT_MOUNTED', 'METRICS_NOT_FOUND'];
+        expect(possible).toEqual(expect.arrayContaining([...seen]));
+        expect(seen).toContain('METRICS_NOT_MOUNTED');
       },
     );
 
@@ -220,6 +260,15 @@ for (const binding of ['native', 'command'] as const) {
         const directory = place.tmpfs();
         symlinkSync('x'.repeat(100), join(directory, 'link'));
         expect(await read(directory)).not.toHaveProperty('warnings');
+      });
+
+      test('a filesystem that counts blocks may have sparse files alone', async () => {
+        const directory = place.tmpfs();
+        writeFileSync(join(directory, 'sparse'), '');
+        truncateSync(join(directory, 'sparse'), 1_048_576);
+        const reading = await read(directory);
+        expect(reading).toMatchObject({ used: 0n, inodesUsed: 2n });
+        expect(reading).not.toHaveProperty('warnings');
       });
 
       // 8 of 10 blocks of 4096 bytes in use; an eighth more is no wonder.

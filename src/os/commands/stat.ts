@@ -35,8 +35,8 @@ export function parseStat(text: string): Stat | undefined {
 }
 
 /**
- * What GNU's find knows of {@link Stat}: a line of its own, and for a device one as of `ls -l`, which alone has
- * the device's number.
+ * What GNU's find knows of {@link Stat}: a line of its own, and for a device one as of `ls -l`, which alone
+ * has the device's number.
  */
 export function foundArgs(path: string): string[] {
   const devices = ['(', '-type', 'b', '-o', '-type', 'c', ')', '-ls'];

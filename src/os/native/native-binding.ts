@@ -119,7 +119,7 @@ function statFs(words: BigUint64Array, at: number): StatFs {
 }
 
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
-  const [mode, size, device, inode, rdev, mountId, mountRoot] = words.subarray(at, at + 7);
+  const [mode, size, device, inode, rdev, mountId, mountRoot, uniqueMount] = words.subarray(at, at + 8);
   return {
     kind: kindOf(mode ?? 0n),
     size: size ?? 0n,
@@ -127,5 +127,6 @@ function pathInfo(words: BigUint64Array, at: number): PathInfo {
     inode: inode ?? 0n,
     rdev: rdev ?? 0n,
     ...(mountRoot !== 2n && { mountId: Number(mountId), mountRoot: mountRoot === 1n }),
+    ...(uniqueMount !== 0n && { uniqueMountId: uniqueMount ?? 0n }),
   };
 }
