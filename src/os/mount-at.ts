@@ -99,17 +99,17 @@ async function realPathOf(call: VolumeCall, start: (path: string) => PathCall<st
  *
  * @param newCall - makes the call of each look, and so decides whether they share a deadline
  * @param measure - `type` of what it gives is that of {@link FsInfo}
- * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there; what `measure` throws, and as {@link
- * mountAt}
+ * @throws MetricsError METRICS_NOT_MOUNTED if nothing is mounted there, or something else each time; what
+ * `measure` throws, and as {@link mountAt}
  */
 export async function whileMounted<T extends Pick<FsInfo, 'type'>>(
   newCall: () => VolumeCall,
   measure: () => Promise<T>,
 ): Promise<T> {
+  const { path } = newCall();
   let before = await lookAt(newCall());
-  for (;;) {
+  for (let changes = 0; changes < MOST_CHANGES; changes += 1) {
     if (before === undefined) {
-      const { path } = newCall();
       throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
     }
     const measured = await measure();
@@ -117,7 +117,12 @@ export async function whileMounted<T extends Pick<FsInfo, 'type'>>(
     if (after !== undefined && isSame(before, after) && isOf(after, measured.type)) return measured;
     before = after;
   }
+  const text = `what is mounted on ${path} changed ${String(MOST_CHANGES)} times while it was measured`;
+  throw new MetricsError('METRICS_NOT_MOUNTED', text, { path, transient: true });
 }
+
+/** A walk has no time limit of its own, and must end although mounts come and go each time. */
+const MOST_CHANGES = 10;
 
 function isSame(before: Look, after: Look): boolean {
   return before.id === after.id && before.uniqueId === after.uniqueId;

@@ -40,6 +40,18 @@ describe.skipIf(needs({ native: true }))('numbers of what is mounted at a path',
     expect(await whileMounted(newCall, () => Promise.resolve(numbers.shift()!))).toEqual({ type: 'tmpfs' });
   });
 
+  test('are given up if another mount is there at each look', async () => {
+    let id = 0;
+    pathInfoOf.mockImplementation(() => Promise.resolve(mounted((id += 1))));
+    const measure = vi.fn(() => Promise.resolve({ type: 'ext4' }));
+    await expect(whileMounted(newCall, measure)).rejects.toMatchObject({
+      code: 'METRICS_NOT_MOUNTED',
+      message: 'what is mounted on /v changed 10 times while it was measured',
+      transient: true,
+    });
+    expect(measure).toHaveBeenCalledTimes(10);
+  });
+
   test('are not given if the mount is gone at the second look', async () => {
     for (const info of [mounted(1), NOT_MOUNTED]) pathInfoOf.mockResolvedValueOnce(info);
     await expect(whileMounted(newCall, () => Promise.resolve({ type: 'ext4' }))).rejects.toMatchObject({
