@@ -107,48 +107,60 @@ function stoppedLately(): ReadonlySet<string> {
 
 /** The fields of a reading that a filesystem tells. */
 export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'> {
-  const { capacity, available, used, inodes, inodesFree, inodesUsed, readOnly, warnings } = info;
-  return {
-    ...(capacity !== undefined && { capacity }),
-    ...(available !== undefined && { available }),
-    ...(used !== undefined && { used }),
-    ...(inodes !== undefined && { inodes }),
-    ...(inodesFree !== undefined && { inodesFree }),
-    ...(inodesUsed !== undefined && { inodesUsed }),
-    ...(readOnly !== undefined && { readOnly }),
-    ...(warnings !== undefined && { warnings }),
-  };
+  const reading: Mutable<Omit<Metrics, 'time' | 'source'>> = {};
+  if (info.capacity !== undefined) reading.capacity = info.capacity;
+  if (info.available !== undefined) reading.available = info.available;
+  if (info.used !== undefined) reading.used = info.used;
+  if (info.inodes !== undefined) reading.inodes = info.inodes;
+  if (info.inodesFree !== undefined) reading.inodesFree = info.inodesFree;
+  if (info.inodesUsed !== undefined) reading.inodesUsed = info.inodesUsed;
+  if (info.readOnly !== undefined) reading.readOnly = info.readOnly;
+  if (info.warnings !== undefined) reading.warnings = info.warnings;
+  return reading;
 }
+
+/** Fields are set one by one where each reading passes: an object spread from parts costs many times as much. */
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Judges the raw counts: units, sentinels and counters that wrapped. */
 export function toFsInfo(raw: StatFs): FsInfo {
   const warnings: string[] = [];
-  const sizes = { ...bytesOf(raw, warnings), ...inodesOf(raw, warnings) };
-  return {
-    ...sizes,
-    ...(raw.readOnly !== undefined && { readOnly: raw.readOnly }),
+  const info: Mutable<FsInfo> = {
     blockSize: raw.frsize,
     type: FILESYSTEMS[raw.magic] ?? `0x${raw.magic.toString(16)}`,
-    ...(warnings.length > 0 && { warnings }),
   };
+  setBytes(info, raw, warnings);
+  setInodes(info, raw, warnings);
+  if (raw.readOnly !== undefined) info.readOnly = raw.readOnly;
+  if (warnings.length > 0) info.warnings = warnings;
+  return info;
 }
 
 /**
  * A filesystem of 0 blocks has no limit or does not know its size, so that all three quantities are unknown.
  */
-function bytesOf({ frsize, blocks, bfree, bavail }: StatFs, warnings: string[]): Partial<FsInfo> {
-  if (blocks === 0n) return {};
-  const available = (bavail <= blocks ? bavail : availableOf(bavail, blocks, 'blocks', warnings)) * frsize;
-  if (bfree <= blocks) return { capacity: blocks * frsize, available, used: (blocks - bfree) * frsize };
-  warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
-  return { capacity: blocks * frsize, available };
+function setBytes(
+  info: Mutable<FsInfo>,
+  { frsize, blocks, bfree, bavail }: StatFs,
+  warnings: string[],
+): void {
+  if (blocks === 0n) return;
+  const available = bavail <= blocks ? bavail : availableOf(bavail, blocks, 'blocks', warnings);
+  info.capacity = blocks * frsize;
+  info.available = available * frsize;
+  if (bfree <= blocks) info.used = (blocks - bfree) * frsize;
+  else warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
 }
 
-function inodesOf({ files, ffree }: StatFs, warnings: string[]): Partial<FsInfo> {
-  if (files === 0n || files >= LARGEST_INT64) return {};
-  if (ffree <= files) return { inodes: files, inodesFree: ffree, inodesUsed: files - ffree };
-  warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
-  return {};
+function setInodes(info: Mutable<FsInfo>, { files, ffree }: StatFs, warnings: string[]): void {
+  if (files === 0n || files >= LARGEST_INT64) return;
+  if (ffree > files) {
+    warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
+    return;
+  }
+  info.inodes = files;
+  info.inodesFree = ffree;
+  info.inodesUsed = files - ffree;
 }
 
 /**

@@ -52,25 +52,7 @@ export class Deadline {
    */
   onEnd(end: () => void, { keepsAlive = true, parts = 1 }: EndTimerOptions = {}): EndTimer {
     if (this.#endMs === Infinity) return NO_TIMER;
-    let left = parts;
-    let lastTurn: NodeJS.Immediate | undefined;
-    const partMs = Math.min(Math.ceil(this.leftMs / parts), LONGEST_TIMER_MS);
-    const timer = setInterval(() => {
-      left -= 1;
-      if (left > 0) return;
-      clearInterval(timer);
-      lastTurn = setImmediate(end);
-    }, partMs);
-    if (!keepsAlive) timer.unref();
-    return {
-      stop: () => {
-        clearInterval(timer);
-        clearImmediate(lastTurn);
-      },
-      get isNearlyOver() {
-        return left <= 1;
-      },
-    };
+    return new RunningTimer(end, this.leftMs / parts, parts, keepsAlive);
   }
 
   /**
@@ -91,3 +73,41 @@ export class Deadline {
 }
 
 const NO_TIMER: EndTimer = { stop: () => undefined, isNearlyOver: false };
+
+/**
+ * A class, because one is made for each call: an object literal with closures and a getter costs several
+ * times as much.
+ */
+class RunningTimer implements EndTimer {
+  readonly #end: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #left: number;
+  #lastTurn: NodeJS.Immediate | undefined;
+
+  constructor(end: () => void, partMs: number, parts: number, keepsAlive: boolean) {
+    this.#end = end;
+    this.#left = parts;
+    this.#timer = setInterval(partOver, Math.min(Math.ceil(partMs), LONGEST_TIMER_MS), this);
+    if (!keepsAlive) this.#timer.unref();
+  }
+
+  get isNearlyOver(): boolean {
+    return this.#left <= 1;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    clearImmediate(this.#lastTurn);
+  }
+
+  partOver(): void {
+    this.#left -= 1;
+    if (this.#left > 0) return;
+    clearInterval(this.#timer);
+    this.#lastTurn = setImmediate(this.#end);
+  }
+}
+
+function partOver(timer: RunningTimer): void {
+  timer.partOver();
+}
