@@ -88,7 +88,7 @@ export class CsiSession {
     }
   }
 
-  /** The answer, with the calls that it took: those of the identity service first, then the node service's. */
+  /** The answer, with the calls that it took: those of the identity service first. */
   answer(
     command: string,
     json: Readonly<Record<string, unknown>>,
