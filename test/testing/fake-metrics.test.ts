@@ -45,8 +45,8 @@ describe('FakeMetrics', () => {
     ['hangg', /^Expected a step to be 'hang', an Error, \{ error \} or a reading, got "hangg"$/],
     [undefined, /^Expected a step to be .*, got undefined$/],
     [[{}], /^Expected a step to be .*, got an array$/],
-    [{ usde: 5n }, /^Unknown option "usde": /],
-    [{ error: 'x', used: 5n }, /^Unknown option "used": /],
+    [{ usde: 5 }, /^Unknown option "usde": /],
+    [{ error: 'x', used: 5 }, /^Unknown option "used": /],
     [{ delayMs: -1 }, /^Expected delayMs to be a number of milliseconds/],
     [{ delayMs: Infinity }, /^Expected delayMs to be a number of milliseconds/],
   ])('refuses the step %j, in the script and for a release', (step, message) => {
