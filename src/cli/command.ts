@@ -52,7 +52,7 @@ export interface MeasureOptions extends OutputOptions {
   readonly binding: Binding;
 }
 
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000 };
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 /** The longest time that Node's timers can wait. */
 const LONGEST_MS = 2 ** 31 - 1;
@@ -62,7 +62,7 @@ export const BYTES = new Option('--bytes', 'print exact bytes instead of KiB, Mi
 
 export const BINDING = new Option(
   '--binding <KIND>',
-  'what measures: the native addon, or df, stat, du and find',
+  'measure with the native addon, or with the commands df, stat, du and find',
 )
   .choices(['auto', 'native', 'command'])
   .default('auto');
@@ -74,27 +74,38 @@ export function timeoutOption(help: string, text: string): Option {
     .default(parseDuration(text), text);
 }
 
-/** The options of every command that measures volumes on this machine. */
-export const MEASURE_OPTIONS: readonly Option[] = [
-  JSON_OUTPUT,
-  BYTES,
-  timeoutOption('how long to wait for each volume', '5s'),
-  BINDING,
-];
+/** The options of every command that measures volumes on this machine; `help` is that of `--timeout`. */
+export function measureOptions(help = 'how long to wait for each volume'): readonly Option[] {
+  return [JSON_OUTPUT, BYTES, timeoutOption(help, '5s'), BINDING];
+}
 
 /**
- * Milliseconds of a duration as people write it: `5s`, `1.5s`, `200ms`, `2m`, or a bare number of
+ * Milliseconds of a duration as people write it: `5s`, `1.5s`, `200ms`, `2m`, `1h`, or a bare number of
  * milliseconds.
  *
  * @throws InvalidArgumentError, to which commander adds the option's name
  */
 export function parseDuration(text: string): number {
-  const [, number, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m)?$/.exec(text) ?? [];
-  if (number === undefined) throw new InvalidArgumentError('Expected a duration such as 5s or 200ms.');
+  const [, number, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  if (number === undefined) {
+    throw new InvalidArgumentError(
+      'Expected a duration such as 200ms, 5s, 2m or 1h. Without a unit it is ms.',
+    );
+  }
   const ms = Number(number) * (UNITS_MS[unit] ?? 1);
   if (ms <= 0) throw new InvalidArgumentError('Expected a time above 0.');
-  if (ms > LONGEST_MS) throw new InvalidArgumentError('Expected at most 24 days (35791m).');
+  if (ms > LONGEST_MS) throw new InvalidArgumentError('Expected at most 596h (24 days).');
   return ms;
+}
+
+/**
+ * A text that is not empty.
+ *
+ * @throws InvalidArgumentError, to which commander adds the option's name
+ */
+export function notEmpty(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('Expected a value that is not empty.');
 }
 
 /** A parser of whole numbers from `least` to `most`. */

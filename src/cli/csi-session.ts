@@ -1,12 +1,12 @@
 import { Option } from 'commander';
 import type { CsiCall, CsiNodeClient } from '../csi/index.js';
-import { escapeControls, isMetricsError, isTransient } from '../index.js';
+import { isMetricsError, isTransient } from '../index.js';
 import { JSON_OUTPUT, timeoutOption, UsageError, type Answer, type OutputOptions } from './command.js';
 import { isDriverAway, rowError, type RowError } from './measure.js';
 import { jsonAnswer } from './output/json.js';
 import { styled, type Style } from './output/colour.js';
-import { terminalWidth, wrapped } from './output/table.js';
-import { reasonOf, toDo } from './output/volumes.js';
+import { paragraph, terminalWidth } from './output/table.js';
+import { adviceOf, reasonOf } from './output/volumes.js';
 
 /** Values of the options of every command about a driver. */
 export interface CsiOptions extends OutputOptions {
@@ -88,7 +88,7 @@ export class CsiSession {
     }
   }
 
-  /** The answer, with the calls that it took. */
+  /** The answer, with the calls that it took: those of the identity service first. */
   answer(
     command: string,
     json: Readonly<Record<string, unknown>>,
@@ -96,7 +96,12 @@ export class CsiSession {
     isComplete: boolean,
   ): Answer {
     const { endpoint } = this.client;
-    const calls = this.#calls.map(({ method, code, durationMs }) => ({ method, code, durationMs }));
+    const calls = [...this.#calls]
+      .sort((one, other) =>
+        serviceOf(one) < serviceOf(other) ? -1 : serviceOf(one) > serviceOf(other) ? 1 : 0,
+      )
+      // To the microsecond.
+      .map(({ method, code, durationMs }) => ({ method, code, durationMs: Number(durationMs.toFixed(3)) }));
     if (this.#options.json) {
       return { text: jsonAnswer({ command, endpoint, ...json, calls }), isComplete };
     }
@@ -109,17 +114,21 @@ export class CsiSession {
   }
 }
 
+function serviceOf({ method }: CsiCall): string {
+  return method.slice(0, method.lastIndexOf('/'));
+}
+
 /** What a call answered, in words, or why it did not and what to do. */
 export function told<T>(name: string, outcome: Outcome<T>, say: (answer: T) => string): Field[] {
   const { answer, failure } = outcome;
   return failure === undefined ? [{ name, value: say(answer) }] : failed(name, failure);
 }
 
-/** Why there is no answer, and what to do about it. */
+/** Why there is no answer, and what may help. */
 export function failed(name: string, error: RowError): Field[] {
   return [
     { name, value: reasonOf(error), style: 'red' },
-    ...toDo(error).map((value): Field => ({ name: 'to do', value })),
+    ...adviceOf(error).map((value): Field => ({ name: 'hint', value })),
   ];
 }
 
@@ -129,7 +138,7 @@ function fieldLines(fields: readonly Field[]): string {
   const width = terminalWidth();
   return fields
     .map(({ name, value, style }) => {
-      const lines = width === undefined ? [escapeControls(value)] : wrapped(value, width - names, '');
+      const lines = paragraph(value, width === undefined ? undefined : width - names);
       const styledLines = lines.map((line) => (style === undefined ? line : styled(style, line)));
       return `${styled('bold', name.padEnd(names))}${styledLines.join(`\n${' '.repeat(names)}`)}\n`;
     })

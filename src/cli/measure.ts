@@ -18,7 +18,7 @@ export interface Volume {
   readonly filesystem?: MetricsProvider;
 }
 
-/** How a volume answered. `stuck`: not in time, or known not to answer for long. */
+/** How a volume answered. `stuck`: METRICS_TIMED_OUT, with `stuckSince` or without. */
 export type State = 'ok' | 'unsupported' | 'failed' | 'stuck';
 
 /** One volume in the answer. */
@@ -125,9 +125,7 @@ function hintOn(error: MetricsError, provider: string): string | undefined {
         ? undefined
         : 'See what the driver can do: kube-volume-metrics csi probe --endpoint SOCKET';
     case 'METRICS_NO_PATH_DEFINED':
-      return isLocal(provider)
-        ? 'Give a path that is not empty.'
-        : 'Give --volume-id and --path that are not empty.';
+      return 'Give a path that is not empty.';
     case 'METRICS_CSI_FAILED':
       return refused ?? (isDriverAway(error) ? DRIVER_GONE : "Look at the driver's log.");
     default:

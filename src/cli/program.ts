@@ -9,11 +9,11 @@ import { DU } from './commands/du.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { styled } from './output/colour.js';
-import { terminalWidth } from './output/table.js';
+import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
 const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
-const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver through its socket' };
+const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver, through its socket' };
 
 /** What the arguments ask for. */
 export interface Request {
@@ -38,11 +38,12 @@ export function readCommandLine(given: readonly string[]): Request {
     (whole) => (answer = whole),
     (text) => (answer = { text: answer.text + text, isComplete: true }),
   );
-  const { args, path } = findCommand(program, given);
+  const { args, path, excess } = findCommand(program, given);
   const command = path.at(-1) ?? program;
   return {
     ...{ args, path, command },
     async answer() {
+      if (excess !== undefined) throw new UsageError(`help takes the name of one command, got '${excess}'`);
       refuseMissingValues(command, args);
       try {
         await program.parseAsync(args, { from: 'user' });
@@ -66,10 +67,23 @@ export function problemOf(error: unknown, { command, args }: Request): string {
   if (code === 'commander.excessArguments') {
     return `${command.name()} takes no operands, got '${command.args[0] ?? ''}'`;
   }
-  // A suggestion stands on a line of its own.
-  const text = message.replace(/^error: /, '').replace(/\n(\(Did you mean [^\n]*\))$/, ' $1');
+  const [, flag = ''] = /^error: unknown option '(--[^=]+)=/.exec(message) ?? [];
+  if (command.options.some(({ long }) => long === flag)) return `option '${flag}' takes no value`;
+  const text = withNearSuggestions(message.replace(/^error: /, ''));
   const isEarly = code === 'commander.unknownOption' && args[0]?.startsWith('-') === true;
   return isEarly ? `${text}; the command comes before its options` : text;
+}
+
+/**
+ * commander's message on one line, without suggestions that are far from what was written: people mistype
+ * the first letter of a word the least.
+ */
+function withNearSuggestions(message: string): string {
+  const [, text, word = '', list = ''] =
+    /^(unknown \w+ '(?:--)?(.).*')\n\(Did you mean (?:one of )?([^\n]*)\?\)$/su.exec(message) ?? [];
+  if (text === undefined) return message;
+  const near = list.split(', ').filter((each) => each.replace(/^--/, '').startsWith(word));
+  return near.length === 0 ? text : `${text} (Did you mean ${near.join(' or ')}?)`;
 }
 
 /** commander's program: `onAnswer` gets what a command answered, `onHelp` the text of help and version. */
@@ -77,13 +91,16 @@ function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) =>
   const program = new Command(PROGRAM)
     .exitOverride()
     .configureOutput({ writeOut: onHelp, writeErr: () => undefined, getOutHelpWidth: helpWidth })
-    .configureHelp({ styleTitle: (text) => styled('bold', text), visibleCommands, subcommandTerm: termOf })
+    .configureHelp({
+      ...{ styleTitle: (text) => styled('bold', text), visibleCommands, subcommandTerm: termOf },
+      ...{ minWidthToWrap: NARROWEST_TEXT, formatItem },
+    })
     .description('Measures volumes as the kubelet does, and says why a number is missing.')
     .usage('COMMAND [OPTIONS]')
     .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand(true)
-    .addHelpText('after', `\nFor the options of a command: ${PROGRAM} help COMMAND`)
+    .addHelpText('after', `\n${helpText(`For the options of a command: ${PROGRAM} help COMMAND`)}`)
     .addHelpText('after', exitCodes('some volume gave no answer; the output says why'));
   const groups = new Map<string, Command>();
   for (const each of COMMANDS) {
@@ -96,11 +113,6 @@ function programOf(onAnswer: (answer: Answer) => void, onHelp: (text: string) =>
     add(group, each, onAnswer);
   }
   return program;
-}
-
-/** Longer lines of prose are hard to read. */
-function helpWidth(): number {
-  return Math.min(terminalWidth() ?? 80, 100);
 }
 
 function groupOf(program: Command, name: string): Command {
@@ -147,31 +159,41 @@ function termOf(command: Command): string {
   return [command.name(), ...command.registeredArguments.map((each) => `${each.name()}...`)].join(' ');
 }
 
-function exitCodes(incomplete: string): string {
-  return `
-${styled('bold', 'Exit codes:')}
-  0  everything answered
-  1  ${incomplete}
-  2  the command line is wrong`;
+/** What {@link findCommand} finds. */
+interface Found {
+  readonly args: string[];
+  readonly path: Command[];
+  /** What follows the name of a command that `help` is about. */
+  readonly excess?: string | undefined;
 }
 
 /**
- * The arguments as commander reads them, and the commands that they name: `help X` becomes `X --help`, and
- * nothing counts after a command that does not exist, so that the error is about that command.
+ * The arguments as commander reads them, and the commands that they name: `help X Y` and `X help Y` become
+ * `X Y --help`, and nothing counts after a command that does not exist, so that the error is about that
+ * command.
  */
-function findCommand(program: Command, given: readonly string[]): { args: string[]; path: Command[] } {
+function findCommand(program: Command, given: readonly string[]): Found {
   if (given[0] === '-V') return { args: ['--version'], path: [] };
-  const isHelp = given[0] === 'help';
-  const rest = isHelp ? given.slice(1) : given;
   const path: Command[] = [];
-  for (const name of rest) {
+  const names: string[] = [];
+  let isHelp = false;
+  let at = 0;
+  for (const name of given) {
     const { commands } = path.at(-1) ?? program;
     if (commands.length === 0 || name.startsWith('-')) break;
+    at += 1;
+    if (name === 'help') {
+      isHelp = true;
+      continue;
+    }
+    names.push(name);
     const found = commands.find((each) => each.name() === name);
-    if (found === undefined) return { args: rest.slice(0, path.length + 1), path };
+    if (found === undefined) return { args: names, path };
     path.push(found);
   }
-  return { args: isHelp ? [...rest.slice(0, path.length), '--help'] : [...rest], path };
+  const rest = given.slice(at);
+  if (!isHelp) return { args: [...given], path };
+  return { args: [...names, '--help'], path, excess: rest.find((each) => !/^(-h|--help)$/.test(each)) };
 }
 
 /** commander takes whatever follows an option for its value, even another option: `--path --json`. */

@@ -1,10 +1,58 @@
 import assert from 'node:assert/strict';
 import { isMetricsError, type MetricsErrorCode } from '../errors.js';
 import type { Metrics } from '../metrics.js';
-import { QUANTITIES, readingProblem } from '../reading.js';
+import { checkedOptions } from '../options.js';
+import { QUANTITIES, readingProblem, show } from '../reading.js';
 
 /** A field of a reading that may be absent. */
 export type MetricsField = Exclude<keyof Metrics, 'time' | 'source'>;
+
+const DETAILS = ['readOnly', 'condition', 'incomplete', 'warnings'] as const;
+const FIELDS: readonly unknown[] = [...QUANTITIES, ...DETAILS];
+
+/** @throws TypeError unless it says which fields readings have, or which code calls reject with */
+export function checkReports(reports: object): void {
+  const given: unknown = reports;
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`Expected reports to be an object, got ${show(given)}`);
+  }
+  const names = ['always', 'never', 'rejects'];
+  const { always, never = [], rejects } = checkedOptions<Record<string, unknown>>({ ...given }, names);
+  if (rejects !== undefined) {
+    if (always === undefined && isMetricsError({ code: rejects })) return;
+    throw new TypeError('Expected reports.rejects to be a code of MetricsError, without always and never');
+  }
+  for (const [name, fields] of Object.entries({ always, never })) {
+    if (!Array.isArray(fields))
+      throw new TypeError(`Expected reports.${name} to be a list, got ${show(fields)}`);
+    const unknown = fields.filter((each) => !FIELDS.includes(each));
+    if (unknown.length > 0)
+      throw new TypeError(`Unknown field in reports.${name}: ${unknown.map(String).join(', ')}`);
+  }
+}
+
+/**
+ * How a call ends. A call that throws, or gives no promise, counts by the outcome of awaiting it.
+ *
+ * @throws AssertionError if it does not end in time
+ */
+export async function outcomeOf(
+  call: () => unknown,
+  limitMs: number,
+): Promise<PromiseSettledResult<Metrics>> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new assert.AssertionError({ message: `the call settles within ${limitMs} ms` }));
+    }, limitMs);
+  });
+  try {
+    const settled = Promise.allSettled([(async () => (await call()) as Metrics)()]);
+    return (await Promise.race([settled, limit]))[0];
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /**
  * Whether the reading has the field. Undefined and null count as absent here; {@link checkAbsence} fails for
@@ -64,7 +112,7 @@ export function checkAgreement(reading: Metrics): void {
 }
 
 export function checkDetails(reading: Metrics): void {
-  const details = present(reading, ['readOnly', 'condition', 'incomplete', 'warnings']);
+  const details = present(reading, DETAILS);
   checkFields(details);
   const { incomplete, warnings } = details;
   if (incomplete !== undefined) {

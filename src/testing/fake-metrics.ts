@@ -1,9 +1,12 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedOptions, openSignal } from '../options.js';
+import { checkedMs, checkedOptions, checkedText, openSignal } from '../options.js';
+import { show } from '../reading.js';
 import { onAbort } from '../waiting/abort.js';
 
 /**
  * A reading as a script gives it. By default, `time` is when the call came and `source` is the fake's name.
+ * The values are given as they are, so that a test in JavaScript, or with a cast, can give an invalid
+ * reading.
  */
 export interface FakeReading extends Partial<Metrics> {
   /**
@@ -59,13 +62,15 @@ export class FakeMetrics implements MetricsProvider {
 
   /**
    * @param options - name and script
-   * @throws TypeError for an unknown option, and unless the script is a list of at least one step
+   * @throws TypeError for an unknown option, and unless the name is a string and the script is a list of at
+   * least one step; for a step with an unknown field or an invalid `delayMs`
    */
   constructor(options: FakeMetricsOptions = {}) {
     const { name = 'fake', script = [{}] } = checkedOptions(options, ['name', 'script']);
-    if (!Array.isArray(script)) throw new TypeError(`Expected script to be a list, got ${typeof script}`);
+    if (!Array.isArray(script)) throw new TypeError(`Expected script to be a list, got ${show(script)}`);
     if (script.length === 0) throw new TypeError('Expected script to have at least one step');
-    this.name = name;
+    for (const step of script as readonly FakeStep[]) if (step !== 'hang') checkOutcome(step);
+    this.name = checkedText('name', name);
     this.#script = script;
   }
 
@@ -83,8 +88,10 @@ export class FakeMetrics implements MetricsProvider {
    * Ends the calls that hang at the moment.
    *
    * @param outcome - what they end with; by default a reading without any quantity
+   * @throws TypeError for an outcome that cannot be a step
    */
   release(outcome: FakeReading | FakeFailure | Error = {}): void {
+    checkOutcome(outcome);
     for (const end of [...this.#hanging]) end(outcome);
   }
 
@@ -128,4 +135,24 @@ export class FakeMetrics implements MetricsProvider {
       if (step === 'hang') this.#hanging.add(end);
     });
   }
+}
+
+const FIELDS: Readonly<Record<keyof FakeReading, true>> = {
+  ...{ time: true, source: true, capacity: true, available: true, used: true, inodes: true },
+  ...{ inodesFree: true, inodesUsed: true, readOnly: true, condition: true, incomplete: true },
+  ...{ warnings: true, delayMs: true },
+};
+
+/** @throws TypeError unless it is an error, a failure or a reading, whose values may be wrong on purpose */
+function checkOutcome(outcome: Outcome): void {
+  const given: unknown = outcome;
+  if (given instanceof Error) return;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    const shown = typeof given === 'string' ? JSON.stringify(given) : show(given);
+    throw new TypeError(`Expected a step to be 'hang', an Error, { error } or a reading, got ${shown}`);
+  }
+  if ('error' in given) checkedOptions(given as FakeFailure, ['error', 'delayMs']);
+  else checkedOptions(given as FakeReading, Object.keys(FIELDS) as (keyof FakeReading)[]);
+  const { delayMs } = given as FakeReading;
+  if (delayMs !== 0) checkedMs('delayMs', delayMs, 0);
 }

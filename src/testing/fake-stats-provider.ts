@@ -1,5 +1,6 @@
 import type { MetricsProvider } from '../metrics.js';
-import { checkedOptions } from '../options.js';
+import { checkedOptions, checkedText } from '../options.js';
+import { show } from '../reading.js';
 import type { Pod, PodVolume, StatsProvider, VolumeMap } from '../stats/pod.js';
 
 /** A volume of a {@link FakePod}. */
@@ -46,10 +47,11 @@ export class FakeStatsProvider implements StatsProvider {
 
   /**
    * @param pods - the pods at the start
-   * @throws TypeError for a pod or a volume with an unknown field
+   * @throws TypeError unless they are a list of valid pods, as for {@link FakeStatsProvider.addPod}
    */
   constructor(pods: readonly FakePod[] = []) {
-    for (const pod of pods) this.addPod(pod);
+    if (!Array.isArray(pods)) throw new TypeError(`Expected pods to be a list, got ${show(pods)}`);
+    for (const pod of pods as readonly FakePod[]) this.addPod(pod);
   }
 
   /** How often `getPods` has been called. */
@@ -66,14 +68,15 @@ export class FakeStatsProvider implements StatsProvider {
    * Adds a pod, or replaces the one with the same uid.
    *
    * @returns its uid
-   * @throws TypeError for a pod or a volume with an unknown field
+   * @throws TypeError for a pod or a volume with an unknown or invalid field
    */
   addPod(pod: FakePod): string {
     checkedOptions(pod, ['name', 'namespace', 'uid', 'volumes']);
-    for (const volume of Object.values(pod.volumes ?? {})) {
-      if (!('getMetrics' in volume)) checkedOptions(volume, ['provider', 'spec']);
+    const uid = checkedText('uid', pod.uid ?? `${checkedText('name', pod.name)}-uid`);
+    checkedText('namespace', pod.namespace ?? 'default');
+    for (const [name, volume] of Object.entries(checkedObject('volumes', pod.volumes ?? {}))) {
+      checkVolume(name, volume);
     }
-    const uid = pod.uid ?? `${pod.name}-uid`;
     this.#pods.set(uid, pod);
     return uid;
   }
@@ -83,19 +86,26 @@ export class FakeStatsProvider implements StatsProvider {
     this.#pods.delete(uid);
   }
 
-  /** What `getPods` does from now on, undefined for answering. It applies to calls that hang too. */
+  /**
+   * What `getPods` does from now on, undefined for answering. It applies to calls that hang too.
+   *
+   * @throws TypeError unless it is `{ error }`, `'hang'` or undefined
+   */
   listPods(instead: FakeListing | undefined): void {
-    this.#listing = instead;
+    this.#listing = checkedListing(instead);
     this.#goOn();
   }
 
   /**
    * What `listVolumesForPod` does for a pod from now on, undefined for answering. It applies to calls that
    * hang too.
+   *
+   * @throws TypeError unless it is `{ error }`, `'hang'` or undefined
    */
   listVolumes(uid: string, instead: FakeListing | undefined): void {
-    if (instead === undefined) this.#volumeListing.delete(uid);
-    else this.#volumeListing.set(uid, instead);
+    const checked = checkedListing(instead);
+    if (checked === undefined) this.#volumeListing.delete(uid);
+    else this.#volumeListing.set(uid, checked);
     this.#goOn();
   }
 
@@ -143,4 +153,25 @@ export class FakeStatsProvider implements StatsProvider {
 
 function asVolume(volume: MetricsProvider | FakeVolume): FakeVolume {
   return 'getMetrics' in volume ? { provider: volume, spec: { emptyDir: {} } } : volume;
+}
+
+function checkedObject<T>(name: string, value: T): T & object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new TypeError(`Expected ${name} to be an object, got ${show(value)}`);
+}
+
+function checkVolume(name: string, volume: MetricsProvider | FakeVolume): void {
+  checkedObject(`the volume ${JSON.stringify(name)}`, volume);
+  if (!('getMetrics' in volume)) checkedOptions(volume, ['provider', 'spec']);
+  const { provider, spec } = asVolume(volume);
+  if (provider !== undefined && typeof (provider as Partial<MetricsProvider>)?.getMetrics !== 'function') {
+    throw new TypeError(`Expected the provider of ${JSON.stringify(name)} to have a getMetrics method`);
+  }
+  checkedObject(`the spec of ${JSON.stringify(name)}`, spec ?? {});
+}
+
+function checkedListing(instead: FakeListing | undefined): FakeListing | undefined {
+  if (instead === undefined || instead === 'hang') return instead;
+  if ('error' in checkedObject('what a method does instead', instead)) return instead;
+  throw new TypeError("Expected what a method does instead to be { error } or 'hang'");
 }

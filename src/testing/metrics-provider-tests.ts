@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { isMetricsError, type MetricsErrorCode } from '../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
-import { checkedOptions } from '../options.js';
+import { checkedMs, checkedOptions, checkedText } from '../options.js';
+import { show } from '../reading.js';
 import { stringify } from '../stringify.js';
 import {
   assertRejectedFor,
@@ -11,9 +12,11 @@ import {
   checkAgreement,
   checkDetails,
   checkQuantities,
+  checkReports,
   checkSource,
   checkTime,
   has,
+  outcomeOf,
   readingOf,
   turn,
   type MetricsField,
@@ -44,6 +47,7 @@ export interface MetricsProviderTestsOptions {
   readonly name: string;
   /** Makes a provider over a healthy volume, a new one for each test. */
   readonly create: () => ProviderUnderTest | Promise<ProviderUnderTest>;
+  /** What each reading has and has not, or the code that each call rejects with. */
   readonly reports: ProviderReports;
   /** Makes a provider over a volume that cannot be measured, such as one that does not exist. */
   readonly createFailing?: () => ProviderUnderTest | Promise<ProviderUnderTest>;
@@ -83,11 +87,18 @@ const OPTIONS = ['test', 'name', 'create', 'reports', 'createFailing', 'settlesW
  *
  * A provider that rejects does so with its code. With `createFailing`: fails with a MetricsError.
  *
- * @throws TypeError for an unknown option
+ * @throws TypeError for an invalid or unknown option; then no test is registered
  */
 export function metricsProviderTests(options: MetricsProviderTestsOptions): void {
-  const checked = checkedOptions(options, OPTIONS);
-  const { test, name, create, reports, createFailing, settlesWithinMs = 10_000 } = checked;
+  const { test, name, create, reports, createFailing, settlesWithinMs } = checkedOptions(options, OPTIONS);
+  checkedText('name', name);
+  for (const [option, value] of Object.entries({ test, create, createFailing })) {
+    if (option === 'createFailing' && value === undefined) continue;
+    if (typeof value !== 'function')
+      throw new TypeError(`Expected ${option} to be a function, got ${show(value)}`);
+  }
+  checkReports(reports);
+  const limitMs = checkedMs('settlesWithinMs', settlesWithinMs, 10_000);
 
   /** Registers a test over a provider of its own. */
   function check(
@@ -106,24 +117,8 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
     });
   }
 
-  /** How a call ends. A call that throws, or gives no promise, counts by the outcome of awaiting it. */
-  async function outcomeOf(call: () => unknown): Promise<PromiseSettledResult<Metrics>> {
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        reject(new assert.AssertionError({ message: `the call settles within ${settlesWithinMs} ms` }));
-      }, settlesWithinMs);
-    });
-    try {
-      const settled = Promise.allSettled([(async () => (await call()) as Metrics)()]);
-      return (await Promise.race([settled, limit]))[0];
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   const ask = (provider: MetricsProvider, signal?: AbortSignal): Promise<PromiseSettledResult<Metrics>> =>
-    outcomeOf(() => provider.getMetrics(signal === undefined ? {} : { signal }));
+    outcomeOf(() => provider.getMetrics(signal === undefined ? {} : { signal }), limitMs);
 
   /** Asserts that a call ended as undisturbed calls of this provider do. */
   function assertUsual(outcome: PromiseSettledResult<Metrics>): void {
@@ -153,7 +148,7 @@ export function metricsProviderTests(options: MetricsProviderTestsOptions): void
         promise = provider.getMetrics(...form);
       }, 'getMetrics never throws');
       assert.equal(typeof (promise as Partial<Promise<unknown>> | undefined)?.then, 'function', 'a promise');
-      assertUsual(await outcomeOf(() => promise));
+      assertUsual(await outcomeOf(() => promise, limitMs));
     }
   });
 

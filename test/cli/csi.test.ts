@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NodeServiceCapability_RPC_Type as Capability, VolumeUsage_Unit } from '../../src/csi/v1/index.js';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
@@ -82,19 +83,43 @@ describe('csi stats', () => {
     });
   });
 
-  test('waits for a driver no longer than it was told, and for its name half of that', async () => {
+  test('asks for the name and the numbers at once, and waits for each as long as it was told', async () => {
     driver.mode = 'mute';
-    const { calls } = JSON.parse((await stats('--json', '--timeout', '2s')).stdout) as {
-      calls: { durationMs: number }[];
+    const { calls, volumes } = JSON.parse((await stats('--json', '--timeout', '2s')).stdout) as {
+      calls: { method: string; durationMs: number }[];
+      volumes: { error: { message: string } }[];
     };
-    expect(calls.length).toBe(2);
-    expect(calls.reduce((sum, { durationMs }) => sum + durationMs, 0)).toBeLessThan(2_900);
+    expect(calls.map(({ method }) => method)).toEqual([
+      '/csi.v1.Identity/GetPluginInfo',
+      '/csi.v1.Node/NodeGetCapabilities',
+    ]);
+    expect(volumes[0]?.error.message).toContain('no answer within 2000 ms');
+    for (const { durationMs } of calls) expect(durationMs).toBe(Number(durationMs.toFixed(3)));
     driver.mode = 'serve';
     driver.answer('getPluginInfo', () => new Promise(() => undefined));
     expect(fields((await stats('--timeout', '2s')).stdout)).toMatchObject({
-      driver: expect.stringContaining('METRICS_TIMED_OUT') as string,
+      driver: expect.stringMatching(/METRICS_TIMED_OUT: .*no answer within 2000 ms/) as string,
       state: 'ok',
+      call: expect.stringMatching(/^GetPluginInfo .*\nNodeGetCapabilities .*\nNodeGetVolumeStats /) as string,
     });
+  });
+
+  test('says when the numbers were asked for, however late the name comes', async () => {
+    const asked: number[] = [];
+    driver.answer('nodeGetCapabilities', () => {
+      asked.push(Date.now());
+      return { capabilities: [{ rpc: { type: Capability.GET_VOLUME_STATS } }] };
+    });
+    driver.answer('getPluginInfo', async () => {
+      while (driver.calls('nodeGetVolumeStats') === 0) await delay(5);
+      await delay(50);
+      return { name: 'late', vendorVersion: '1', manifest: {} };
+    });
+    const { volumes } = JSON.parse((await stats('--json')).stdout) as {
+      volumes: { provider: string; metrics: { time: string; source: string } }[];
+    };
+    expect(volumes).toMatchObject([{ provider: 'late', metrics: { source: 'late' } }]);
+    expect(Date.parse(volumes[0]?.metrics.time ?? '')).toBeLessThanOrEqual(asked[0] ?? 0);
   });
 
   test('says why there is nothing', async () => {
@@ -173,9 +198,9 @@ describe('csi probe', () => {
     driver.mode = 'mute';
     const { code, stdout } = await probe('--timeout', '200ms');
     expect(code).toBe(1);
-    expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'to do', 'call']);
+    expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'hint', 'call']);
     expect(fields(stdout)['driver']).toMatch(/^METRICS_TIMED_OUT: /);
-    expect(fields(stdout)['to do']).toMatch(
+    expect(fields(stdout)['hint']).toMatch(
       /^The driver is silent\. .* See docs\/errors\.md#metrics_timed_out$/,
     );
   });
@@ -185,8 +210,8 @@ describe('csi probe', () => {
     for (const endpoint of [driver.endpoint, '/nowhere/csi.sock']) {
       const { code, stdout } = await run('csi', 'probe', '--endpoint', endpoint);
       expect(code).toBe(1);
-      expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'to do', 'call']);
-      expect(fields(stdout)['to do']).toMatch(
+      expect(Object.keys(fields(stdout))).toEqual(['endpoint', 'driver', 'hint', 'call']);
+      expect(fields(stdout)['hint']).toMatch(
         /^Check that the driver's pod runs on this node.* See docs\/errors\.md#metrics_csi_failed$/,
       );
     }

@@ -260,6 +260,42 @@ describe('mounts', () => {
     expect((await runJson('mounts', '--kubelet', root, '--type', 'ext4')).volumes).toEqual([]);
   });
 
+  test.each([
+    [['--type', 'EXT4'], /^No mount matches --type EXT4\. The types on this machine are .*\bproc\b.*\.$/],
+    [['--path', 'sub'], /^No mount matches --path \/.*\/sub\.$/],
+    [['--kubelet', '/nope', '--path', '/'], /^No mount matches --path \/ --kubelet \/nope\.$/],
+  ])('%j that no mount matches are answered in words', async (args, sentence) => {
+    const { code, stdout, stderr } = await ended(start(['mounts', ...args], directory));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [first, second, third] = stdout.split('\n');
+    expect(first).toMatch(sentence);
+    expect(second).toBe('');
+    expect(third).toMatch(/^binding: /);
+    const json = await runJson('mounts', ...args);
+    expect(json).toMatchObject({ code: 0, volumes: [] });
+  });
+
+  test('says that a relative path needs a current directory', async () => {
+    const gone = place.newDirectory();
+    const script = 'rmdir "$PWD" && exec "$@"';
+    for (const args of [
+      ['--path', '.'],
+      ['--kubelet', 'k'],
+    ]) {
+      mkdirSync(gone, { recursive: true });
+      const child = spawn('sh', ['-c', script, 'sh', process.execPath, MAIN, 'mounts', ...args], {
+        cwd: gone,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      expect(await ended(child)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `kube-volume-metrics: the relative path '${String(args[1])}' cannot be resolved: the current directory no longer exists\n`,
+      });
+    }
+    mkdirSync(gone, { recursive: true });
+  });
+
   test('lists real mounts, each with what is mounted', async () => {
     const { volumes } = await runJson('mounts');
     expect(volumes.find(({ path }) => path === '/')).toMatchObject({

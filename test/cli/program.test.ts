@@ -23,6 +23,31 @@ describe('a wrong command line', () => {
     [['--json', 'mounts'], /^unknown option '--json'; the command comes before its options$/, ''],
     [['statfs'], /^missing required argument 'PATH'$/, 'statfs'],
     [['block', '--json'], /^missing required argument 'DEVICE'$/, 'block'],
+    [['help', 'statfs', 'extra'], /^help takes the name of one command, got 'extra'$/, 'statfs'],
+    [['help', 'csi', 'stats', '--json'], /^help takes the name of one command, got '--json'$/, 'csi stats'],
+    [['csi', 'help', 'stast'], /^unknown command 'stast' \(Did you mean stats\?\)$/, 'csi'],
+    [['mounts', '--nope'], /^unknown option '--nope'$/, 'mounts'],
+    [['mounts', '--json=false'], /^option '--json' takes no value$/, 'mounts'],
+    [['mounts', '--nope=1'], /^unknown option '--nope=1'$/, 'mounts'],
+    [['mounts', '--type='], /^option '--type <TYPES>' .* Expected names separated by commas/, 'mounts'],
+    [['mounts', '--type', ',,'], /^option '--type <TYPES>' .* Expected names separated by commas/, 'mounts'],
+    [['mounts', '--path='], /^option '--path <PREFIX>' .* Expected a value that is not empty\.$/, 'mounts'],
+    [
+      ['mounts', '--kubelet='],
+      /^option '--kubelet \[ROOT\]' .* Expected a value that is not empty\.$/,
+      'mounts',
+    ],
+    [
+      ['csi', 'stats', '--endpoint', '/x', '--volume-id=', '--path', '/p'],
+      /^option '--volume-id <ID>' argument '' is invalid\. Expected a value that is not empty\.$/,
+      'csi stats',
+    ],
+    [
+      ['csi', 'stats', '--endpoint', '/x', '--volume-id', 'v', '--path', ''],
+      /^option '--path <PATH>' argument '' is invalid\. Expected a value that is not empty\.$/,
+      'csi stats',
+    ],
+    [['csi', 'probe', '--endpoint='], /^Expected --endpoint to be /, 'csi probe'],
     [['mounts', '/'], /^mounts takes no operands, got '\/'$/, 'mounts'],
     [['statfs', '--fast', '/'], /^unknown option '--fast'$/, 'statfs'],
     [['du', '--thread', '2', '/'], /^unknown option '--thread' \(Did you mean --threads\?\)$/, 'du'],
@@ -35,7 +60,7 @@ describe('a wrong command line', () => {
     ],
     [
       ['statfs', '--timeout', '5x', '/'],
-      /^option '--timeout <TIME>' argument '5x' is invalid\. Expected a duration such as 5s or 200ms\.$/,
+      /^option '--timeout <TIME>' argument '5x' is invalid\. Expected a duration such as 200ms, 5s, 2m or 1h\. Without a unit it is ms\.$/,
       'statfs',
     ],
     [
@@ -43,7 +68,11 @@ describe('a wrong command line', () => {
       /^option '--timeout <TIME>' argument '0s' is invalid\. Expected a time above 0\.$/,
       'statfs',
     ],
-    [['mounts', '--timeout', '999999m'], /^option '--timeout <TIME>' .* Expected at most 24 days/, 'mounts'],
+    [
+      ['mounts', '--timeout', '999999m'],
+      /^option '--timeout <TIME>' .* Expected at most 596h \(24 days\)\.$/,
+      'mounts',
+    ],
     [
       ['statfs', '--binding', 'addon', '/'],
       /^option '--binding <KIND>' argument 'addon' is invalid\. Allowed choices are auto, native, command\.$/,
@@ -101,4 +130,22 @@ test('help fits a narrow terminal, except for examples', async () => {
     const lines = text.split('\n').filter((line) => !line.startsWith('  kube-volume-metrics '));
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
   }
+});
+
+test.each([
+  [['help', 'help'], ['--help']],
+  [
+    ['csi', 'help'],
+    ['csi', '--help'],
+  ],
+  [
+    ['csi', 'help', 'stats'],
+    ['csi', 'stats', '--help'],
+  ],
+  [
+    ['help', 'csi', 'help', 'stats', '--help'],
+    ['csi', 'stats', '--help'],
+  ],
+])('%j is %j', async (args, same) => {
+  expect(await readCommandLine(args).answer()).toEqual(await readCommandLine(same).answer());
 });

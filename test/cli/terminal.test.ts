@@ -93,6 +93,20 @@ describe.skipIf(needs({ programs: ['python3'] }))('on a terminal', () => {
     expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
+  test.each([40, 30])('%d columns wide, help is wrapped, except for what can be copied', async (width) => {
+    for (const name of ['', 'du', 'mounts', 'csi stats']) {
+      const text = withoutStyles(await runOnTerminal(width, [...name.split(' ').filter(Boolean), '--help']));
+      const lines = text.split('\n').filter((line) => !/^(Usage:| {2}kube-volume-metrics )/.test(line));
+      expect(lines.length).toBeGreaterThan(10);
+      expect(lines.filter((line) => line.length > width)).toEqual([]);
+    }
+  });
+
+  test('the sentence for no mount is wrapped', async () => {
+    const text = withoutStyles(await runOnTerminal(40, ['mounts', '--type', 'nope']));
+    expect(text).toMatch(/^No mount matches --type nope\. The types\non this machine are /);
+  });
+
   test('states have colours', async () => {
     const text = await runOnTerminal(200, ['statfs', '/', '/nowhere']);
     expect(text).toContain('\u001b[32mok\u001b[39m');

@@ -44,6 +44,8 @@ describe('a duration', () => {
     ['200ms', 200],
     ['200', 200],
     ['2m', 120_000],
+    ['1h', 3_600_000],
+    ['596h', 2_145_600_000],
     ['35791m', 2_147_460_000],
   ])('%s is %d ms', (text, ms) => {
     expect(parseDuration(text)).toBe(ms);
@@ -57,7 +59,8 @@ describe('a duration', () => {
     '1e3',
     '0x10',
     'Infinity',
-    '5h',
+    '5d',
+    '597h',
     '.5s',
     '5s5s',
     '0',
@@ -236,7 +239,7 @@ describe('the mounts that are listed', () => {
     expect(ids({ kubelet: '/' })).toEqual([]);
   });
 
-  test('pass all filters', () => {
+  test('match all filters', () => {
     expect(ids({ kubelet: true, type: ['xfs', 'tmpfs'], path: '/k' })).toEqual([9]);
   });
 });

@@ -41,6 +41,40 @@ describe('FakeMetrics', () => {
     );
   });
 
+  test.each<[unknown, RegExp]>([
+    ['hangg', /^Expected a step to be 'hang', an Error, \{ error \} or a reading, got "hangg"$/],
+    [undefined, /^Expected a step to be .*, got undefined$/],
+    [[{}], /^Expected a step to be .*, got an array$/],
+    [{ usde: 5 }, /^Unknown option "usde": /],
+    [{ error: 'x', used: 5 }, /^Unknown option "used": /],
+    [{ delayMs: -1 }, /^Expected delayMs to be a number of milliseconds/],
+    [{ delayMs: Infinity }, /^Expected delayMs to be a number of milliseconds/],
+  ])('refuses the step %j, in the script and for a release', (step, message) => {
+    expect(() => new FakeMetrics({ script: [{}, step as never] })).toThrow(TypeError);
+    expect(() => new FakeMetrics({ script: [{}, step as never] })).toThrow(message);
+    if (step === undefined) return;
+    expect(() => {
+      new FakeMetrics().release(step as never);
+    }).toThrow(message);
+  });
+
+  test("hangs in a script only: a release cannot 'hang'", () => {
+    expect(() => {
+      new FakeMetrics().release('hang' as never);
+    }).toThrow(TypeError);
+  });
+
+  test('refuses a name that is no text', () => {
+    expect(() => new FakeMetrics({ name: 5 as never })).toThrow(/^Expected name to be a string, got number$/);
+  });
+
+  test('gives wrong values as they are, to test what takes them', async () => {
+    const wrong = { used: 5, time: 'now', warnings: undefined } as never;
+    expect(await new FakeMetrics({ script: [wrong] }).getMetrics()).toEqual({
+      ...{ used: 5, time: 'now', source: 'fake' },
+    });
+  });
+
   test('follows its script and repeats the last step', async () => {
     const time = new Date(5);
     const failure = new MetricsError('METRICS_FS_INFO_FAILED', 'x');

@@ -27,6 +27,41 @@ describe('FakeStatsProvider', () => {
     }
   });
 
+  test.each([null, 'web-0', { name: 'web-0' }, 5])('refuses %j for a list of pods', (pods) => {
+    expect(() => new FakeStatsProvider(pods as never)).toThrow(TypeError);
+    expect(() => new FakeStatsProvider(pods as never)).toThrow(/^Expected pods to be a list, got /);
+  });
+
+  test.each<[unknown, RegExp]>([
+    [undefined, /^Expected options to be an object/],
+    [{}, /^Expected name to be a string/],
+    [{ name: 5 }, /^Expected name to be a string/],
+    [{ name: 'p', uid: 5 }, /^Expected uid to be a string/],
+    [{ name: 'p', namespace: 5 }, /^Expected namespace to be a string/],
+    [{ name: 'p', volumes: [] }, /^Expected volumes to be an object, got an array$/],
+    [{ name: 'p', volumes: { v: null } }, /^Expected the volume "v" to be an object, got null$/],
+    [{ name: 'p', volumes: { v: 'tmp' } }, /^Expected the volume "v" to be an object, got a string$/],
+    [{ name: 'p', volumes: { v: { getMetrics: 5 } } }, /^Expected the provider of "v" to have a getMetrics/],
+    [{ name: 'p', volumes: { v: { provider: {} } } }, /^Expected the provider of "v" to have a getMetrics/],
+    [{ name: 'p', volumes: { v: { spec: 5 } } }, /^Expected the spec of "v" to be an object/],
+  ])('refuses the pod %j, and keeps the others', async (pod, message) => {
+    const fake = new FakeStatsProvider([web]);
+    expect(() => fake.addPod(pod as FakePod)).toThrow(TypeError);
+    expect(() => fake.addPod(pod as FakePod)).toThrow(message);
+    expect(await fake.getPods()).toHaveLength(1);
+  });
+
+  test.each(['hangg', null, {}, new Error('x')])('refuses %j in place of an answer', async (instead) => {
+    const fake = new FakeStatsProvider([web]);
+    expect(() => {
+      fake.listPods(instead as never);
+    }).toThrow(TypeError);
+    expect(() => {
+      fake.listVolumes('web-0-uid', instead as never);
+    }).toThrow(TypeError);
+    expect(await fake.getPods()).toHaveLength(1);
+  });
+
   test('gives its pods and who measures their volumes', async () => {
     const fake = new FakeStatsProvider([web, { name: 'bare', uid: 'u-2' }]);
     expect(await fake.getPods()).toEqual([

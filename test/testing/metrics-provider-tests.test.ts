@@ -385,3 +385,35 @@ test('each test has a provider of its own, and disposes of it also when it fails
   expect(made).toBeGreaterThan(10);
   expect(disposed).toBe(made);
 });
+
+describe('wrong options', () => {
+  const create = (): FakeMetrics => new FakeMetrics();
+  const good = { name: 'it', create, reports: { always: [] } };
+
+  test.each<[object, RegExp]>([
+    [{}, /^Expected name to be a string/],
+    [{ ...good, test: undefined }, /^Expected test to be a function, got undefined$/],
+    [{ ...good, create: create() }, /^Expected create to be a function, got an object$/],
+    [{ ...good, createFailing: 5 }, /^Expected createFailing to be a function/],
+    [{ ...good, settlesWithinMs: 0 }, /^Expected settlesWithinMs to be a number of milliseconds above 0/],
+    [{ ...good, reports: undefined }, /^Expected reports to be an object, got undefined$/],
+    [{ ...good, reports: {} }, /^Expected reports\.always to be a list, got undefined$/],
+    [{ ...good, reports: { alwys: [] } }, /^Unknown option "alwys"/],
+    [{ ...good, reports: { always: ['usde'] } }, /^Unknown field in reports\.always: usde$/],
+    [{ ...good, reports: { always: [], never: 'used' } }, /^Expected reports\.never to be a list/],
+    [
+      { ...good, reports: { rejects: 'METRICS_OOPS' } },
+      /^Expected reports\.rejects to be a code of MetricsError/,
+    ],
+    [{ ...good, reports: { always: [], rejects: 'METRICS_TIMED_OUT' } }, /^Expected reports\.rejects /],
+  ])('are refused before a test is registered: %j', (options, message) => {
+    const registered: string[] = [];
+    const register = (name: string): unknown => registered.push(name);
+    const call = (): void => {
+      metricsProviderTests({ test: register, ...options } as unknown as MetricsProviderTestsOptions);
+    };
+    expect(call).toThrow(TypeError);
+    expect(call).toThrow(message);
+    expect(registered).toEqual([]);
+  });
+});

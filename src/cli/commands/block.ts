@@ -1,14 +1,14 @@
 import { MetricsBlock } from '../../index.js';
-import { MEASURE_OPTIONS, type CliCommand, type MeasureOptions } from '../command.js';
+import { measureOptions, type CliCommand, type MeasureOptions } from '../command.js';
 import { volumesAnswer } from '../output/volumes.js';
 
 export const BLOCK: CliCommand<MeasureOptions> = {
   name: 'block',
-  operand: { name: 'DEVICE', text: 'a block device, or a regular file that is the image of one' },
+  operand: { name: 'DEVICE', text: 'a block device, or a file that holds a disk image' },
   summary: 'capacity of each block device or image file',
-  description: 'Says how large each DEVICE is, without opening it.',
-  options: MEASURE_OPTIONS,
-  incomplete: 'some DEVICE has no size; its STATE and the reason say why',
+  description: 'Shows how large each DEVICE is, without opening it.',
+  options: measureOptions(),
+  incomplete: 'some DEVICE gave no size; its STATE and the reason say why',
   examples: ['/dev/sda1 disk.img'],
   run: (devices, options, signal) => {
     const { timeout: timeoutMs, binding } = options;

@@ -15,9 +15,9 @@ type Protocol = typeof import('../../csi/v1/index.js');
 export const CSI_PROBE: CliCommand<CsiOptions> = {
   group: 'csi',
   name: 'probe',
-  summary: 'what a CSI driver can do, and whether it has numbers',
+  summary: 'what a CSI driver can do, and whether it reports numbers',
   description:
-    'Asks a CSI driver for its name, whether it is ready and what it can do, and says whether its volumes can have numbers at all.',
+    'Asks a CSI driver for its name, whether it is ready and what it can do, and says whether it reports numbers for its volumes.',
   options: CSI_OPTIONS,
   incomplete: 'the driver did not answer everything, or is not ready',
   examples: ['--endpoint /var/lib/kubelet/plugins/hostpath.csi.k8s.io/csi.sock'],

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { Metrics, VolumeCondition } from '../../index.js';
-import { BYTES, type CliCommand } from '../command.js';
+import { BYTES, notEmpty, type CliCommand } from '../command.js';
 import { CSI_OPTIONS, CsiSession, failed, told, type CsiOptions, type Field } from '../csi-session.js';
 import { measure, type Row } from '../measure.js';
 import { humanBytes, percent, UNKNOWN } from '../output/table.js';
@@ -16,45 +16,44 @@ export const CSI_STATS: CliCommand<Options> = {
   group: 'csi',
   name: 'stats',
   summary: 'what a CSI driver says about one volume',
-  description: 'Asks a CSI driver for the numbers and the condition of one volume, as the kubelet does.',
+  description: 'Asks a CSI driver for the size, use and condition of one volume, as the kubelet does.',
   options: [
     new Option(
       '--volume-id <ID>',
-      "the volume's id in the driver: spec.csi.volumeHandle of its PersistentVolume",
-    ).makeOptionMandatory(),
-    new Option(
-      '--path <PATH>',
-      'where the volume is published or staged, as the driver sees it',
-    ).makeOptionMandatory(),
-    new Option('--staging-path <PATH>', 'where it is staged; some drivers need to know'),
+      "the driver's id of the volume: spec.csi.volumeHandle of its PersistentVolume",
+    )
+      .argParser(notEmpty)
+      .makeOptionMandatory(),
+    new Option('--path <PATH>', 'where the volume is published or staged, as the driver sees it')
+      .argParser(notEmpty)
+      .makeOptionMandatory(),
+    new Option('--staging-path <PATH>', 'where the volume is staged; some drivers need to know').argParser(
+      notEmpty,
+    ),
     BYTES,
     ...CSI_OPTIONS,
   ],
   incomplete: 'the driver did not answer, or has no numbers',
   examples: ['--endpoint /csi/csi.sock --volume-id pvc-1 --path /mnt/pvc-1'],
   run: async (_, options, signal) => {
-    const { timeout: timeoutMs, volumeId, path: volumePath, stagingPath: stagingTargetPath } = options;
+    const { volumeId, path: volumePath, stagingPath: stagingTargetPath } = options;
     const session = await CsiSession.open(options, signal);
     const { MetricsCsi } = await import('../../csi/index.js');
     const { client } = session;
-    const began = performance.now();
-    // A driver that does not say its name may still have numbers: they get the other half of the time.
-    const identity = await session.ask((limits) =>
-      client.getPluginInfo({ ...limits, timeoutMs: timeoutMs / 2 }),
-    );
+    const volume = { volumeId, volumePath, ...(stagingTargetPath !== undefined && { stagingTargetPath }) };
+    // Both are asked at once, each with the whole time: a driver that does not say its name may still have
+    // numbers.
+    const asked = session.ask((limits) => client.getPluginInfo(limits));
+    const time = new Date();
+    const answer = client.readVolume(volume, { signal });
+    const [identity] = await Promise.all([asked, answer.catch(() => undefined)]);
     const { name, vendorVersion: version } = identity.answer ?? { name: '', vendorVersion: '' };
-    const provider = new MetricsCsi({
-      client: {
-        readVolume: (volume, limits) =>
-          client.readVolume(volume, {
-            ...limits,
-            timeoutMs: Math.max(1, timeoutMs - (performance.now() - began)),
-          }),
-      },
-      ...{ volumeId, volumePath },
-      ...(stagingTargetPath !== undefined && { stagingTargetPath }),
-      ...(name !== '' && { driverName: name }),
-    });
+    const named = name === '' ? {} : { driverName: name };
+    const reader = new MetricsCsi({ client: { readVolume: () => answer }, ...volume, ...named });
+    const provider = {
+      name: reader.name,
+      getMetrics: async () => ({ ...(await reader.getMetrics({ signal })), time }),
+    };
     const rows = await measure([{ path: volumePath, provider }], signal);
     client.close();
     return session.answer(

@@ -1,4 +1,4 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { resolve } from 'node:path';
 import {
   MetricsBlock,
@@ -11,7 +11,7 @@ import {
   type Mount,
   type PathInfo,
 } from '../../index.js';
-import { MEASURE_OPTIONS, type CliCommand, type MeasureOptions } from '../command.js';
+import { measureOptions, notEmpty, type CliCommand, type MeasureOptions } from '../command.js';
 import { volumesAnswer } from '../output/volumes.js';
 
 /** Which mounts to list. */
@@ -28,41 +28,83 @@ export const MOUNTS: CliCommand<MeasureOptions & Selection> = {
   name: 'mounts',
   summary: 'every mount of this machine, or some of them',
   description:
-    'Measures every mount as statfs does, all at once: a mount that does not answer is a row with its state and does not ' +
-    'delay the others. A block device that is mounted as a file, as the kubelet does for raw block volumes, is shown with ' +
-    "the device's size. Mounts that hold no files of users, such as proc and cgroup2, are left out, and so are mounts " +
-    'hidden by a later one.\n\nA mount is listed if it passes all filters.',
+    'Measures every mount as statfs does, all at once. A mount that does not answer is listed with its state and does not ' +
+    "delay the others. A block device that is mounted as a file, as the kubelet's raw block volumes are, is listed with " +
+    "the device's size. Filesystems that only show or control the kernel, such as proc and cgroup2, are left out, and so " +
+    'are mounts hidden by a later one.\n\n' +
+    '--type, --path and --kubelet select mounts; a mount must match all that are given. If none does, the answer says so ' +
+    'and the exit code is 0.',
   options: [
     new Option(
       '--type <TYPES>',
       'only these filesystem types, such as ext4,nfs4; fuse means every fuse.*, and block means block devices',
-    ).argParser((text: string, before: readonly string[] | undefined) => [
-      ...(before ?? []),
-      ...text.split(','),
-    ]),
-    new Option('--path <PREFIX>', 'only mounts at PREFIX and below it; symlinks are not followed'),
+    ).argParser(parseTypes),
+    new Option('--path <PREFIX>', 'only mounts at PREFIX and below it; symlinks are not followed').argParser(
+      notEmpty,
+    ),
     new Option(
       '--kubelet [ROOT]',
-      "only pods' volumes and raw block volumes of a kubelet: of any, or of the one whose root directory is ROOT, such as /var/lib/kubelet",
-    ),
+      'only the volumes of pods, raw block volumes included; with ROOT, such as /var/lib/kubelet, only those of the kubelet with this root directory',
+    ).argParser(notEmpty),
     new Option(
       '--all',
-      'also mounts that hold no files of users; this may make the kernel mount what an autofs stands for',
+      'also filesystems that only show or control the kernel; asking an autofs may make the kernel mount its target',
     ),
-    ...MEASURE_OPTIONS,
+    ...measureOptions(),
   ],
   incomplete: 'some mount gave no numbers; its STATE and the reason say why',
   examples: ['--timeout 2s', '--kubelet --type ext4,xfs'],
   run: async (_, options, signal) => {
     const limits = { timeoutMs: options.timeout, binding: options.binding };
-    const volumes = selectMounts(await mounts(), options).map((mount) => ({
+    const selection = { ...options, ...absolutePaths(options) };
+    const all = await mounts();
+    const volumes = selectMounts(all, selection).map((mount) => ({
       path: mount.mountPoint,
       provider: providerOf(mount, limits, options, signal),
       mount,
     }));
-    return volumesAnswer('mounts', volumes, options, signal);
+    return volumesAnswer('mounts', volumes, options, signal, noMount(all, selection));
   },
 };
+
+/** The types of one `--type` after those of the ones before it. */
+function parseTypes(text: string, before: readonly string[] = []): readonly string[] {
+  const types = text.split(',').map((each) => each.trim());
+  if (!types.includes('')) return [...before, ...types];
+  throw new InvalidArgumentError('Expected names separated by commas, such as ext4,nfs4.');
+}
+
+/** The paths of a selection, from the current directory. */
+function absolutePaths({ path, kubelet }: Selection): Pick<Selection, 'path' | 'kubelet'> {
+  return {
+    ...(path !== undefined && { path: absolute(path) }),
+    ...(kubelet !== undefined && { kubelet: kubelet === true ? true : absolute(kubelet) }),
+  };
+}
+
+/** @throws Error if the path is relative and there is no current directory */
+function absolute(path: string): string {
+  try {
+    return resolve(path);
+  } catch (error) {
+    const why = 'the current directory no longer exists';
+    throw new Error(`the relative path '${path}' cannot be resolved: ${why}`, { cause: error });
+  }
+}
+
+/** What to say if no mount is selected. */
+function noMount(all: readonly Mount[], { type, path, kubelet }: Selection): string {
+  const filters = [
+    ...(type === undefined ? [] : [`--type ${type.join(',')}`]),
+    ...(path === undefined ? [] : [`--path ${path}`]),
+    ...(kubelet === undefined ? [] : [`--kubelet${kubelet === true ? '' : ` ${kubelet}`}`]),
+  ];
+  const which =
+    filters.length === 0 ? 'There is no mount to measure.' : `No mount matches ${filters.join(' ')}.`;
+  if (type === undefined) return which;
+  const types = [...new Set(all.filter(({ hidden }) => !hidden).map(({ fsType }) => fsType))].sort();
+  return `${which} The types on this machine are ${types.join(', ')}.`;
+}
 
 /**
  * Filesystems that only show or steer the kernel: no user keeps files there, and their sizes mean nothing.
@@ -101,7 +143,7 @@ const KERNEL_ONLY: ReadonlySet<string> = new Set([
 const KUBELET_VOLUME =
   /\/(pods\/[^/]+\/(volumes|volume-subpaths|volumeDevices)|plugins\/(kubernetes\.io\/)?[^/]+\/volumeDevices)\//;
 
-/** The mounts that a path leads to and that pass all filters. */
+/** The mounts that a path leads to and that match all filters. */
 export function selectMounts(all: readonly Mount[], selection: Selection): Mount[] {
   const { type, path, kubelet } = selection;
   const prefix = path === undefined ? '/' : resolve(path);

@@ -35,6 +35,11 @@ export function wrapped(text: string, width: number, indent: string): string[] {
   return lines.map((line) => indent + line);
 }
 
+/** Text for people as lines: one without a width, else as many as it takes. */
+export function paragraph(text: string, width: number | undefined): string[] {
+  return width === undefined ? [escapeControls(text)] : wrapped(text, width, '');
+}
+
 /** A column of a table whose rows are of any type. */
 export interface Column<Row> {
   readonly title: string;

@@ -3,7 +3,7 @@ import type { Answer, MeasureOptions } from '../command.js';
 import { measure, type Row, type RowError, type Volume } from '../measure.js';
 import type { Style } from './colour.js';
 import { jsonAnswer } from './json.js';
-import { humanBytes, percent, tableLines, terminalWidth, UNKNOWN, type Column } from './table.js';
+import { humanBytes, paragraph, percent, tableLines, terminalWidth, UNKNOWN, type Column } from './table.js';
 
 /**
  * Enough for the end of a CSI volume's path, `pvc-` with a UUID and `/mount`, and as much of its beginning.
@@ -11,26 +11,33 @@ import { humanBytes, percent, tableLines, terminalWidth, UNKNOWN, type Column } 
 const SHORTEST_PATH = 80;
 const SHORTEST_SOURCE = 24;
 
-/** Measures the volumes and makes the answer of a command. */
+/**
+ * Measures the volumes and makes the answer of a command.
+ *
+ * @param nothing - the sentence that people read instead of a table without rows
+ */
 export async function volumesAnswer(
   command: string,
   volumes: readonly Volume[],
   { json, bytes, binding }: MeasureOptions,
   signal: AbortSignal,
+  nothing = 'There is nothing to measure.',
 ): Promise<Answer> {
   const rows = await measure(volumes, signal);
   const used: ActiveBinding = binding === 'auto' ? activeBinding() : { binding };
   return {
     text: json
       ? jsonAnswer({ command, binding: used.binding, bindingReason: used.reason, volumes: rows })
-      : volumesTable(used, rows, bytes === true),
+      : volumesTable(used, rows, bytes === true, nothing),
     isComplete: rows.every(({ state }) => state === 'ok'),
   };
 }
 
-function volumesTable(binding: ActiveBinding, rows: readonly Row[], exact: boolean): string {
+function volumesTable(binding: ActiveBinding, rows: readonly Row[], exact: boolean, nothing: string): string {
   const why = binding.reason === undefined ? '' : ` (${escapeControls(binding.reason.trim())})`;
-  const lines = tableLines(columnsFor(rows, exact), rows, notesOf, terminalWidth());
+  const width = terminalWidth();
+  const lines =
+    rows.length > 0 ? tableLines(columnsFor(rows, exact), rows, notesOf, width) : paragraph(nothing, width);
   return `${lines.join('\n')}\n\nbinding: ${binding.binding}${why}\n`;
 }
 
@@ -111,7 +118,7 @@ function useOf({ metrics, provider }: Row): string {
 
 /** Why there are no numbers and what to do, or what is odd about those that there are. */
 function notesOf({ metrics, error }: Row): string[] {
-  if (error !== undefined) return [reasonOf(error), ...toDo(error)];
+  if (error !== undefined) return [reasonOf(error), ...adviceOf(error)];
   const { incomplete, warnings = [] } = metrics ?? {};
   if (incomplete === undefined) return [...warnings];
   const { errors, first } = incomplete;
@@ -124,8 +131,8 @@ export function reasonOf({ code, message }: Pick<RowError, 'code' | 'message'>):
   return `${code}: ${message}`;
 }
 
-/** What to do about it, and where it is explained; nothing if neither is known. */
-export function toDo({ hint, docs }: Pick<RowError, 'hint' | 'docs'>): string[] {
+/** What may help, and where the error is explained; nothing if neither is known. */
+export function adviceOf({ hint, docs }: Pick<RowError, 'hint' | 'docs'>): string[] {
   if (hint === undefined) return docs === undefined ? [] : [`See ${docs}`];
   if (docs === undefined) return [hint];
   // A hint may end with a command to copy, which a full stop would spoil.

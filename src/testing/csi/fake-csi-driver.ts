@@ -1,16 +1,10 @@
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { setTimeout } from 'node:timers/promises';
-import {
-  NodeServiceCapability_RPC_Type,
-  VolumeUsage_Unit,
-  type NodeGetVolumeHealthRequest,
-  type NodeGetVolumeStatsRequest,
-  type VolumeCondition,
-  type VolumeHealthEntry,
-  type VolumeUsage,
-} from '../../csi/gen/csi/v1/csi.js';
 import { checkedOptions } from '../../options.js';
+import { checkedScript, DEFAULT_SCRIPT, scriptedAnswer, type FakeCsiScript } from './fake-csi-script.js';
 import {
+  checkedAnswer,
+  checkedRpc,
   FakeCsiServer,
   fakeServices,
   type ConnectionFate,
@@ -27,29 +21,12 @@ import {
  */
 export type FakeCsiMode = 'serve' | 'slow' | 'mute' | 'kill' | 'nonsense';
 
-/** Usage entries, or a function that gives those of one volume. A field that is left out is 0. */
-export type FakeCsiUsage =
-  readonly Partial<VolumeUsage>[] | ((request: NodeGetVolumeStatsRequest) => readonly Partial<VolumeUsage>[]);
-
 type Answer = FakeCsiAnswer<FakeCsiRpc>;
 
 /** Answers an RPC; a promise that never settles leaves the caller without an answer. */
 export type FakeCsiAnswerer<Rpc extends FakeCsiRpc> = (
   request: FakeCsiRequest<Rpc>,
 ) => FakeCsiAnswer<Rpc> | Promise<FakeCsiAnswer<Rpc>>;
-
-/** What {@link FakeCsiDriver} answers. Each field may be changed at any time. */
-export interface FakeCsiScript {
-  name: string;
-  version: string;
-  capabilities: readonly NodeServiceCapability_RPC_Type[];
-  usage: FakeCsiUsage;
-  condition: VolumeCondition | undefined;
-  /** What is wrong with every volume, in the form of CSI 1.13. */
-  health: readonly VolumeHealthEntry[];
-  /** Milliseconds that `slow` takes. */
-  delayMs: number;
-}
 
 /** Options of {@link FakeCsiDriver.start}. */
 export interface FakeCsiDriverOptions extends Partial<FakeCsiScript> {
@@ -66,20 +43,13 @@ const FATES: Readonly<Record<FakeCsiMode, ConnectionFate>> = {
   nonsense: 'nonsense',
 };
 
-const DEFAULTS: FakeCsiScript = {
-  name: 'fake.csi.example',
-  version: '1.0.0',
-  capabilities: [NodeServiceCapability_RPC_Type.GET_VOLUME_STATS],
-  usage: [
-    { unit: VolumeUsage_Unit.BYTES, total: 100n, available: 60n, used: 40n },
-    { unit: VolumeUsage_Unit.INODES, total: 10n, available: 7n, used: 3n },
-  ],
-  condition: undefined,
-  health: [],
-  delayMs: 1_000,
-};
+const OPTIONS = ['mode', ...(Object.keys(DEFAULT_SCRIPT) as (keyof FakeCsiScript)[])] as const;
 
-const OPTIONS = ['mode', ...(Object.keys(DEFAULTS) as (keyof FakeCsiScript)[])] as const;
+function checkMode(mode: FakeCsiMode): void {
+  if (Object.hasOwn(FATES, mode)) return;
+  const modes = Object.keys(FATES).join(', ');
+  throw new TypeError(`Expected mode to be one of ${modes}, got ${JSON.stringify(mode)}`);
+}
 
 /**
  * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory,
@@ -108,10 +78,12 @@ export class FakeCsiDriver {
    *
    * @param options - what it answers; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10
    * inodes for every volume
-   * @throws TypeError for an unknown option
+   * @throws TypeError for an invalid or unknown option
    */
   static async start(options: FakeCsiDriverOptions = {}): Promise<FakeCsiDriver> {
-    const { mode = 'serve', ...script } = checkedOptions(options, OPTIONS);
+    const { mode = 'serve', ...changes } = checkedOptions(options, OPTIONS);
+    const script = checkedScript({ ...DEFAULT_SCRIPT, ...changes });
+    checkMode(mode);
     const services = fakeServices((rpc, call) => driver.#handle(rpc, call));
     const server = await FakeCsiServer.open(
       (grpc) => {
@@ -121,16 +93,21 @@ export class FakeCsiDriver {
       },
       () => FATES[driver.#mode],
     );
-    const driver: FakeCsiDriver = new FakeCsiDriver(server, { ...DEFAULTS, ...script }, mode);
+    const driver: FakeCsiDriver = new FakeCsiDriver(server, script, mode);
     return driver;
   }
 
-  /** How it treats its callers. Those that wait under `mute` keep waiting when it changes. */
+  /**
+   * How it treats its callers. Those that wait under `mute` keep waiting when it changes.
+   *
+   * @throws TypeError, when it is set, unless it is one of the modes
+   */
   get mode(): FakeCsiMode {
     return this.#mode;
   }
 
   set mode(mode: FakeCsiMode) {
+    checkMode(mode);
     this.#mode = mode;
     if (mode === 'nonsense') this.#server.dropConnections();
   }
@@ -150,15 +127,23 @@ export class FakeCsiDriver {
     return this.#cancelled;
   }
 
-  /** How many calls the driver received, in all or of one RPC. */
+  /**
+   * How many calls the driver received, in all or of one RPC.
+   *
+   * @throws TypeError for an unknown RPC
+   */
   calls(rpc?: FakeCsiRpc): number {
     if (rpc !== undefined) return this.requests(rpc).length;
     return [...this.#requests.values()].reduce((sum, requests) => sum + requests.length, 0);
   }
 
-  /** The requests of an RPC, the oldest first. */
+  /**
+   * The requests of an RPC, the oldest first.
+   *
+   * @throws TypeError for an unknown RPC
+   */
   requests<Rpc extends FakeCsiRpc>(rpc: Rpc): readonly FakeCsiRequest<Rpc>[] {
-    return (this.#requests.get(rpc) ?? []) as FakeCsiRequest<Rpc>[];
+    return (this.#requests.get(checkedRpc(rpc)) ?? []) as FakeCsiRequest<Rpc>[];
   }
 
   /**
@@ -167,13 +152,20 @@ export class FakeCsiDriver {
    * @param rpc - the RPC
    * @param answer - a message, the bytes of one, a failure as `{ code, details }`, or a function that gives
    * one of these; undefined goes back to the script
+   * @throws TypeError for an unknown RPC or another answer; if a function gives such an answer, the caller
+   * gets the TypeError's message with the status UNKNOWN
    */
   answer<Rpc extends FakeCsiRpc>(
     rpc: Rpc,
     answer: FakeCsiAnswer<Rpc> | FakeCsiAnswerer<Rpc> | undefined,
   ): void {
-    if (answer === undefined) this.#answers.delete(rpc);
-    else this.#answers.set(rpc, answer instanceof Function ? answer : () => answer);
+    checkedRpc(rpc);
+    if (answer === undefined) {
+      this.#answers.delete(rpc);
+      return;
+    }
+    if (!(answer instanceof Function)) checkedAnswer(rpc, answer);
+    this.#answers.set(rpc, answer instanceof Function ? answer : () => answer);
   }
 
   /** Ends as if by SIGKILL: all connections drop, and the socket file stays behind. */
@@ -181,13 +173,17 @@ export class FakeCsiDriver {
     await this.#server.crash();
   }
 
-  /** Listens again on the same path; crashes first if it is running. */
+  /**
+   * Listens again on the same path; crashes first if it is running.
+   *
+   * @throws Error after {@link FakeCsiDriver.stop}
+   */
   async restart(): Promise<void> {
     await this.#server.crash();
     await this.#server.listen();
   }
 
-  /** Ends the driver for good and removes its directory. */
+  /** Ends the driver for good and removes its directory. Once is enough, and twice does no harm. */
   async stop(): Promise<void> {
     await this.#server.close();
   }
@@ -210,39 +206,6 @@ export class FakeCsiDriver {
     if (mode !== 'serve' && mode !== 'slow') return undefined;
     if (mode === 'slow') await setTimeout(this.script.delayMs, undefined, { ref: false });
     const answer = this.#answers.get(rpc);
-    return answer === undefined ? this.#scripted(rpc, request) : await answer(request as never);
-  }
-
-  #scripted(rpc: FakeCsiRpc, request: unknown): Answer {
-    const { name, version, capabilities, usage, condition, health } = this.script;
-    switch (rpc) {
-      case 'getPluginInfo':
-        return { name, vendorVersion: version, manifest: {} };
-      case 'getPluginCapabilities':
-        return { capabilities: [] };
-      case 'nodeGetCapabilities':
-        return { capabilities: capabilities.map((type) => ({ rpc: { type } })) };
-      case 'nodeGetInfo':
-        return { nodeId: 'fake-node', maxVolumesPerNode: 0n };
-      case 'nodeGetVolumeStats': {
-        const entries = typeof usage === 'function' ? usage(request as NodeGetVolumeStatsRequest) : usage;
-        return {
-          usage: entries.map((entry) => ({
-            unit: VolumeUsage_Unit.UNKNOWN,
-            total: 0n,
-            available: 0n,
-            used: 0n,
-            ...entry,
-          })),
-          ...(condition && { volumeCondition: condition }),
-        };
-      }
-      case 'nodeGetVolumeHealth': {
-        const { volumeId } = request as NodeGetVolumeHealthRequest;
-        return { volumeHealth: { volumeId, healthStatuses: [...health] } };
-      }
-      default:
-        return {};
-    }
+    return answer === undefined ? scriptedAnswer(this.script, rpc, request) : await answer(request as never);
   }
 }

@@ -11,6 +11,7 @@ import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IdentityService, NodeService } from '../../csi/gen/csi/v1/csi.js';
+import { show } from '../../reading.js';
 import type { FailureStatus } from '../../csi/messages/grpc-status.js';
 
 const RPCS = { ...IdentityService, ...NodeService };
@@ -31,6 +32,19 @@ export type FakeCsiResponse<Rpc extends FakeCsiRpc> = ReturnType<
 /** What an RPC answers: a message; bytes, which need not be a valid message; or a failure. */
 export type FakeCsiAnswer<Rpc extends FakeCsiRpc> = FakeCsiResponse<Rpc> | Buffer | FailureStatus;
 
+/** @throws TypeError unless the fake has this RPC */
+export function checkedRpc<Rpc extends FakeCsiRpc>(rpc: Rpc): Rpc {
+  if (Object.hasOwn(RPCS, rpc)) return rpc;
+  throw new TypeError(`Unknown RPC ${JSON.stringify(rpc)}: the RPCs are ${Object.keys(RPCS).join(', ')}`);
+}
+
+/** @throws TypeError unless it can be an answer; undefined is no answer at all */
+export function checkedAnswer<Answer>(rpc: FakeCsiRpc, answer: Answer): Answer {
+  if (answer === undefined || (typeof answer === 'object' && answer !== null)) return answer;
+  const forms = 'a message, a Buffer or { code, details }';
+  throw new TypeError(`Expected the answer of ${rpc} to be ${forms}, got ${show(answer)}`);
+}
+
 /** A call that the fake received. */
 export type FakeCsiCall = ServerUnaryCall<unknown, unknown>;
 
@@ -50,7 +64,8 @@ export function fakeServices(
         rpcs.map((rpc) => [
           rpc,
           (call: FakeCsiCall, callback: sendUnaryData<unknown>) => {
-            void handle(rpc, call).then((answer) => {
+            const answered = handle(rpc, call).then((answer) => checkedAnswer(rpc, answer));
+            void answered.then((answer) => {
               if (answer === undefined) return;
               if (isFailure(answer)) callback(answer);
               else callback(null, answer);
@@ -98,6 +113,7 @@ export class FakeCsiServer {
   readonly #sockets = new Set<Socket>();
   #running: { readonly server: Server; readonly listener: Listener } | undefined;
   #connections = 0;
+  #isClosed = false;
 
   private constructor(
     files: typeof fsExtra,
@@ -134,8 +150,13 @@ export class FakeCsiServer {
     return this.#sockets.size;
   }
 
-  /** Listens, and replaces a socket file that was left behind. */
+  /**
+   * Listens, and replaces a socket file that was left behind.
+   *
+   * @throws Error after {@link FakeCsiServer.close}
+   */
   async listen(): Promise<void> {
+    if (this.#isClosed) throw new Error('the fake driver has been stopped: start a new one');
     if (this.#running !== undefined) return;
     await this.#files.remove(this.path);
     const server = new Server();
@@ -178,6 +199,7 @@ export class FakeCsiServer {
 
   /** Ends for good and leaves nothing behind. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.crash();
     await this.#files.remove(this.#directory);
   }

@@ -125,6 +125,59 @@ describe('FakeCsiDriver', () => {
     );
   });
 
+  test.each<[object, RegExp]>([
+    [{ mode: 'x' }, /^Expected mode to be one of serve, slow, mute, kill, nonsense, got "x"$/],
+    [{ name: 5 }, /^Expected name to be a string/],
+    [{ version: null }, /^Expected version to be a string/],
+    [{ usage: 5 }, /^Expected usage to be a list of objects or a function, got the number 5$/],
+    [{ usage: [5] }, /^Expected usage to be a list of objects or a function/],
+    [{ capabilities: ['GET_VOLUME_STATS'] }, /^Expected capabilities to be a list of numbers/],
+    [{ health: {} }, /^Expected health to be a list of objects/],
+    [{ condition: 'bad' }, /^Expected condition to be an object, got a string$/],
+    [{ delayMs: -1 }, /^Expected delayMs to be a number of milliseconds/],
+  ])('refuses to start with %j', async (options, message) => {
+    const started = FakeCsiDriver.start(options);
+    await expect(started).rejects.toThrow(TypeError);
+    await expect(started).rejects.toThrow(message);
+  });
+
+  test('refuses an unknown mode, an unknown RPC and what is no answer, and goes on', async () => {
+    expect(() => (driver.mode = 'x' as never)).toThrow(/^Expected mode to be one of /);
+    for (const call of [
+      () => driver.calls('nodeGetVolumeStat' as never),
+      () => driver.requests('toString' as never),
+      () => {
+        driver.answer('NodeGetInfo' as never, undefined);
+      },
+    ]) {
+      expect(call).toThrow(TypeError);
+      expect(call).toThrow(/^Unknown RPC "\w+": the RPCs are getPluginInfo, /);
+    }
+    expect(() => {
+      driver.answer('nodeGetInfo', 5 as never);
+    }).toThrow(
+      new TypeError(
+        'Expected the answer of nodeGetInfo to be a message, a Buffer or { code, details }, got the number 5',
+      ),
+    );
+    expect(await client.nodeGetInfo()).toMatchObject({ nodeId: 'fake-node' });
+  });
+
+  test.each([5, null, 'text'])('tells the caller that a function gave no answer but %j', async (answer) => {
+    driver.answer('nodeGetInfo', () => answer as never);
+    await expect(client.nodeGetInfo()).rejects.toMatchObject({
+      cause: { code: 2, details: expect.stringMatching(/^Expected the answer of nodeGetInfo /) as string },
+    });
+  });
+
+  test('that is stopped cannot start again, and may be stopped again', async () => {
+    const path = socketPath(driver.endpoint);
+    await driver.stop();
+    await expect(driver.restart()).rejects.toThrow('the fake driver has been stopped: start a new one');
+    await driver.stop();
+    expect(existsSync(dirname(path))).toBe(false);
+  });
+
   // What an old kubelet sends, and no server of Node takes.
   test('refuses the path as :authority, like every server of Node', async () => {
     const session = connectHttp2('http://localhost', {
