@@ -66,34 +66,43 @@ export class MetricsError extends Error {
   declare readonly transient?: boolean;
 
   constructor(code: MetricsErrorCode, message: string, details: MetricsErrorDetails = {}) {
-    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    // Anything but an object counts as no details.
+    const given: MetricsErrorDetails = isObject(details) ? details : {};
+    super(message, 'cause' in given ? { cause: given.cause } : undefined);
     this.name = 'MetricsError';
     this.code = code;
-    if (details.path !== undefined) this.path = details.path;
-    if (details.stuckSince !== undefined) this.stuckSince = details.stuckSince;
-    if (details.transient !== undefined) this.transient = details.transient;
+    if (given.path !== undefined) this.path = given.path;
+    if (given.stuckSince !== undefined) this.stuckSince = given.stuckSince;
+    if (given.transient !== undefined) this.transient = given.transient;
   }
 
-  /** What `JSON.stringify` writes: everything but the stack; of the cause its code and message. */
+  /**
+   * What `JSON.stringify` writes: everything but the stack; of the cause its code and message. Never throws;
+   * what is not of its type is left out.
+   */
   toJSON(): MetricsErrorJson {
-    const { name, code, message, path, stuckSince, cause } = this;
+    const [name, message, path] = ['name', 'message', 'path'].map((each) => propertyOf(this, each));
+    const code = propertyOf(this, 'code');
+    const sinceMs = msOfDate(propertyOf(this, 'stuckSince'));
+    const cause = propertyOf(this, 'cause');
     return {
-      name,
-      code,
-      message,
-      ...(path !== undefined && { path }),
-      // An invalid date has no ISO form.
-      ...(stuckSince !== undefined && { stuckSince: new Date(stuckSince).toJSON() }),
+      name: typeof name === 'string' ? name : 'MetricsError',
+      code: typeof code === 'string' ? (code as MetricsErrorCode) : 'METRICS_PROVIDER_FAILED',
+      message: typeof message === 'string' ? message : '',
+      ...(typeof path === 'string' && { path }),
+      ...(sinceMs !== undefined && { stuckSince: new Date(sinceMs).toISOString() }),
       ...(cause !== undefined && cause !== null && { cause: causeToJson(cause) }),
     };
   }
 }
 
 function causeToJson(cause: unknown): NonNullable<MetricsErrorJson['cause']> {
-  if (!isObject(cause)) return { message: typeof cause === 'symbol' ? 'a symbol' : String(cause) };
-  const { code, message } = cause;
+  if (typeof cause === 'symbol' || typeof cause === 'function') return { message: `a ${typeof cause}` };
+  if (!isObject(cause)) return { message: String(cause) };
+  const code = propertyOf(cause, 'code');
+  const message = propertyOf(cause, 'message');
   return {
-    ...((typeof code === 'string' || typeof code === 'number') && { code }),
+    ...((typeof code === 'string' || Number.isFinite(code)) && { code: code as string | number }),
     message: typeof message === 'string' ? message : 'an object without a message',
   };
 }
@@ -123,10 +132,11 @@ const TRANSIENT_ERRNOS: ReadonlySet<unknown> = new Set([
 
 /**
  * Whether `error` has one of this package's codes. It looks at `code` alone: a copy of this package in the
- * other module format, or in another realm, makes errors that `instanceof` does not know.
+ * other module format, or in another realm, makes errors that `instanceof` does not know. Like the functions
+ * below, it takes any value and never throws.
  */
 export function isMetricsError(error: unknown): error is MetricsError {
-  return isObject(error) && CODES.has(error['code']);
+  return CODES.has(propertyOf(error, 'code'));
 }
 
 /**
@@ -134,7 +144,7 @@ export function isMetricsError(error: unknown): error is MetricsError {
  * itself or anywhere along its `cause`. (The kubelet's IsNotSupported does not unwrap.)
  */
 export function isNotSupported(error: unknown): boolean {
-  return causes(error).some((each) => each['code'] === 'METRICS_NOT_SUPPORTED');
+  return causes(error).some((each) => propertyOf(each, 'code') === 'METRICS_NOT_SUPPORTED');
 }
 
 /**
@@ -143,18 +153,68 @@ export function isNotSupported(error: unknown): boolean {
  * transient.
  */
 export function isTransient(error: unknown): boolean {
-  for (const { code, transient } of causes(error)) {
+  for (const each of causes(error)) {
+    const [code, transient] = [propertyOf(each, 'code'), propertyOf(each, 'transient')];
     if (typeof transient === 'boolean') return transient;
     if (code === 'METRICS_TIMED_OUT' || TRANSIENT_ERRNOS.has(code)) return true;
   }
   return false;
 }
 
+/** No chain of causes is that long, unless a getter makes a new cause each time. */
+const MOST_CAUSES = 100;
+
 /** The error and its causes, outermost first; ends at a cycle. */
-function causes(error: unknown): Record<string, unknown>[] {
-  const chain: Record<string, unknown>[] = [];
-  for (let each = error; isObject(each) && !chain.includes(each); each = each['cause']) chain.push(each);
+function causes(error: unknown): object[] {
+  const chain: object[] = [];
+  let each = error;
+  while (isObject(each) && !chain.includes(each) && chain.length < MOST_CAUSES) {
+    chain.push(each);
+    each = propertyOf(each, 'cause');
+  }
   return chain;
+}
+
+/**
+ * A property of a value that foreign code gave; undefined if the value is not an object, or if a getter or a
+ * proxy throws.
+ */
+export function propertyOf(value: unknown, name: string): unknown {
+  if (!isObject(value)) return undefined;
+  try {
+    return value[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The time of a date of any realm, in milliseconds; undefined for an invalid date and for any other value.
+ */
+export function msOfDate(value: unknown): number | undefined {
+  try {
+    const ms = Date.prototype.getTime.call(value);
+    return Number.isNaN(ms) ? undefined : ms;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text of what foreign code threw; every value has one. */
+export function errorText(error: unknown): string {
+  if (typeof error === 'function') return 'it threw a function';
+  if (!isObject(error)) return String(error);
+  if (!isError(error)) return 'it threw an object that is not an Error';
+  const message = propertyOf(error, 'message');
+  return typeof message === 'string' ? message : 'it threw an Error without a readable message';
+}
+
+function isError(value: unknown): boolean {
+  try {
+    return value instanceof Error;
+  } catch {
+    return false;
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

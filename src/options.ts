@@ -14,7 +14,8 @@ export function checkedOptions<T extends object>(options: T, known: readonly (ke
     throw new TypeError(`Expected options to be an object, got ${typeOf(given)}`);
   }
   if (isSignal(given)) {
-    throw new TypeError('Expected options to be an object such as { signal }, got an AbortSignal');
+    const example = known.some((name) => name === 'signal') ? ' such as { signal }' : '';
+    throw new TypeError(`Expected options to be an object${example}, got an AbortSignal`);
   }
   for (const name of Object.keys(given)) {
     if ((known as readonly string[]).includes(name)) continue;
@@ -88,25 +89,49 @@ export function checkedText(name: string, value: string): string {
   throw new TypeError(`Expected ${name} to be a string, got ${typeOf(value)}`);
 }
 
+/** @throws TypeError naming the argument unless it is an object */
+export function checkedObject<T extends object>(name: string, value: T): T {
+  const given: unknown = value;
+  if (typeof given === 'object' && given !== null) return value;
+  throw new TypeError(`Expected ${name} to be an object, got ${typeOf(given)}`);
+}
+
 /** @throws TypeError naming the option unless it is a function or undefined */
 export function checkedFunction<T>(name: string, value: T | undefined): T | undefined {
   if (value === undefined || typeof value === 'function') return value;
   throw new TypeError(`Expected ${name} to be a function, got ${typeOf(value)}`);
 }
 
+/**
+ * Calls a function that was given as an option, if it was. It may be async, though its type does not say so.
+ *
+ * @param failed - told what it throws or rejects with
+ */
+export async function callListener<T extends readonly unknown[]>(
+  listener: ((...about: T) => unknown) | undefined,
+  about: T,
+  failed?: (error: unknown) => void,
+): Promise<void> {
+  try {
+    await listener?.(...about);
+  } catch (error) {
+    failed?.(error);
+  }
+}
+
+/** Not instanceof: a signal of another realm is one too. */
 function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'aborted' in value &&
-    typeof (value as Partial<AbortSignal>).addEventListener === 'function'
-  );
+  if (typeof value !== 'object' || value === null || !('aborted' in value)) return false;
+  const { addEventListener, removeEventListener } = value as Partial<AbortSignal>;
+  return typeof addEventListener === 'function' && typeof removeEventListener === 'function';
 }
 
 function typeOf(value: unknown): string {
   return value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
 }
 
-function show(value: unknown): string {
-  return typeof value === 'number' || typeof value === 'string' ? String(value) : typeOf(value);
+/** The value of an option in words, for messages: a number or a text itself, of anything else its type. */
+export function show(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'string' ? JSON.stringify(value) : typeOf(value);
 }

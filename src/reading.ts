@@ -37,9 +37,8 @@ export function readingProblem(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return `it is ${show(value)}`;
   const reading = value as Record<keyof Metrics, unknown>;
   // Not instanceof: a date of another realm is one too.
-  if (!types.isDate(reading.time) || Number.isNaN(reading.time.getTime())) {
-    return `its time is ${show(reading.time)}, not a date`;
-  }
+  if (!types.isDate(reading.time)) return `its time is ${show(reading.time)}, not a date`;
+  if (Number.isNaN(reading.time.getTime())) return 'its time is an invalid date';
   if (reading.time.getTime() > Date.now() + MOST_AHEAD_MS) {
     return `its time is in the future (${reading.time.toISOString()})`;
   }
@@ -79,7 +78,9 @@ function restProblem({
   }
   if (incomplete !== undefined) {
     const { errors, first } = fields(incomplete);
-    if (!Number.isSafeInteger(errors)) return 'its incomplete lacks a whole number "errors"';
+    if (!Number.isSafeInteger(errors) || Number(errors) < 1) {
+      return 'its incomplete lacks a whole number "errors" of at least 1';
+    }
     if (!hasTexts(first, 'path', 'code')) return 'the first of its incomplete lacks a text "path" or "code"';
   }
   if (
@@ -126,6 +127,16 @@ export function availableOf(available: bigint, total: bigint, unit: string, warn
 export function show(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'number') return `the number ${String(value)}`;
-  if (typeof value === 'object') return Array.isArray(value) ? 'an array' : 'an object';
+  if (value === '') return 'an empty string';
+  if (typeof value === 'object') return isArray(value) ? 'an array' : 'an object';
   return `a ${typeof value}`;
+}
+
+function isArray(value: unknown): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    // A proxy that was revoked.
+    return false;
+  }
 }

@@ -3,11 +3,16 @@
  * with `JSON.stringify`: undefined fields are left out, dates become ISO 8601 texts, `toJSON` is honoured.
  *
  * @param value - what to write
- * @param indent - spaces for each level; 0, the default, writes one line
+ * @param indent - spaces for each level, at most 100; 0, the default, writes one line
  * @returns the text
- * @throws TypeError for a value that has no JSON form (`undefined`, a function, a symbol) and for a cycle
+ * @throws TypeError for a value that has no JSON form (`undefined`, a function, a symbol), for a cycle, and
+ * for an invalid `indent`
  */
 export function stringify(value: unknown, indent = 0): string {
+  if (!Number.isInteger(indent) || indent < 0 || indent > 100) {
+    const got = typeof indent === 'number' ? String(indent) : `a ${typeof indent}`;
+    throw new TypeError(`Expected indent to be a whole number from 0 to 100, got ${got}`);
+  }
   const text = write(value, '', ' '.repeat(indent), '\n', new Set());
   if (text === undefined) throw new TypeError(`a value of type ${typeof value} has no JSON form`);
   return text;

@@ -43,6 +43,9 @@ describe('checkedOptions', () => {
     expect(() => check(new AbortController().signal)).toThrow(
       new TypeError('Expected options to be an object such as { signal }, got an AbortSignal'),
     );
+    expect(() => checkedOptions(new AbortController().signal as { timeoutMs?: 1 }, ['timeoutMs'])).toThrow(
+      new TypeError('Expected options to be an object, got an AbortSignal'),
+    );
   });
 });
 
@@ -89,13 +92,17 @@ describe('checkedSignal', () => {
   });
 
   test('takes a signal of another realm', () => {
-    const other = { aborted: false, addEventListener: () => undefined } as unknown as AbortSignal;
-    expect(checkedSignal(other)).toBe(other);
+    const nothing = (): void => undefined;
+    const other = { aborted: false, addEventListener: nothing, removeEventListener: nothing };
+    expect(checkedSignal(other as unknown as AbortSignal)).toBe(other);
   });
 
-  test.each([null, {}, 'now', { aborted: false }])('refuses %j', (value) => {
-    expect(() => checkedSignal(value as never)).toThrow(/^Expected signal to be an AbortSignal, got /);
-  });
+  test.each([null, {}, 'now', { aborted: false }, { aborted: false, addEventListener: () => undefined }])(
+    'refuses %j',
+    (value) => {
+      expect(() => checkedSignal(value as never)).toThrow(/^Expected signal to be an AbortSignal, got /);
+    },
+  );
 });
 
 describe('checkedMs', () => {
@@ -110,7 +117,7 @@ describe('checkedMs', () => {
   test.each([0, -1, NaN, Infinity, 2_147_483_648, '5s'])('refuses %s', (ms) => {
     expect(() => checkedMs('stallTimeoutMs', ms as number, 5)).toThrow(
       new TypeError(
-        `Expected stallTimeoutMs to be a number of milliseconds above 0 and at most 2147483647, got ${String(ms)}`,
+        `Expected stallTimeoutMs to be a number of milliseconds above 0 and at most 2147483647, got ${typeof ms === 'string' ? '"5s"' : String(ms)}`,
       ),
     );
   });
@@ -130,7 +137,9 @@ test('an age is a number of milliseconds, 0 and Infinity included', () => {
   expect(checkedAge('maxAgeMs', undefined, 7)).toBe(7);
   for (const age of [-1, NaN, '5']) {
     expect(() => checkedAge('maxAgeMs', age as number, 7)).toThrow(
-      new TypeError(`Expected maxAgeMs to be a number of milliseconds of at least 0, got ${String(age)}`),
+      new TypeError(
+        `Expected maxAgeMs to be a number of milliseconds of at least 0, got ${JSON.stringify(age) === 'null' ? 'NaN' : JSON.stringify(age)}`,
+      ),
     );
   }
 });

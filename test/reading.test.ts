@@ -46,9 +46,9 @@ describe('an invalid reading', () => {
     [[], 'its time is undefined, not a date'],
     [{ source: 'x' }, 'its time is undefined, not a date'],
     [{ ...PLAIN, time: Date.now() }, `its time is the number `],
-    [{ ...PLAIN, time: new Date(Number.NaN) }, 'its time is an object, not a date'],
+    [{ ...PLAIN, time: new Date(Number.NaN) }, 'its time is an invalid date'],
     [{ ...PLAIN, time: new Date('2999-01-01') }, 'its time is in the future (2999-01-01T00:00:00.000Z)'],
-    [{ ...PLAIN, source: '' }, 'its source is a string, not a name'],
+    [{ ...PLAIN, source: '' }, 'its source is an empty string, not a name'],
     [{ ...PLAIN, source: 7 }, 'its source is the number 7, not a name'],
     [{ ...PLAIN, readOnly: 'no' }, 'its readOnly is a string, not a boolean'],
     [{ ...PLAIN, condition: { abnormal: 1, message: '' } }, 'its condition lacks a boolean "abnormal"'],
@@ -57,6 +57,8 @@ describe('an invalid reading', () => {
       { ...PLAIN, condition: { abnormal: true, message: '', problems: [{}] } },
       'the problems of its condition',
     ],
+    [{ ...PLAIN, incomplete: { errors: -5, first: { path: '/', code: 'E' } } }, 'its incomplete lacks'],
+    [{ ...PLAIN, incomplete: { errors: 0, first: { path: '/', code: 'E' } } }, 'its incomplete lacks'],
     [{ ...PLAIN, incomplete: { errors: 1.5 } }, 'its incomplete lacks a whole number "errors"'],
     [{ ...PLAIN, incomplete: { errors: 1, first: { path: '/' } } }, 'the first of its incomplete lacks'],
     [{ ...PLAIN, warnings: 'odd' }, 'its warnings are a string, not texts'],
@@ -89,7 +91,9 @@ test('the quantities are in the kubelet’s order, and the largest int64 is 2^63
 });
 
 test('show names a value in few words', () => {
-  expect([undefined, null, 1, 'a'.repeat(1000), [], {}, 5n, true].map(show)).toEqual([
+  const revoked = Proxy.revocable([], {});
+  revoked.revoke();
+  expect([undefined, null, 1, 'a'.repeat(1000), [], {}, 5n, true, '', revoked.proxy].map(show)).toEqual([
     'undefined',
     'null',
     'the number 1',
@@ -98,6 +102,8 @@ test('show names a value in few words', () => {
     'an object',
     'a bigint',
     'a boolean',
+    'an empty string',
+    'an object',
   ]);
 });
 

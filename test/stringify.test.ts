@@ -47,6 +47,12 @@ describe('stringify', () => {
     expect(() => stringify(cycle)).toThrow(TypeError);
   });
 
+  test.each([-1, 0.5, Infinity, NaN, 101, '\t', null, Symbol('s')])('refuses an indent of %s', (indent) => {
+    expect(() => stringify({}, indent as number)).toThrow(
+      /^Expected indent to be a whole number from 0 to 100, got /,
+    );
+  });
+
   test.each([undefined, () => 1, Symbol('s')])('refuses what has no JSON form: %s', (value) => {
     expect(() => stringify(value)).toThrow(TypeError);
   });

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import { isMetricsError, MetricsError, type MetricsErrorCode } from '../errors.js';
+import { isMetricsError, MetricsError, propertyOf, type MetricsErrorCode } from '../errors.js';
 
 /** An errno as an error, in the shape that Node's own file system errors have. */
 export interface SystemError extends Error {
@@ -94,8 +94,7 @@ export function toMetricsError(
 
 /** The errno's name in the cause of a MetricsError; undefined if there is none. */
 export function errnoOfCause(error: unknown): unknown {
-  const cause = isMetricsError(error) ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return isMetricsError(error) ? propertyOf(propertyOf(error, 'cause'), 'code') : undefined;
 }
 
 /** The rejection of every caller who asks about a path whose system call has been out for too long. */

@@ -1,6 +1,6 @@
 import { QUANTITIES, type Quantity } from '../reading.js';
 import type { Labels, MetricHead, Sample } from './registry.js';
-import { INODES, type SeenReading, type SeenVolume, type Snapshot } from './snapshot.js';
+import { amountOf, INODES, type SeenReading, type SeenVolume, type Snapshot } from './snapshot.js';
 
 /** One metric: its name, its help text, and how its samples come from a snapshot. */
 export interface Family extends MetricHead {
@@ -137,10 +137,11 @@ function samplesOf<T extends { readonly labels: Labels }>(
   return samples;
 }
 
+/** 1 or 0; undefined for anything but a boolean, which a source of foreign code may give. */
 function asNumber(value: boolean): number;
 function asNumber(value: boolean | undefined): number | undefined;
-function asNumber(value: boolean | undefined): number | undefined {
-  return value === undefined ? undefined : Number(value);
+function asNumber(value: unknown): number | undefined {
+  return typeof value === 'boolean' ? Number(value) : undefined;
 }
 
 /**
@@ -150,7 +151,7 @@ function asNumber(value: boolean | undefined): number | undefined {
 function exportedNumber(quantity: Quantity): (seen: SeenReading) => number | undefined {
   const isOfInodes = INODES.includes(quantity);
   return ({ metrics, hasInodes }) => {
-    const value = metrics[quantity];
+    const value = amountOf(metrics, quantity);
     if (value === undefined || (isOfInodes && !hasInodes)) return undefined;
     // A query that divides by the capacity, as dashboards do, gives nothing instead of infinity.
     return quantity === 'capacity' && value === 0n ? undefined : Number(value);

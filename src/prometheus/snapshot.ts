@@ -1,5 +1,6 @@
+import { msOfDate } from '../errors.js';
 import type { Metrics } from '../metrics.js';
-import { LARGEST_INT64, type Quantity } from '../reading.js';
+import { LARGEST_INT64, quantityProblem, type Quantity } from '../reading.js';
 import type { CollectionDurations } from '../stats/collection.js';
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
 import type { PodVolumeStats, VolumeState, VolumeStats } from '../stats/volume-stats.js';
@@ -35,7 +36,10 @@ export interface SeenReading {
 /** The counts of inodes. Without a limit they are left out together. */
 export const INODES: readonly Quantity[] = ['inodes', 'inodesFree', 'inodesUsed'];
 
-/** What is known of all volumes at the moment of a scrape, each with the labels of its series. */
+/**
+ * What is known of all volumes at the moment of a scrape, each with the labels of its series. The source may
+ * be foreign code: what has no labels is left out, and a reading without a time counts as none.
+ */
 export class Snapshot {
   readonly volumes: readonly SeenVolume[];
   /** Each claim with the freshest good reading of its volumes, which all measure the same storage. */
@@ -56,7 +60,8 @@ export class Snapshot {
     eachVolumeByName(answer.pods, (podRef, volume) => {
       const { state, pvcRef, metrics } = volume;
       const ofVolume = labels.ofVolume(podRef, volume);
-      const ageMs = metrics && nowMs - metrics.time.getTime();
+      const timeMs = msOfDate(metrics?.time);
+      const ageMs = timeMs === undefined ? undefined : nowMs - timeMs;
       const isExported = ageMs !== undefined && ageMs <= maxAgeMs;
       volumes.push({
         labels: ofVolume,
@@ -69,10 +74,9 @@ export class Snapshot {
     this.volumes = volumes;
     this.unclaimed = unclaimed;
     this.claims = freshestByClaim(answer.pods, nowMs - maxAgeMs, labels);
-    this.durations = Array.from(answer.durations, ([source, durations]) => ({
-      labels: labels.ofSource(source),
-      durations,
-    }));
+    this.durations = Array.from(answer.durations)
+      .filter(([source, durations]) => areTexts(source) && areNumbers(durations))
+      .map(([source, durations]) => ({ labels: labels.ofSource(source), durations }));
     this.isListingFailed = answer.isListingFailed;
     this.sourceErrors = sourceErrors;
   }
@@ -83,7 +87,7 @@ export class Snapshot {
  * (kubernetes-mixin#820). A filesystem without a limit says 0 (btrfs), 2^63-1, 2^64-1 (CephFS) or nothing.
  */
 function seenReading(labels: Labels, metrics: Metrics): SeenReading {
-  const { inodes, inodesFree, inodesUsed } = metrics;
+  const [inodes, inodesFree, inodesUsed] = INODES.map((name) => amountOf(metrics, name));
   const hasInodes = inodes !== 0n && !isNoLimit(inodes) && !isNoLimit(inodesFree) && !isNoLimit(inodesUsed);
   return { labels, metrics, hasInodes };
 }
@@ -92,30 +96,55 @@ function isNoLimit(value: bigint | undefined): boolean {
   return value !== undefined && value >= LARGEST_INT64;
 }
 
+/** A number of a reading; undefined if it is absent or invalid. */
+export function amountOf(metrics: Metrics, name: Quantity): bigint | undefined {
+  return quantityProblem(metrics[name]) === undefined ? metrics[name] : undefined;
+}
+
+function areTexts(...values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === 'string');
+}
+
+function areNumbers({ count, sumSeconds, buckets }: CollectionDurations): boolean {
+  return [count, sumSeconds, ...buckets.flatMap((each) => [each.leSeconds, each.count])].every(
+    Number.isFinite,
+  );
+}
+
+/** Whether it has what its labels are made of. */
+function hasLabels(podRef: PodRef, { name, state, pvcRef }: VolumeStats): boolean {
+  return (
+    areTexts(podRef.namespace, podRef.name, name, state) &&
+    (!pvcRef || areTexts(pvcRef.namespace, pvcRef.name))
+  );
+}
+
 /** The freshest reading of each claim, without those from before `oldestMs`. */
 function freshestByClaim(
   pods: readonly PodVolumeStats[],
   oldestMs: number,
   labels: SeriesLabels,
 ): SeenReading[] {
-  const byNamespace = new Map<string, Map<string, SeenReading>>();
-  const compare = ({ pvcRef, metrics }: VolumeStats): void => {
-    if (pvcRef === undefined || metrics === undefined || metrics.time.getTime() < oldestMs) return;
+  interface Freshest {
+    readonly timeMs: number;
+    readonly seen: SeenReading;
+  }
+  const byNamespace = new Map<string, Map<string, Freshest>>();
+  eachVolume(pods, (_podRef, { pvcRef, metrics }) => {
+    if (!pvcRef || !metrics) return;
+    const timeMs = msOfDate(metrics.time);
+    if (timeMs === undefined || timeMs < oldestMs) return;
     let byName = byNamespace.get(pvcRef.namespace);
     if (byName === undefined) {
-      byName = new Map<string, SeenReading>();
+      byName = new Map<string, Freshest>();
       byNamespace.set(pvcRef.namespace, byName);
     }
     const known = byName.get(pvcRef.name);
-    if (known === undefined || known.metrics.time < metrics.time) {
-      byName.set(pvcRef.name, seenReading(labels.ofClaim(pvcRef), metrics));
+    if (known === undefined || known.timeMs < timeMs) {
+      byName.set(pvcRef.name, { timeMs, seen: seenReading(labels.ofClaim(pvcRef), metrics) });
     }
-  };
-  for (const { ephemeralVolumes, persistentVolumes } of pods) {
-    ephemeralVolumes.forEach(compare);
-    persistentVolumes.forEach(compare);
-  }
-  return [...byNamespace.values()].flatMap((byName) => [...byName.values()]);
+  });
+  return [...byNamespace.values()].flatMap((byName) => Array.from(byName.values(), ({ seen }) => seen));
 }
 
 type VolumeVisitor = (podRef: PodRef, volume: VolumeStats) => void;
@@ -141,8 +170,8 @@ function eachVolumeByName(pods: readonly PodVolumeStats[], visit: VolumeVisitor)
 
 function eachVolume(pods: readonly PodVolumeStats[], visit: VolumeVisitor): void {
   for (const { podRef, ephemeralVolumes, persistentVolumes } of pods) {
-    for (const volume of ephemeralVolumes) visit(podRef, volume);
-    for (const volume of persistentVolumes) visit(podRef, volume);
+    for (const volume of ephemeralVolumes) if (hasLabels(podRef, volume)) visit(podRef, volume);
+    for (const volume of persistentVolumes) if (hasLabels(podRef, volume)) visit(podRef, volume);
   }
 }
 
@@ -158,7 +187,7 @@ function eachNewestAttempt(namesakes: readonly PodVolumeStats[], visit: VolumeVi
 }
 
 function attemptedMs({ attemptedAt }: VolumeStats): number {
-  return attemptedAt?.getTime() ?? 0;
+  return msOfDate(attemptedAt) ?? 0;
 }
 
 interface VolumeLabels {

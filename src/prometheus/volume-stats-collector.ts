@@ -1,4 +1,4 @@
-import { checkedFlag, checkedOptions } from '../options.js';
+import { checkedFlag, checkedOptions, show } from '../options.js';
 import type { CollectionDurations } from '../stats/collection.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
 import { FAMILIES, type Family } from './families.js';
@@ -93,9 +93,7 @@ export class VolumeStatsCollector {
       maxAgeMs = 900_000,
     } = checkedOptions(options, OPTION_NAMES);
     if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) {
-      throw new TypeError(
-        `Expected maxAgeMs to be a number of milliseconds above 0, got ${String(maxAgeMs)}`,
-      );
+      throw new TypeError(`Expected maxAgeMs to be a number of milliseconds above 0, got ${show(maxAgeMs)}`);
     }
     this.#source = source;
     this.#maxAgeMs = maxAgeMs;
@@ -164,5 +162,5 @@ export class VolumeStatsCollector {
 
 function checkedPrefix(name: string, value: unknown): string {
   if (typeof value === 'string' && /^([a-zA-Z_:][a-zA-Z0-9_:]*)?$/.test(value)) return value;
-  throw new TypeError(`Expected ${name} to be the start of a metric's name, got ${String(value)}`);
+  throw new TypeError(`Expected ${name} to be the start of a metric's name, got ${show(value)}`);
 }

@@ -1,6 +1,6 @@
 import type { MetricsError } from '../errors.js';
 import type { MetricsProvider } from '../metrics.js';
-import { checkedFunction, checkedMs, checkedOptions } from '../options.js';
+import { checkedFunction, checkedMs, checkedOptions, show } from '../options.js';
 import { LONGEST_TIMER_MS } from '../waiting/deadline.js';
 import type { ConditionChange } from './condition-change.js';
 import type { PodVolumeStats } from './volume-stats.js';
@@ -96,16 +96,14 @@ export function checkedCollectionOptions(given: CollectionOptions): CheckedColle
   const { concurrency = 32, walkShare = 0.05, periodMs = 60_000 } = options;
   if (typeof periodMs !== 'number' || !Number.isFinite(periodMs) || periodMs > LONGEST_TIMER_MS) {
     throw new TypeError(
-      `Expected periodMs to be a number of milliseconds of at most ${String(LONGEST_TIMER_MS)}, 0 or less for no rounds, got ${String(periodMs)}`,
+      `Expected periodMs to be a number of milliseconds of at most ${String(LONGEST_TIMER_MS)}, 0 or less for no rounds, got ${show(periodMs)}`,
     );
   }
   if (!Number.isSafeInteger(concurrency) || concurrency < 1) {
-    throw new TypeError(
-      `Expected concurrency to be a whole number of at least 1, got ${String(concurrency)}`,
-    );
+    throw new TypeError(`Expected concurrency to be a whole number of at least 1, got ${show(concurrency)}`);
   }
   if (typeof walkShare !== 'number' || !(walkShare > 0 && walkShare <= 1)) {
-    throw new TypeError(`Expected walkShare to be a number above 0 and at most 1, got ${String(walkShare)}`);
+    throw new TypeError(`Expected walkShare to be a number above 0 and at most 1, got ${show(walkShare)}`);
   }
   return {
     periodMs,

@@ -1,6 +1,8 @@
 import { channel } from 'node:diagnostics_channel';
-import { isMetricsError, MetricsError } from '../errors.js';
+import { errorText, isMetricsError, MetricsError, msOfDate, propertyOf } from '../errors.js';
 import { escapeControls } from '../escape.js';
+import { callListener } from '../options.js';
+import { stringify } from '../stringify.js';
 import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
 import { Calls } from './schedule/calls.js';
@@ -73,18 +75,14 @@ export class Collection {
   }
 
   #tell<T>(name: string, listener: ((about: T) => unknown) | undefined, about: T): void {
+    if (listener === undefined) return;
     const failed = (error: unknown): void => {
       const text = `${name} failed: ${errorText(error)}`;
       if (this.#complaints.get(name) === text) return;
       this.#complaints.set(name, text);
       warn(text);
     };
-    try {
-      // The type also admits an async function.
-      Promise.resolve(listener?.(about)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    void callListener(listener, [about], failed);
   }
 }
 
@@ -138,23 +136,46 @@ class DurationTotals {
   }
 }
 
+/** The error of a call that is overdue and goes on. */
+export function notAnswered(subject: string, since: Date): MetricsError {
+  const text = `${subject} has not answered since ${since.toISOString()}`;
+  return new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since });
+}
+
+function hasJsonForm(error: MetricsError): boolean {
+  try {
+    stringify(error);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * What foreign code rejected with, as a MetricsError. One of this package's codes stays as it is: a provider
  * or stats provider may say itself what went wrong, and says METRICS_PROVIDER_FAILED if its backend failed.
- * Anything else becomes that.
+ * Anything else becomes that. An error that has such a code but cannot be read or written as JSON is copied:
+ * who reads the stats of a node must not fail over one volume.
  *
  * @param subject - whose call failed, for the message
  */
 export function callError(subject: string, error: unknown): MetricsError {
-  if (isMetricsError(error)) return error;
-  return new MetricsError('METRICS_PROVIDER_FAILED', `${subject} failed: ${errorText(error)}`, {
-    cause: error,
-  });
-}
-
-/** The text of an error; every thrown value has one. */
-export function errorText(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return String(error);
-  const message: unknown = error instanceof Error ? error.message : undefined;
-  return typeof message === 'string' ? message : 'it threw an object that is not an Error';
+  if (!isMetricsError(error)) {
+    const text = `${subject} failed: ${errorText(error)}`;
+    return new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: error });
+  }
+  const names = ['code', 'message', 'path', 'cause', 'transient'];
+  const [code, message, path, cause, transient] = names.map((name) => propertyOf(error, name));
+  if (typeof message === 'string' && hasJsonForm(error)) return error;
+  const sinceMs = msOfDate(propertyOf(error, 'stuckSince'));
+  return new MetricsError(
+    code as MetricsError['code'],
+    typeof message === 'string' ? message : `${subject} failed: ${errorText(error)}`,
+    {
+      ...(cause !== undefined && { cause }),
+      ...(typeof path === 'string' && { path }),
+      ...(typeof transient === 'boolean' && { transient }),
+      ...(sinceMs !== undefined && { stuckSince: new Date(sinceMs) }),
+    },
+  );
 }

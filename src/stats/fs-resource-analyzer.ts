@@ -1,9 +1,9 @@
 import { MetricsError } from '../errors.js';
-import { callError, Collection, type CollectionDurations } from './collection.js';
+import { callError, Collection, notAnswered, type CollectionDurations } from './collection.js';
 import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { KnownPods } from './known-pods.js';
 import { checkStatsProvider, type StatsProvider } from './pod.js';
-import { keepAlive, notAnswered, SoleCall } from './schedule/calls.js';
+import { keepAlive, SoleCall } from './schedule/calls.js';
 import type { Lane } from './schedule/lane.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
@@ -135,13 +135,20 @@ export class FsResourceAnalyzer {
 
   #listed(answer: PromiseSettledResult<unknown>): MetricsError | undefined {
     if (answer.status === 'rejected') return this.#listingFailed(callError('getPods', answer.reason));
-    if (!Array.isArray(answer.value)) {
-      const text = 'getPods did not give an array of pods';
-      return this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
+    let pods: readonly unknown[];
+    try {
+      if (!Array.isArray(answer.value)) {
+        const text = 'getPods did not give an array of pods';
+        throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value });
+      }
+      pods = [...(answer.value as readonly unknown[])];
+    } catch (error) {
+      // A proxy may throw when it is read.
+      return this.#listingFailed(callError('the array of getPods', error));
     }
     this.#listingError = undefined;
     this.#collection.recovered('getPods');
-    this.#pods.match(answer.value);
+    this.#pods.match(pods);
     return undefined;
   }
 

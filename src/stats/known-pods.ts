@@ -1,5 +1,5 @@
-import { MetricsError } from '../errors.js';
-import { errorText, type Collection } from './collection.js';
+import { errorText, MetricsError } from '../errors.js';
+import type { Collection } from './collection.js';
 import { PodRounds } from './pod-rounds.js';
 import { podProblem, type Pod, type StatsProvider } from './pod.js';
 

@@ -1,10 +1,9 @@
-import { types } from 'node:util';
-import { isMetricsError, MetricsError } from '../errors.js';
+import { errorText, MetricsError, msOfDate, propertyOf } from '../errors.js';
 import type { MetricsProvider, VolumeCondition } from '../metrics.js';
+import { callListener } from '../options.js';
 import { checkedReading, show } from '../reading.js';
-import { callError, errorText, type Collection } from './collection.js';
+import { callError, notAnswered, type Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
-import { notAnswered } from './schedule/calls.js';
 import type { Lane } from './schedule/lane.js';
 import { VolumeRecord, type PodVolumeStats } from './volume-stats.js';
 
@@ -130,9 +129,15 @@ export class MeasuredVolume {
 
   #isWalk(provider: MetricsProvider): boolean {
     const { isWalk } = this.#collection.options;
-    if (isWalk === undefined) return providerName(provider) === 'du' || this.record.metrics?.source === 'du';
+    if (isWalk === undefined) {
+      return providerName(provider) === 'du' || propertyOf(this.record.metrics, 'source') === 'du';
+    }
     try {
-      return isWalk(provider);
+      const answer: unknown = isWalk(provider);
+      if (typeof answer === 'boolean') return answer;
+      // An async function's promise, whose rejection must not end the process.
+      void callListener(() => answer, []);
+      throw new TypeError(`it gave ${show(answer)}, not a boolean`);
     } catch (error) {
       this.#collection.complain('isWalk', callError('isWalk', error));
       return false;
@@ -147,17 +152,17 @@ export class MeasuredVolume {
 
   #settled(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
     this.#collection.durations.add(provider, durationMs);
-    let condition: VolumeCondition | undefined;
+    let judged: (() => void) | undefined;
     try {
       if (answer.status === 'rejected') throw answer.reason;
       const metrics = checkedReading(provider, answer.value);
-      condition = metrics.condition;
+      judged = this.#judge(metrics.condition);
       this.record.read(metrics, since, durationMs);
     } catch (error) {
       this.record.failed(callError(`provider "${provider}"`, error), since, durationMs);
     }
     this.#collection.attempted(this.#podRef, this.record.stats);
-    if (condition !== undefined) this.#judged(condition);
+    judged?.();
     this.#listener.attempted();
   }
 
@@ -167,19 +172,24 @@ export class MeasuredVolume {
     this.#walkDueMs = performance.now() + walkPace.restMs(this);
   }
 
-  #judged(condition: VolumeCondition): void {
+  /** Takes over a verdict. Gives what tells of the change, if it is one, once the reading is stored. */
+  #judge(condition: VolumeCondition | undefined): (() => void) | undefined {
+    if (condition === undefined) return undefined;
     const previous = this.#verdict;
-    this.#verdict = condition;
     const type = conditionChange(previous, condition);
-    if (type === undefined) return;
-    this.#collection.conditionChanged({
-      type,
-      podRef: this.#podRef,
-      volume: this.record.stats,
-      condition,
-      ...(previous !== undefined && { previous }),
-      message: `Volume ${this.#name}: ${condition.message}`,
-    });
+    const message = `Volume ${this.#name}: ${condition.message}`;
+    this.#verdict = condition;
+    if (type === undefined) return undefined;
+    return () => {
+      this.#collection.conditionChanged({
+        type,
+        podRef: this.#podRef,
+        volume: this.record.stats,
+        condition,
+        ...(previous !== undefined && { previous }),
+        message,
+      });
+    };
   }
 }
 
@@ -190,10 +200,10 @@ function walkTooLong(provider: string, limitMs: number): MetricsError {
 
 /** Milliseconds that a call spent walking. Since its volume got stuck, it has only waited. */
 function walkedMs(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): number {
-  if (answer.status === 'fulfilled' || !isMetricsError(answer.reason)) return durationMs;
-  const { stuckSince } = answer.reason;
-  if (!types.isDate(stuckSince)) return durationMs;
-  const beforeMs = stuckSince.getTime() - since.getTime();
+  if (answer.status === 'fulfilled') return durationMs;
+  const stuckMs = msOfDate(propertyOf(answer.reason, 'stuckSince'));
+  if (stuckMs === undefined) return durationMs;
+  const beforeMs = stuckMs - since.getTime();
   return beforeMs > 0 ? Math.min(beforeMs, durationMs) : 0;
 }
 

@@ -1,9 +1,9 @@
 import { MetricsError } from '../errors.js';
 import type { MetricsProvider } from '../metrics.js';
-import { callError, type Collection } from './collection.js';
+import { callError, notAnswered, type Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
 import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
-import { notAnswered, SoleCall } from './schedule/calls.js';
+import { SoleCall } from './schedule/calls.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
@@ -115,12 +115,11 @@ export class PodRounds {
       return [];
     }
     if (answer.value === undefined || answer.value === null) return [];
-    if (!isVolumeMap(answer.value)) {
-      const text = 'listVolumesForPod did not give a map of providers by volume name';
-      this.#listingFailed(new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value }));
-      return [];
-    }
     try {
+      if (!isVolumeMap(answer.value)) {
+        const text = 'listVolumesForPod did not give a map of providers by volume name';
+        throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: answer.value });
+      }
       this.#match(answer.value);
     } catch (error) {
       // A map that is not a Map may throw when it is read.

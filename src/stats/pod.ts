@@ -1,4 +1,5 @@
 import type { MetricsProvider } from '../metrics.js';
+import { show } from '../reading.js';
 
 /**
  * The part of a pod that is needed: a structural subset of the API's V1Pod, so that the objects of any client
@@ -80,8 +81,7 @@ export function isLocalEphemeral(volume: PodVolume | undefined): boolean {
 
 /** What makes a value invalid as a pod, in words; undefined if it is valid. */
 export function podProblem(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null)
-    return `a pod that is ${value === null ? 'null' : typeof value}`;
+  if (typeof value !== 'object' || value === null) return `a pod that is ${show(value)}`;
   const { metadata, spec } = value as Partial<Pod>;
   const { uid, name, namespace }: Partial<Record<keyof Pod['metadata'], unknown>> = metadata ?? {};
   const title = [namespace, name].map((each) => (typeof each === 'string' ? each : '?')).join('/');

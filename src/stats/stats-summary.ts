@@ -1,6 +1,7 @@
+import { msOfDate } from '../errors.js';
 import type { Metrics } from '../metrics.js';
 import { checkedFlag, checkedOptions, checkedText } from '../options.js';
-import type { Quantity } from '../reading.js';
+import { quantityProblem, show, type Quantity } from '../reading.js';
 import type { PersistentVolumeClaimRef } from './pod.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
 
@@ -70,7 +71,7 @@ const NUMBERS = [
  * @param podVolumeStats - what an analyzer knows
  * @param options - the node's name, and whether unknown numbers are written as 0
  * @returns an object for `stringify`
- * @throws TypeError naming the option that is invalid or unknown
+ * @throws TypeError naming the argument or option that is invalid or unknown
  */
 export function statsSummary(
   podVolumeStats: Iterable<PodVolumeStats>,
@@ -81,7 +82,7 @@ export function statsSummary(
   const zeroFill = checkedFlag('zeroFill', options.zeroFill);
   return {
     ...(nodeName !== undefined && { node: { nodeName } }),
-    pods: Array.from(podVolumeStats, ({ podRef, ephemeralVolumes, persistentVolumes }) => {
+    pods: Array.from(checkedPods(podVolumeStats), ({ podRef, ephemeralVolumes, persistentVolumes }) => {
       const volume = [...ephemeralVolumes, ...persistentVolumes]
         .filter(({ metrics }) => metrics !== undefined || !zeroFill)
         .map((each) => volumeSummary(each, zeroFill));
@@ -89,6 +90,26 @@ export function statsSummary(
       return { podRef: { name, namespace, uid }, ...(volume.length > 0 && { volume }) };
     }),
   };
+}
+
+/** @throws TypeError unless it has the stats of pods */
+function* checkedPods(given: unknown): Generator<PodVolumeStats> {
+  const what = 'the stats of pods, as podVolumeStats() of an analyzer gives them';
+  if (typeof (given as Partial<Iterable<unknown>> | null | undefined)?.[Symbol.iterator] !== 'function') {
+    throw new TypeError(`Expected podVolumeStats to be ${what}, got ${show(given)}`);
+  }
+  for (const each of given as Iterable<unknown>) {
+    const pod = each as Partial<PodVolumeStats> | null | undefined;
+    const volumes: unknown[] = [pod?.ephemeralVolumes, pod?.persistentVolumes];
+    if (!pod?.podRef || !volumes.every((list) => Array.isArray(list) && list.every(isNamed))) {
+      throw new TypeError(`Expected podVolumeStats to be ${what}, got ${show(each)} that is not of a pod`);
+    }
+    yield each as PodVolumeStats;
+  }
+}
+
+function isNamed(volume: unknown): boolean {
+  return typeof (volume as Partial<VolumeStats> | null | undefined)?.name === 'string';
 }
 
 function volumeSummary({ name, pvcRef, metrics }: VolumeStats, zeroFill: boolean): VolumeSummary {
@@ -102,10 +123,15 @@ function volumeSummary({ name, pvcRef, metrics }: VolumeStats, zeroFill: boolean
 
 function numbers(metrics: Metrics, zeroFill: boolean): Partial<VolumeSummary> {
   const known = NUMBERS.flatMap(([name, field]) => {
-    const value = metrics[field] ?? (zeroFill ? 0n : undefined);
+    const given = quantityProblem(metrics[field]) === undefined ? metrics[field] : undefined;
+    const value = given ?? (zeroFill ? 0n : undefined);
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { time: `${metrics.time.toISOString().slice(0, 19)}Z`, ...Object.fromEntries(known) };
+  const ms = msOfDate(metrics.time);
+  return {
+    ...(ms !== undefined && { time: `${new Date(ms).toISOString().slice(0, 19)}Z` }),
+    ...Object.fromEntries(known),
+  };
 }
 
 function claim({ name, namespace }: PersistentVolumeClaimRef): {

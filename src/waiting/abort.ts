@@ -1,7 +1,8 @@
 /**
  * Calls `listener` with the signal's reason once the signal is aborted, at once if it already is.
  *
- * @returns stops listening
+ * @returns stops listening; never throws
+ * @throws what a signal of foreign code throws when it is listened to
  */
 export function onAbort(signal: AbortSignal | undefined, listener: (reason: unknown) => void): () => void {
   if (signal === undefined) return () => undefined;
@@ -14,6 +15,19 @@ export function onAbort(signal: AbortSignal | undefined, listener: (reason: unkn
   }
   signal.addEventListener('abort', aborted, { once: true });
   return () => {
-    signal.removeEventListener('abort', aborted);
+    try {
+      signal.removeEventListener('abort', aborted);
+    } catch {
+      // A signal of foreign code. Its caller has what it waited for.
+    }
   };
+}
+
+/**
+ * Not the method of the same name, which signals of other libraries lack.
+ *
+ * @throws the signal's reason if it is aborted
+ */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason;
 }

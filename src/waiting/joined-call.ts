@@ -16,34 +16,46 @@ export interface Waiting {
  * Waits for an answer until this caller's deadline passes or its signal is aborted. Giving up ends the
  * waiting and nothing else.
  *
- * @throws what `answer` rejects with, what `late` gives, or the signal's reason, unwrapped
+ * @throws what `answer` rejects with, what `late` gives, or the signal's reason, unwrapped; what a signal of
+ * foreign code throws when it is listened to
  */
 export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }: Waiting): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    if (signal?.aborted) {
-      // Nobody looks at the answer any more.
-      answer.catch(() => undefined);
-      leave?.();
-      reject(signal.reason);
-      return;
-    }
+    const stops: (() => void)[] = [];
+    const settle = (): void => {
+      for (const stop of stops.splice(0)) stop();
+    };
+    let hasLeft = false;
     const giveUp = (reason: () => unknown): void => {
       settle();
+      hasLeft = true;
       leave?.();
       reject(reason());
     };
+    if (signal !== undefined) {
+      try {
+        const stop = onAbort(signal, (reason) => {
+          if (!hasLeft) giveUp(() => reason);
+        });
+        stops.push(stop);
+      } catch (error) {
+        giveUp(() => error);
+      }
+    }
+    if (hasLeft) {
+      settle();
+      // Nobody looks at the answer any more.
+      answer.catch(() => undefined);
+      return;
+    }
     const timer = deadline?.onEnd(() => {
       giveUp(late);
     });
-    const stopListening =
-      signal &&
-      onAbort(signal, (reason) => {
-        giveUp(() => reason);
+    if (timer !== undefined) {
+      stops.push(() => {
+        timer.stop();
       });
-    const settle = (): void => {
-      timer?.stop();
-      stopListening?.();
-    };
+    }
     answer.then(
       (value) => {
         settle();

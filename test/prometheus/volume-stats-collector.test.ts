@@ -288,7 +288,9 @@ describe('age', () => {
 
   test.each([0, -1, NaN, '900000', null])('a maxAgeMs of %s is refused', (maxAgeMs) => {
     expect(() => registryOf([], { maxAgeMs: maxAgeMs as number })).toThrow(
-      new TypeError(`Expected maxAgeMs to be a number of milliseconds above 0, got ${String(maxAgeMs)}`),
+      new TypeError(
+        `Expected maxAgeMs to be a number of milliseconds above 0, got ${typeof maxAgeMs === 'string' ? '"900000"' : String(maxAgeMs)}`,
+      ),
     );
   });
 });
@@ -475,6 +477,39 @@ describe('a scrape', () => {
     statsProvider.listPods(undefined);
     await analyzer.calculate();
     expect(await failed()).toEqual(['kube_volume_metrics_listing_failed 0']);
+  });
+
+  test('leaves out what is no number, no date or no label of a source of foreign code', async () => {
+    const odd = (fields: object): never => ({ ...reading(), ...fields }) as never;
+    const good = claimed('good', reading({ used: 1n }));
+    const claims = [
+      good,
+      claimed('c', odd({ used: NaN, available: -1n, capacity: '5', inodes: Symbol('s'), inodesFree: 2.5 })),
+      claimed('verdict', odd({ condition: { abnormal: 'no' }, readOnly: 'x' })),
+      claimed('dateless', odd({ time: 'now', used: 5n })),
+      claimed('invalid', odd({ time: new Date(NaN), used: 5n })),
+      { ...good, pvcRef: { namespace: 'testns', name: undefined } } as never,
+      { ...good, name: 7 } as never,
+      { ...good, name: 'stateless', state: undefined } as never,
+    ];
+    const mine = pod('web', claims);
+    const nameless = { ...mine, podRef: { uid: 'u', namespace: 'n' } } as never;
+    const durations = { count: NaN, sumSeconds: 1, buckets: [] };
+    const text = await samples(
+      registryOf({
+        podVolumeStats: () => [mine, nameless],
+        collectionDurations: () => new Map([['odd', durations]]),
+      }),
+    );
+    expect(text.filter((line) => !line.includes('volume_state'))).toEqual([
+      'kubelet_volume_stats_used_bytes{namespace="testns",persistentvolumeclaim="good"} 1',
+      ...['good', 'c', 'verdict'].map(
+        (name) =>
+          `kube_volume_metrics_reading_age_seconds{namespace="testns",pod="web",volume_name="${name}",persistentvolumeclaim="${name}"} 0`,
+      ),
+      'kube_volume_metrics_source_errors_total 0',
+    ]);
+    expect(text.filter((line) => line.includes('volume_state'))).toHaveLength(5);
   });
 
   test('does not fail for a source that gives nonsense', async () => {

@@ -10,3 +10,11 @@ test('the defaults are those of the documentation', () => {
     walkShare: 0.05,
   });
 });
+
+test('a number that is an object without a text is refused by name', () => {
+  for (const name of ['walkShare', 'concurrency', 'periodMs', 'timeoutMs']) {
+    expect(() => checkedCollectionOptions({ [name]: Object.create(null) as number })).toThrow(
+      new RegExp(`^Expected ${name} to be .*, got object$`),
+    );
+  }
+});

@@ -101,3 +101,19 @@ describe('statsSummary', () => {
     expect(stringify(statsSummary([]))).toBe('{"pods":[]}');
   });
 });
+
+test.each([null, 5, [null], [{}], [{ podRef: null, ephemeralVolumes: [], persistentVolumes: [] }]])(
+  'statsSummary refuses what is not the stats of pods: %j',
+  (given) => {
+    expect(() => statsSummary(given as never)).toThrow(
+      /^Expected podVolumeStats to be the stats of pods, as podVolumeStats\(\) of an analyzer gives them, got /,
+    );
+  },
+);
+
+test('statsSummary leaves out a number or a time that is invalid', () => {
+  const metrics = { ...blockOnly, time: new Date(NaN), used: NaN as never };
+  expect(statsSummary([pod([volume('a', { metrics })], [])]).pods[0]?.volume).toEqual([
+    { name: 'a', capacityBytes: 10n },
+  ]);
+});

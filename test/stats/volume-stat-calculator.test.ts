@@ -82,7 +82,7 @@ describe('timing', () => {
   test.each([NaN, Infinity, -Infinity, 2 ** 31, '60000', null])('a period of %s is refused', (periodMs) => {
     expect(() => calculatorOf({}, { periodMs: periodMs as number })).toThrow(
       new TypeError(
-        `Expected periodMs to be a number of milliseconds of at most 2147483647, 0 or less for no rounds, got ${String(periodMs)}`,
+        `Expected periodMs to be a number of milliseconds of at most 2147483647, 0 or less for no rounds, got ${periodMs === '60000' ? '"60000"' : String(periodMs)}`,
       ),
     );
   });
@@ -345,7 +345,7 @@ describe('a volume that fails', () => {
     ['it is the number 7', 7],
     ['its time is undefined, not a date', { source: 's' }],
     ['its time is a string, not a date', { time: '2026-01-01', source: 's' }],
-    ['its time is an object, not a date', { time: new Date(NaN), source: 's' }],
+    ['its time is an invalid date', { time: new Date(NaN), source: 's' }],
     [
       `its time is in the future (${new Date(+time + 60_001).toISOString()})`,
       { time: new Date(+time + 60_001), source: 's' },
@@ -366,8 +366,11 @@ describe('a volume that fails', () => {
         { time, source: 's', condition: { abnormal: true, message: 'm', problems } },
       ],
     ),
-    ['its incomplete lacks a whole number "errors"', { time, source: 's', incomplete: true }],
-    ['its incomplete lacks a whole number "errors"', { time, source: 's', incomplete: { errors: NaN } }],
+    ['its incomplete lacks a whole number "errors" of at least 1', { time, source: 's', incomplete: true }],
+    [
+      'its incomplete lacks a whole number "errors" of at least 1',
+      { time, source: 's', incomplete: { errors: NaN } },
+    ],
     [
       'the first of its incomplete lacks a text "path" or "code"',
       { time, source: 's', incomplete: { errors: 1 } },
@@ -426,7 +429,7 @@ describe('a volume that fails', () => {
     [undefined, 'undefined'],
     [
       Object.assign(new Error(), { message: Object.create(null) as string }),
-      'it threw an object that is not an Error',
+      'it threw an Error without a readable message',
     ],
   ])('every rejection has a text: %#', async (error, text) => {
     const { calculator } = calculatorOf({ odd: new FakeMetrics({ script: [{ error: error as unknown }] }) });

@@ -75,6 +75,47 @@ describe('waitFor', () => {
   });
 });
 
+describe('waitFor with a signal of foreign code', () => {
+  const refuse = (): never => {
+    throw new Error('not to be used');
+  };
+  const signalOf = (more: object): AbortSignal =>
+    ({
+      aborted: false,
+      addEventListener: () => undefined,
+      removeEventListener: () => undefined,
+      ...more,
+    }) as never;
+
+  test('that cannot be listened to rejects with its error, and leaves no timer', async () => {
+    const leave = vi.fn();
+    const signal = signalOf({ addEventListener: refuse });
+    const { promise, reject } = answer();
+    const waiting = waitFor(promise, { deadline: new Deadline(1000), signal, late, leave });
+    reject(new Error('nobody looks'));
+    await expect(waiting).rejects.toThrow('not to be used');
+    expect(leave).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('that tells of its abort at once leaves no timer', async () => {
+    const signal = signalOf({
+      reason: 'at once',
+      addEventListener: (_type: string, listener: () => void) => {
+        listener();
+      },
+    });
+    const waiting = waitFor(answer().promise, { deadline: new Deadline(1000), signal, late });
+    await expect(waiting).rejects.toBe('at once');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('that cannot be left alone gives the answer all the same', async () => {
+    const signal = signalOf({ removeEventListener: refuse });
+    await expect(waitFor(Promise.resolve('yes'), { signal, late })).resolves.toBe('yes');
+  });
+});
+
 describe('JoinedCall', () => {
   test('gives every caller the one answer', async () => {
     const { promise, resolve } = answer();

@@ -1,17 +1,10 @@
-import {
-  Client,
-  connectivityState,
-  Metadata,
-  status,
-  type MethodDefinition,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import { Client, connectivityState, Metadata, status, type MethodDefinition } from '@grpc/grpc-js';
 import { setImmediate } from 'node:timers/promises';
 import { onAbort } from '../../waiting/abort.js';
 import { Deadline } from '../../waiting/deadline.js';
 import { JoinedCall } from '../../waiting/joined-call.js';
 import { NodeService, type NodeServiceCapability_RPC_Type } from '../gen/csi/v1/csi.js';
-import { knownStatus, serviceError } from '../messages/grpc-status.js';
+import { isServiceError, knownStatus, serviceError } from '../messages/grpc-status.js';
 import { OneConnection } from './one-connection.js';
 
 /** Limits of one call. */
@@ -19,6 +12,9 @@ export interface CallLimits {
   readonly deadline: Deadline;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** How far a connection got: the socket took it; and what listens there spoke gRPC. */
+export type Reach = 'nothing' | 'socket' | 'driver';
 
 /** A call that has ended. */
 export interface CsiCall {
@@ -52,7 +48,7 @@ const CHANNEL_OPTIONS = {
 const MOST_USES = 1_000;
 
 /** A timer may fire so many milliseconds early. */
-const EARLY_MS = 10;
+export const EARLY_MS = 10;
 
 /**
  * Statuses of calls that a lost connection ended: a write to it fails as INTERNAL, its reset as CANCELLED.
@@ -99,6 +95,11 @@ export class Connection {
   /** Whether the next caller may use it. */
   get isUsable(): boolean {
     return !this.#isLeft && this.#isAlive;
+  }
+
+  get reach(): Reach {
+    if (this.#established) return 'driver';
+    return this.#socket.isConnected ? 'socket' : 'nothing';
   }
 
   /** Whether it is connected, or its first attempt to connect has not failed yet. */
@@ -154,7 +155,7 @@ export class Connection {
    * @param sinceMs - when the call began, by `performance.now()`
    */
   async isLostBy(error: unknown, sinceMs: number): Promise<boolean> {
-    const { code } = error as Partial<ServiceError>;
+    const code = isServiceError(error) ? error.code : undefined;
     if (code === status.DEADLINE_EXCEEDED) {
       return !this.#isAlive || !this.#established || this.#answeredMs < sinceMs;
     }
@@ -218,8 +219,8 @@ export class Connection {
         settle(status.CANCELLED);
         reject(error);
       };
-      this.#inFlight.add(giveUp);
       const stopListening = onAbort(signal, giveUp);
+      this.#inFlight.add(giveUp);
       const call = this.#client.makeUnaryRequest(
         method.path,
         method.requestSerialize,

@@ -1,6 +1,14 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { MetricsError } from '../../errors.js';
-import { checkedFunction, checkedMs, checkedOptions, checkedSignal, checkedText } from '../../options.js';
+import {
+  callListener,
+  checkedFunction,
+  checkedMs,
+  checkedObject,
+  checkedOptions,
+  checkedSignal,
+  checkedText,
+} from '../../options.js';
 import { Deadline } from '../../waiting/deadline.js';
 import {
   IdentityService,
@@ -80,13 +88,8 @@ export class CsiNodeClient {
     checkedFunction('onCall', onCall);
     this.endpoint = socketPath(endpoint);
     this.#timeoutMs = checkedMs('timeoutMs', timeoutMs, DEFAULT_TIMEOUT_MS);
-    this.#driver = new DriverConnection(this.endpoint, (call) => {
-      try {
-        onCall?.(call);
-      } catch {
-        // A listener that throws must not fail a call that has its answer.
-      }
-    });
+    // A listener that fails must not fail a call that has its answer.
+    this.#driver = new DriverConnection(this.endpoint, (call) => void callListener(onCall, [call]));
   }
 
   /** Closes the connection. Calls in flight and all later ones reject with METRICS_CSI_FAILED at once. */
@@ -175,9 +178,9 @@ export class CsiNodeClient {
   }
 
   /**
-   * All that the driver says about a volume: its capabilities, then the numbers if it advertises them, then
-   * the health if it advertises that, one after the other under one deadline. If asking for the health fails,
-   * the numbers are still there; it takes at most 5 s.
+   * All that the driver says about a volume: its capabilities, then the numbers and the health if it
+   * advertises them, under one deadline. Without an answer about the health in 5 s, the numbers are still
+   * there.
    *
    * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
    * METRICS_CSI_FAILED, METRICS_TIMED_OUT
@@ -202,7 +205,7 @@ export class CsiNodeClient {
         return { capabilities, stats, health };
       } catch (error) {
         call.rpc = 'NodeGetVolumeHealth';
-        const healthError = await this.#driver.explain(error, call, healthLimits);
+        const healthError = await this.#driver.explain(error, call, healthLimits, 'driver');
         if (this.#driver.isClosed) throw healthError;
         return { capabilities, stats, healthError };
       }
@@ -230,11 +233,8 @@ export class CsiNodeClient {
 }
 
 /** @throws TypeError naming the field that is not a string */
-export function volumeTexts({
-  volumeId,
-  volumePath,
-  stagingTargetPath = '',
-}: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+  const { volumeId, volumePath, stagingTargetPath = '' } = checkedObject('volume', volume);
   checkedText('volumeId', volumeId);
   checkedText('volumePath', volumePath);
   return { volumeId, volumePath, stagingTargetPath: checkedText('stagingTargetPath', stagingTargetPath) };

@@ -1,8 +1,9 @@
-import { status } from '@grpc/grpc-js';
-import { MetricsError } from '../../errors.js';
+import { status, type ServiceError } from '@grpc/grpc-js';
+import { MetricsError, propertyOf } from '../../errors.js';
 import { pathInfo } from '../../os/path-info.js';
+import { throwIfAborted } from '../../waiting/abort.js';
 import { isServiceError, statusToMetricsError } from '../messages/grpc-status.js';
-import { Connection, type CallLimits, type CsiCall } from './connection.js';
+import { Connection, EARLY_MS, type CallLimits, type CsiCall, type Reach } from './connection.js';
 
 /** What a call was about, for the message if it fails. */
 export interface CallSubject {
@@ -15,10 +16,14 @@ export interface CallSubject {
 /**
  * An answer, or why there is none and whether the fault lies in a connection that was made before the call.
  */
-type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly isOutdated: boolean };
+type Attempt<T> =
+  { readonly answer: T } | { readonly error: unknown; readonly isOutdated: boolean; readonly reach: Reach };
 
-/** Milliseconds for finding out what is at the path of a socket that refuses connections. */
+/** Milliseconds for finding out what is at the path of a socket that took no connection. */
 const LOOK_MS = 1_000;
+
+/** The same for a call that is late already. */
+const LATE_LOOK_MS = 100;
 
 /** Keeps one connection to a driver, and makes a new one when it is lost or full. */
 export class DriverConnection {
@@ -64,13 +69,13 @@ export class DriverConnection {
     make: (connection: Connection) => Promise<T>,
   ): Promise<T> {
     const { deadline, signal } = limits;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const first = await this.#attempt(make);
     if ('answer' in first) return first.answer;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const last = first.isOutdated && !deadline.isOver ? await this.#attempt(make) : first;
     if ('answer' in last) return last.answer;
-    throw await this.explain(last.error, call, limits);
+    throw await this.explain(last.error, call, limits, last.reach);
   }
 
   async #attempt<T>(make: (connection: Connection) => Promise<T>): Promise<Attempt<T>> {
@@ -84,7 +89,7 @@ export class DriverConnection {
       } catch (error) {
         const isLost = await connection.isLostBy(error, sinceMs);
         if (isLost) this.#drop(connection);
-        return { error, isOutdated: isLost && isOlder };
+        return { error, isOutdated: isLost && isOlder, reach: connection.reach };
       }
     });
   }
@@ -108,15 +113,14 @@ export class DriverConnection {
   /**
    * What the caller gets for a call that failed.
    *
+   * @param reach - how far the connection got
    * @throws `signal.reason` if the signal is aborted
    */
-  async explain(error: unknown, call: CallSubject, { deadline, signal }: CallLimits): Promise<unknown> {
-    signal?.throwIfAborted();
+  async explain(error: unknown, call: CallSubject, limits: CallLimits, reach: Reach): Promise<unknown> {
+    throwIfAborted(limits.signal);
     if (this.#isClosed) return this.#closed();
-    const why = deadline.isOver
-      ? whyLate(error, deadline.limitMs)
-      : await this.#whyUnreachable(error, signal);
-    signal?.throwIfAborted();
+    const why = await this.#why(error, limits, reach);
+    throwIfAborted(limits.signal);
     return statusToMetricsError(error, { ...call, driver: this.#path, why });
   }
 
@@ -124,30 +128,52 @@ export class DriverConnection {
     return new MetricsError('METRICS_CSI_FAILED', `the client of ${this.#path} is closed`);
   }
 
-  /** Why the socket could not be connected to, if that is what failed. */
-  async #whyUnreachable(error: unknown, signal: AbortSignal | undefined): Promise<string | undefined> {
+  /** Why a call failed, as far as it is known; undefined if the driver itself said so. */
+  async #why(error: unknown, limits: CallLimits, reach: Reach): Promise<string | undefined> {
+    if (!isServiceError(error)) return undefined;
+    if (error.code === status.UNAVAILABLE) return await this.#whyUnreachable(error, limits, reach);
+    const { deadline } = limits;
+    if (error.code !== status.DEADLINE_EXCEEDED || deadline.leftMs > EARLY_MS) return undefined;
+    const late = `no answer within ${String(Math.ceil(deadline.limitMs))} ms`;
+    if (reach !== 'nothing')
+      return `${late}. The socket takes connections, so the driver runs but may hang. Check its log`;
+    // The time was too short to connect, or the socket takes no more connections.
+    const why = await this.#whyNoSocket(limits);
+    return why === undefined ? late : `${late}; ${why}`;
+  }
+
+  /** Why there is no connection, if that is what failed. */
+  async #whyUnreachable(error: ServiceError, limits: CallLimits, reach: Reach): Promise<string | undefined> {
+    if (reach === 'driver' || !error.details.startsWith('No connection established.')) return undefined;
     const errno = connectErrno(error, this.#path);
-    if (errno === undefined) return undefined;
+    if (errno === undefined) {
+      if (reach === 'nothing') return undefined;
+      return 'what listens there is no gRPC server, or it closed the connection. Check where the driver listens';
+    }
     if (errno === 'EACCES' || errno === 'EPERM') {
-      return 'this process may not use the socket. Run it as root, or as a user who may write to the socket';
+      return 'this process is not permitted to use the socket. Run it as root, or as a user who may write to the socket';
     }
     if (errno === 'EPROTOTYPE') return 'the socket takes no connections. Check where the driver listens';
     // connect(2) refuses a connection to a file in the same way as one to a socket that nothing listens on.
-    const kind = errno === 'ECONNREFUSED' ? await this.#kind(signal) : undefined;
-    if (kind !== undefined && kind !== 'other') {
-      return `this is a ${kind === 'block' ? 'block device' : kind}, not a socket. Check where the driver listens`;
-    }
-    const reason = REASONS[errno] ?? `connecting failed with ${errno}`;
-    return `the driver may not be running on this node: ${reason}. Check the driver's pod on this node, and the path`;
+    const why = errno === 'ECONNREFUSED' ? await this.#whyNoSocket(limits) : undefined;
+    return why ?? away(REASONS[errno] ?? `connecting failed with ${errno}`);
   }
 
-  async #kind(signal: AbortSignal | undefined): Promise<string | undefined> {
+  /** What is at the path instead of a socket; undefined for a socket, or if it is not known soon. */
+  async #whyNoSocket({ deadline, signal }: CallLimits): Promise<string | undefined> {
     try {
-      return (await pathInfo(this.#path, { timeoutMs: LOOK_MS, signal })).kind;
-    } catch {
-      return undefined;
+      const timeoutMs = deadline.isOver ? LATE_LOOK_MS : LOOK_MS;
+      const { kind } = await pathInfo(this.#path, { timeoutMs, signal });
+      if (kind === 'other') return undefined;
+      return `this is a ${kind === 'block' ? 'block device' : kind}, not a socket. Check where the driver listens`;
+    } catch (error) {
+      return propertyOf(error, 'code') === 'METRICS_NOT_FOUND' ? away('there is no such socket') : undefined;
     }
   }
+}
+
+function away(reason: string): string {
+  return `the driver may not be running on this node: ${reason}. Check the driver's pod on this node, and the path`;
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -162,9 +188,4 @@ function connectErrno(error: unknown, path: string): string | undefined {
   const [, errno, place] =
     /^No connection established\..* connect (E[A-Z0-9]+) (.*)$/.exec(error.details) ?? [];
   return place?.startsWith(path) ? errno : undefined;
-}
-
-function whyLate(error: unknown, limitMs: number): string | undefined {
-  if (!isServiceError(error) || error.code !== status.DEADLINE_EXCEEDED) return undefined;
-  return `no answer within ${String(Math.ceil(limitMs))} ms. The socket takes connections, so the driver runs but may hang. Check its log`;
 }

@@ -1,6 +1,7 @@
-import { MetricsError } from '../../errors.js';
+import { isMetricsError, MetricsError } from '../../errors.js';
 import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } from '../../metrics.js';
 import { checkedOptions, checkedText, openSignal } from '../../options.js';
+import { waitFor } from '../../waiting/joined-call.js';
 import { NodeServiceCapability_RPC_Type as Capability } from '../gen/csi/v1/csi.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
 import { healthToCondition } from '../messages/health.js';
@@ -56,8 +57,16 @@ export class MetricsCsi implements MetricsProvider {
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
     const time = new Date();
-    const answer = await this.#client.readVolume(this.#volume, { signal });
-    return { time, source: this.name, ...toReading(answer, this.#volume, this.name) };
+    const asked = (async () => await this.#client.readVolume(this.#volume, { signal }))();
+    // A client of foreign code may ignore its signal. Without a deadline nobody is late.
+    const answer = await (signal === undefined ? asked : waitFor(asked, { signal, late: () => undefined }));
+    try {
+      return { time, source: this.name, ...toReading(answer, this.#volume, this.name) };
+    } catch (error) {
+      if (isMetricsError(error)) throw error;
+      const text = `the client of ${this.name} gave no answer that can be read`;
+      throw new MetricsError('METRICS_CSI_FAILED', text, { cause: error, path: this.#volume.volumePath });
+    }
   }
 }
 
@@ -67,6 +76,9 @@ function toReading(
   { volumeId, volumePath }: CsiVolume,
   driverName: string,
 ): Omit<Metrics, 'time' | 'source'> {
+  if (typeof (capabilities as Partial<typeof capabilities> | undefined)?.has !== 'function') {
+    throw new TypeError('the answer has no set of capabilities');
+  }
   if (stats === undefined) {
     // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
     throw new MetricsError('METRICS_NOT_SUPPORTED', `metrics are not supported for ${driverName} volumes`);

@@ -14,6 +14,11 @@ export class OneConnection extends ChannelCredentials {
   #isUsed = false;
   #socket: Socket | undefined;
 
+  /** Whether the socket has taken the connection. */
+  get isConnected(): boolean {
+    return this.#socket !== undefined;
+  }
+
   /**
    * Ends the connection at once. A closed channel waits for the driver to close its side, and a stopped
    * driver never does.

@@ -1,5 +1,5 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
-import { checkedOptions } from '../../options.js';
+import { checkedOptions, show } from '../../options.js';
 import {
   NodeServiceCapability_RPC_Type,
   type NodeGetVolumeStatsRequest,
@@ -76,7 +76,7 @@ export function nodeGetVolumeStats(
   const responder = new StatsResponder(options);
   if (codec === 'ts-proto') return handlerOf(responder, tsProto);
   if (codec === 'proto-loader') return handlerOf(responder, protoLoader);
-  throw new TypeError(`Expected codec to be 'ts-proto' or 'proto-loader', got ${String(codec)}`);
+  throw new TypeError(`Expected codec to be 'ts-proto' or 'proto-loader', got ${show(codec)}`);
 }
 
 function handlerOf<Request, Response>(
@@ -85,9 +85,11 @@ function handlerOf<Request, Response>(
 ): NodeGetVolumeStatsHandler<Request, Response> {
   const handler: handleUnaryCall<Request, Response> = (call, callback) => {
     const callerMs = Number(call.getDeadline()) - Date.now();
-    responder.answer(codec.volume(call.request), callerMs).then(
-      (answer) => {
-        callback(null, codec.response(answer));
+    const respond = async (): Promise<Response> =>
+      codec.response(await responder.answer(codec.volume(call.request), callerMs));
+    respond().then(
+      (response) => {
+        callback(null, response);
       },
       (error: unknown) => {
         callback(errorToStatus(error));

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { MetricsError } from '../../errors.js';
 import type { Metrics, MetricsProvider, VolumeCondition } from '../../metrics.js';
-import { checkedAge, checkedFlag, checkedFunction, checkedMs } from '../../options.js';
+import { callListener, checkedAge, checkedFlag, checkedFunction, checkedMs } from '../../options.js';
 import { Deadline } from '../../waiting/deadline.js';
 import type { VolumeUsage } from '../gen/csi/v1/csi.js';
 import { checkVolumeRequest, type CsiVolume } from '../messages/csi-volume.js';
@@ -144,7 +144,7 @@ export class StatsResponder {
       // Says nothing about the volume. A MetricsError could become a verdict on it.
       throw serviceError(
         status.DEADLINE_EXCEEDED,
-        `could not find out in time whether there is a volume ${volume.volumeId}`,
+        `the driver did not find out in time whether volume ${volume.volumeId} exists`,
       );
     };
     if (!(await deadline.wait(this.#isKnown(volume), undecided))) {
@@ -205,10 +205,7 @@ export class StatsResponder {
   }
 
   #tell(error: unknown, volume: CsiVolume): void {
-    try {
-      this.#options.onError?.(error, volume);
-    } catch {
-      // A log that throws must not cost a caller its answer.
-    }
+    // A log that fails must not cost a caller its answer.
+    void callListener(this.#options.onError, [error, volume]);
   }
 }

@@ -1,4 +1,4 @@
-import { isMetricsError } from '../../errors.js';
+import { propertyOf } from '../../errors.js';
 import type { VolumeCondition } from '../../metrics.js';
 import type { VolumeUsage } from '../gen/csi/v1/csi.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
@@ -106,7 +106,6 @@ export class VolumeReadings {
 }
 
 function isGone(error: unknown): boolean {
-  return (
-    isMetricsError(error) && (error.code === 'METRICS_NOT_FOUND' || error.code === 'METRICS_NOT_MOUNTED')
-  );
+  const code = propertyOf(error, 'code');
+  return code === 'METRICS_NOT_FOUND' || code === 'METRICS_NOT_MOUNTED';
 }

@@ -1,4 +1,4 @@
-import { isMetricsError, MetricsError } from '../../errors.js';
+import { isMetricsError, MetricsError, propertyOf } from '../../errors.js';
 import type { Metrics, VolumeCondition } from '../../metrics.js';
 import { majorMinor } from '../../os/devices.js';
 import { mounts } from '../../os/mounts.js';
@@ -60,8 +60,13 @@ export async function verdictAt(path: string, timeoutMs: number): Promise<Volume
 /** Abnormal if the volume's mount is broken or does not answer; undefined for any other failure. */
 export function verdictOn(error: unknown): VolumeCondition | undefined {
   if (!isMetricsError(error)) return undefined;
-  const isBroken = error.code === 'METRICS_TIMED_OUT' || CORRUPTED_MOUNT.has(errnoOfCause(error));
-  return isBroken ? checkedVerdict({ abnormal: true, message: error.message }) : undefined;
+  const [code, message] = [propertyOf(error, 'code'), propertyOf(error, 'message')];
+  const isBroken = code === 'METRICS_TIMED_OUT' || CORRUPTED_MOUNT.has(errnoOfCause(error));
+  if (!isBroken) return undefined;
+  return checkedVerdict({
+    abnormal: true,
+    message: typeof message === 'string' ? message : 'it cannot be read',
+  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
-import { isMetricsError, MetricsError, type MetricsErrorCode } from '../../errors.js';
+import { isMetricsError, MetricsError, propertyOf, type MetricsErrorCode } from '../../errors.js';
 
 /** A gRPC status other than OK. */
 export interface FailureStatus {
@@ -28,8 +28,7 @@ export function serviceError(code: status, details: string): ServiceError {
 
 /** Whether an error carries a gRPC status, as those of grpc-js do. */
 export function isServiceError(error: unknown): error is ServiceError {
-  if (!(error instanceof Error) || !('code' in error) || !('details' in error)) return false;
-  return isFailureCode(error.code) && typeof error.details === 'string';
+  return failureStatus(error) !== undefined && error instanceof Error;
 }
 
 /**
@@ -71,8 +70,9 @@ const TRANSIENT: ReadonlySet<status> = new Set([
 export function statusToMetricsError(error: unknown, { rpc, driver, path, why }: FailedCall): unknown {
   if (!isServiceError(error)) return error;
   const { code } = error;
-  // grpc-js ends the details so if it has no note.
-  const details = error.details.replace(/\. Resolution note: $/, '');
+  // grpc-js ends the details so if it has no note. Before that it may write the time, but a message stays the
+  // same from call to call.
+  const details = error.details.replace(/( \([\dT:.-]+Z\))?\. Resolution note: $/, '');
   const message = `${rpc} of ${driver} failed${why === undefined ? ` with ${String(code)} ${status[code]}: ${details}` : `: ${why}`}`;
   return new MetricsError(codeOf(code), message, { cause: error, path, transient: TRANSIENT.has(code) });
 }
@@ -105,19 +105,22 @@ const LONGEST_DETAILS_BYTES = 4096;
  * its gRPC `cause`. An object with a gRPC `code` and `details` keeps both, up to 4096 bytes. Any other error
  * becomes INTERNAL, and its text is not sent: it was not written for a client.
  *
- * @param error - what went wrong
+ * @param error - what went wrong: any value, also one that throws when it is read
  * @returns a status that can be sent
  */
 export function errorToStatus(error: unknown): FailureStatus {
   if (isMetricsError(error)) {
-    const cause: unknown = error.cause;
-    const code =
-      error.code === 'METRICS_CSI_FAILED' && isFailureStatus(cause) ? cause.code : STATUS_OF[error.code];
-    return { code, details: sendable(error.message) };
+    const [code, message] = [propertyOf(error, 'code') as MetricsErrorCode, propertyOf(error, 'message')];
+    const ofCause = code === 'METRICS_CSI_FAILED' ? failureStatus(propertyOf(error, 'cause')) : undefined;
+    const details = typeof message === 'string' ? sendable(message) : UNTOLD;
+    return { code: ofCause?.code ?? STATUS_OF[code], details };
   }
-  if (isFailureStatus(error)) return { code: error.code, details: sendable(error.details) };
-  return { code: status.INTERNAL, details: 'the driver failed to measure the volume' };
+  const own = failureStatus(error);
+  if (own !== undefined) return { code: own.code, details: sendable(own.details) };
+  return { code: status.INTERNAL, details: UNTOLD };
 }
+
+const UNTOLD = 'the driver failed to measure the volume';
 
 /**
  * Replaces half surrogate pairs, over which grpc-js throws, and cuts a text that is so long that its call
@@ -129,10 +132,11 @@ function sendable(details: string): string {
   return `${bytes.toString('utf8', 0, LONGEST_DETAILS_BYTES).replace(/\uFFFD+$/, '')}…`;
 }
 
-function isFailureStatus(value: unknown): value is FailureStatus {
-  if (typeof value !== 'object' || value === null || !('code' in value) || !('details' in value))
-    return false;
-  return isFailureCode(value.code) && typeof value.details === 'string';
+/** The status that an error carries; undefined if it has none or cannot be read. */
+function failureStatus(error: unknown): FailureStatus | undefined {
+  const [code, details] = [propertyOf(error, 'code'), propertyOf(error, 'details')];
+  if (!isFailureCode(code)) return undefined;
+  return typeof details === 'string' ? { code, details } : undefined;
 }
 
 function isFailureCode(code: unknown): code is status {

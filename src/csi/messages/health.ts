@@ -1,4 +1,5 @@
 import type { VolumeCondition } from '../../metrics.js';
+import { show } from '../../options.js';
 import { VolumeHealthErrorType, type VolumeHealth } from '../gen/csi/v1/csi.js';
 
 /**
@@ -24,11 +25,15 @@ export function healthToCondition({ healthStatuses }: VolumeHealth): VolumeCondi
  *
  * @param volumeId - the volume that the verdict is about
  * @param condition - the verdict
+ * @throws TypeError unless it is a verdict
  */
-export function conditionToHealth(
-  volumeId: string,
-  { abnormal, message, problems }: VolumeCondition,
-): VolumeHealth {
+export function conditionToHealth(volumeId: string, condition: VolumeCondition): VolumeHealth {
+  const given: Partial<VolumeCondition> | null | undefined = condition;
+  if (typeof given?.abnormal !== 'boolean' || typeof given.message !== 'string') {
+    const got = given && typeof given === 'object' ? 'one without them' : show(given);
+    throw new TypeError(`Expected condition to have a boolean abnormal and a string message, got ${got}`);
+  }
+  const { abnormal, message, problems } = condition;
   if (!abnormal) return { volumeId, healthStatuses: [] };
   const listed = problems?.length
     ? problems

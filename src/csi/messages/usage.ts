@@ -1,10 +1,19 @@
 import { MetricsError } from '../../errors.js';
 import type { Metrics } from '../../metrics.js';
-import { availableOf, LARGEST_INT64, QUANTITIES, quantityProblem, type Quantity } from '../../reading.js';
+import {
+  availableOf,
+  LARGEST_INT64,
+  QUANTITIES,
+  quantityProblem,
+  show,
+  type Quantity,
+} from '../../reading.js';
 import { VolumeUsage_Unit, type VolumeUsage } from '../gen/csi/v1/csi.js';
 
 /** What usage entries say about a volume, as fields of a reading. */
 type UsageReading = Pick<Metrics, Quantity | 'warnings'>;
+
+const QUANTITIES_OF_USAGE = ['total', 'available', 'used'] as const;
 
 /** Whether a reading has fields for what an entry says. */
 export function isKnownUnit({ unit }: VolumeUsage): boolean {
@@ -18,8 +27,11 @@ export function isKnownUnit({ unit }: VolumeUsage): boolean {
  *
  * @param usage - the entries of a NodeGetVolumeStats response
  * @returns the numbers that are known, and a warning for everything that was left out
+ * @throws TypeError for a number that is no bigint, which no driver can send
  */
 export function usageToMetrics(usage: readonly VolumeUsage[]): UsageReading {
+  const isValid = usage.every((each) => QUANTITIES_OF_USAGE.every((name) => typeof each[name] === 'bigint'));
+  if (!isValid) throw new TypeError('Expected the numbers of usage to be bigints');
   const warnings: string[] = [];
   const last = (unit: VolumeUsage_Unit): VolumeUsage | undefined => {
     const entries = usage.filter((entry) => entry.unit === unit);
@@ -51,7 +63,7 @@ function readBytes({ total, available, used }: VolumeUsage, warnings: string[]):
 }
 
 /**
- * All three numbers, or none if one makes no sense: drivers count them together (ceph-csi#2579 sent -1 free
+ * All three numbers, or none if one cannot be true: drivers count them together (ceph-csi#2579 sent -1 free
  * and total + 1 used).
  */
 function readInodes(entry: VolumeUsage, warnings: string[]): UsageReading {
@@ -61,7 +73,7 @@ function readInodes(entry: VolumeUsage, warnings: string[]): UsageReading {
   const hasNone = total === 0n && available === 0n && used === 0n;
   if (hasNone || total >= LARGEST_INT64) return {};
   if (total <= 0n || available < 0n || available > total || used < 0n || used > total) {
-    warnings.push(`inodes left out: ${numbers(entry)} makes no sense`);
+    warnings.push(`inodes left out, because they cannot all be true: ${numbers(entry)}`);
     return {};
   }
   return {
@@ -87,13 +99,19 @@ function numbers({ total, available, used }: VolumeUsage): string {
  * @param metrics - the reading
  * @returns at most one entry of bytes and one of inodes
  * @throws MetricsError METRICS_CSI_FAILED for bytes that CSI's int64 cannot carry; METRICS_PROVIDER_FAILED
- * for an invalid number
+ * for an invalid number, or if it is no reading
  */
 export function metricsToUsage(metrics: Metrics): VolumeUsage[] {
+  const given: unknown = metrics;
+  if (typeof given !== 'object' || given === null) {
+    const message = `the provider gave no reading: it is ${show(given)}`;
+    throw new MetricsError('METRICS_PROVIDER_FAILED', message, { cause: given });
+  }
   for (const name of QUANTITIES) {
     const problem = quantityProblem(metrics[name]);
     if (problem === undefined) continue;
-    const message = `provider "${metrics.source}" gave no reading: its ${name} is ${problem}`;
+    const provider = typeof metrics.source === 'string' ? `provider "${metrics.source}"` : 'the provider';
+    const message = `${provider} gave no reading: its ${name} is ${problem}`;
     throw new MetricsError('METRICS_PROVIDER_FAILED', message, { cause: metrics });
   }
   const { capacity, available, used, inodes, inodesFree, inodesUsed } = metrics;

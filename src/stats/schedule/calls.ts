@@ -1,4 +1,4 @@
-import { MetricsError } from '../../errors.js';
+import type { MetricsError } from '../../errors.js';
 import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
 import type { Lane, Place } from './lane.js';
 
@@ -29,7 +29,10 @@ export interface CallPlan {
 export interface CallListener {
   /** The call is overdue. Its answer may still come. */
   overdue(error: MetricsError, since: Date): void;
-  /** The call has ended, in time or not, after `durationMs`. */
+  /**
+   * The call has ended, in time or not, after `durationMs`. If this throws because the answer cannot be read,
+   * it is called again with a rejection; then it must not throw.
+   */
   settled(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void;
 }
 
@@ -124,12 +127,21 @@ export class Calls {
     const durationMs = performance.now() - sinceMs;
     place.giveBack(plan.costMs?.(answer, since, durationMs));
     if (listener === undefined) return;
-    if (!signal.aborted || answer.status === 'fulfilled') listener.settled(answer, since, durationMs);
-    // The call failed because it was aborted as overdue, whatever its provider made of that.
-    else if (call.abortedWith !== undefined)
-      listener.settled({ status: 'rejected', reason: call.abortedWith }, since, durationMs);
-    // The call failed because it was left. A listener that came afterwards gets a new call.
-    else this.#enqueue(key, plan, listener);
+    if (signal.aborted && answer.status === 'rejected') {
+      // The call failed because it was left. A listener that came afterwards gets a new call.
+      if (call.abortedWith === undefined) {
+        this.#enqueue(key, plan, listener);
+        return;
+      }
+      // The call failed because it was aborted as overdue, whatever its provider made of that.
+      answer.reason = call.abortedWith;
+    }
+    try {
+      listener.settled(answer, since, durationMs);
+    } catch (reason) {
+      // An answer that cannot be read. A listener that did not hear the end would wait for ever.
+      listener.settled({ status: 'rejected', reason }, since, durationMs);
+    }
   }
 
   /** Tells the listener when the call is overdue, at once if it already is. */
@@ -223,12 +235,6 @@ export class SoleCall<T> {
     this.#current?.leave();
     this.#current = undefined;
   }
-}
-
-/** The error of a call that is overdue and goes on. */
-export function notAnswered(subject: string, since: Date): MetricsError {
-  const text = `${subject} has not answered since ${since.toISOString()}`;
-  return new MetricsError('METRICS_TIMED_OUT', text, { stuckSince: since });
 }
 
 /**

@@ -1,5 +1,7 @@
 import { Client, status, type CallOptions } from '@grpc/grpc-js';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -527,10 +529,37 @@ describe('a socket without a driver is explained', () => {
     process.seteuid?.(65534);
     try {
       expect(await explanation(client.endpoint)).toBe(
-        'this process may not use the socket. Run it as root, or as a user who may write to the socket',
+        'this process is not permitted to use the socket. Run it as root, or as a user who may write to the socket',
       );
     } finally {
       process.seteuid?.(0);
+    }
+  });
+
+  test('that is not there, when there is little time', async () => {
+    const away = `${AWAY}: there is no such socket. ${CHECK}`;
+    for (const timeoutMs of [0.5, 1, 5]) {
+      const late = `no answer within ${String(Math.ceil(timeoutMs))} ms`;
+      // In so little time it is not sure whether the connection fails first.
+      expect([away, late, `${late}; ${away}`]).toContain(await explanation(path, { timeoutMs }));
+    }
+  });
+
+  test.each([
+    ['closes every connection', (socket: Socket) => socket.destroy()],
+    ['does not speak gRPC', (socket: Socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ])('with a server that %s', async (_what, serve) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      serve(socket);
+    }).listen(path);
+    await once(server, 'listening');
+    try {
+      expect(await explanation()).toBe(
+        'what listens there is no gRPC server, or it closed the connection. Check where the driver listens',
+      );
+    } finally {
+      server.close();
     }
   });
 
@@ -647,6 +676,11 @@ describe('onCall', () => {
       ['/csi.v1.Node/NodeGetVolumeStats', 10],
     ]);
     expect(calls.every(({ durationMs }) => durationMs > 0)).toBe(true);
+  });
+
+  test('costs no reading when it is async and rejects', async () => {
+    const reject = (() => Promise.reject(new Error('listener'))) as () => never;
+    expect(await read(newClient({ onCall: reject }))).toMatchObject({ capacity: 100n });
   });
 
   test('costs no reading when it throws, and must be a function', async () => {

@@ -323,6 +323,47 @@ describe('the health of CSI 1.13', () => {
   });
 });
 
+describe('a client of foreign code', () => {
+  const clientOf = (readVolume: () => unknown): { client: CsiNodeClient } => ({
+    client: { readVolume } as never,
+  });
+  const capabilities = new Set([GET_VOLUME_STATS]);
+
+  test('that ignores the signal ends with the reason of the abort', async () => {
+    const controller = new AbortController();
+    const reading = provider(clientOf(() => new Promise(() => undefined))).getMetrics({
+      signal: controller.signal,
+    });
+    controller.abort('enough');
+    await expect(reading).rejects.toBe('enough');
+  });
+
+  test.each<unknown>([
+    undefined,
+    null,
+    5,
+    {},
+    { stats: {} },
+    { capabilities, stats: { usage: null } },
+    { capabilities, stats: { usage: [null] } },
+    { capabilities, stats: { usage: [{ unit: BYTES, total: 5, available: NaN, used: 0 }] } },
+  ])('that gives nonsense has failed: %o', async (answer) => {
+    for (const options of [{}, { signal: new AbortController().signal }]) {
+      const error: unknown = await provider(clientOf(() => answer))
+        .getMetrics(options)
+        .catch((each: unknown) => each);
+      expect(error).toMatchObject({ path: '/p' });
+      expect((error as { code: string }).code).toBe('METRICS_CSI_FAILED');
+    }
+  });
+
+  test('that is asked for nothing says so', async () => {
+    await expect(client.readVolume(undefined as never)).rejects.toThrow(
+      new TypeError('Expected volume to be an object, got undefined'),
+    );
+  });
+});
+
 describe('misuse', () => {
   test.each([
     [{ volumeId: '' }, 'missing volume id'],

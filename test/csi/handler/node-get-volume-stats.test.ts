@@ -495,7 +495,7 @@ describe('the condition', () => {
     });
     expect(await server.ask('v', '/p')).toMatchObject({
       code: DEADLINE_EXCEEDED,
-      details: 'could not find out in time whether there is a volume v',
+      details: 'the driver did not find out in time whether volume v exists',
     });
   });
 
@@ -604,7 +604,7 @@ test.each<[object | null, string]>([
     'Unknown option "timeout": the options are knownVolume, providerFor, requireMount, condition, maxAgeMs, timeoutMs, onError, codec',
   ],
   [{ requireMount: 'false' }, 'Expected requireMount to be a boolean, got string'],
-  [{ codec: 'json' }, "Expected codec to be 'ts-proto' or 'proto-loader', got json"],
+  [{ codec: 'json' }, "Expected codec to be 'ts-proto' or 'proto-loader', got \"json\""],
   [{ knownVolume: true }, 'Expected knownVolume to be a function, got boolean'],
   [{ providerFor: {} }, 'Expected providerFor to be a function, got object'],
   [{ onError: 1 }, 'Expected onError to be a function, got number'],

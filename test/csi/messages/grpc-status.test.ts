@@ -2,6 +2,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { describe, expect, test } from 'vitest';
 import { errorToStatus, statusToMetricsError } from '../../../src/csi/messages/grpc-status.js';
 import { isTransient, MetricsError, type MetricsErrorCode } from '../../../src/errors.js';
+import { unreadable } from '../../support/unreadable.js';
 
 const CALL = { rpc: 'NodeGetVolumeStats', driver: '/csi.sock', path: '/volume' };
 
@@ -93,4 +94,19 @@ describe('the status for an error', () => {
   ])('of anything else tells nothing of it: %s', (error) => {
     expect(errorToStatus(error)).toEqual({ code: 13, details: 'the driver failed to measure the volume' });
   });
+});
+
+test.each(unreadable)('%s has a status', (_what, value) => {
+  expect(errorToStatus(value)).toEqual({ code: 13, details: 'the driver failed to measure the volume' });
+  expect(statusToMetricsError(value, CALL)).toBe(value);
+  expect(errorToStatus(new MetricsError('METRICS_CSI_FAILED', 'm', { cause: value }))).toEqual({
+    code: 13,
+    details: 'm',
+  });
+});
+
+test('an error with a code of ours and no text has a status', () => {
+  for (const message of [undefined, 5, Symbol('s')]) {
+    expect(errorToStatus({ code: 'METRICS_NOT_FOUND', message })).toMatchObject({ code: status.NOT_FOUND });
+  }
 });

@@ -51,3 +51,12 @@ describe('a verdict as health', () => {
     });
   });
 });
+
+test.each([null, undefined, 5, {}, { abnormal: 'no', message: '' }])(
+  'no verdict: %j is refused',
+  (condition) => {
+    expect(() => conditionToHealth('v', condition as never)).toThrow(
+      /^Expected condition to have a boolean abnormal and a string message, got /,
+    );
+  },
+);

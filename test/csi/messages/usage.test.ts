@@ -79,7 +79,7 @@ describe('usage entries as a reading', () => {
   // ceph-csi#2579, democratic-csi#213, seaweedfs-csi-driver#314.
   test('have inodes only where they make sense', () => {
     expect(usageToMetrics([entry(INODES, 5n, -1n, 6n)])).toEqual({
-      warnings: ['inodes left out: total 5, available -1, used 6 makes no sense'],
+      warnings: ['inodes left out, because they cannot all be true: total 5, available -1, used 6'],
     });
     expect(usageToMetrics([entry(INODES, 0n, 3n, 0n)]).warnings).toHaveLength(1);
     expect(usageToMetrics([entry(INODES, 5n, 6n, 0n)]).warnings).toHaveLength(1);
@@ -165,3 +165,12 @@ test.each([9223372036853727232n, LARGEST, 9007199254740993n, 1n])(
     expect(usageToMetrics(NodeGetVolumeStatsResponse.decode(sent).usage)).toEqual(reading);
   },
 );
+
+test.each([null, undefined, 5])('no reading has no usage: %s', (given) => {
+  expect(() => metricsToUsage(given as never)).toThrow(
+    expect.objectContaining({
+      code: 'METRICS_PROVIDER_FAILED',
+      message: expect.stringMatching(/^the provider gave no reading: it is /) as string,
+    }),
+  );
+});
