@@ -1,5 +1,5 @@
 import { onAbort } from './abort.js';
-import type { Deadline } from './deadline.js';
+import type { Deadline, EndTimer } from './deadline.js';
 
 /** How long one caller waits for an answer. */
 export interface Waiting {
@@ -21,41 +21,38 @@ export interface Waiting {
  */
 export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }: Waiting): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const stops: (() => void)[] = [];
+    let timer: EndTimer | undefined = undefined;
+    let stopListening: (() => void) | undefined;
+    let isOver = false;
     const settle = (): void => {
-      for (const stop of stops.splice(0)) stop();
+      isOver = true;
+      timer?.stop();
+      stopListening?.();
     };
-    let hasLeft = false;
     const giveUp = (reason: () => unknown): void => {
+      if (isOver) return;
       settle();
-      hasLeft = true;
       leave?.();
       reject(reason());
     };
     if (signal !== undefined) {
       try {
-        const stop = onAbort(signal, (reason) => {
-          if (!hasLeft) giveUp(() => reason);
+        stopListening = onAbort(signal, (reason) => {
+          giveUp(() => reason);
         });
-        stops.push(stop);
       } catch (error) {
         giveUp(() => error);
       }
     }
-    if (hasLeft) {
-      settle();
+    if (isOver) {
+      stopListening?.();
       // Nobody looks at the answer any more.
       answer.catch(() => undefined);
       return;
     }
-    const timer = deadline?.onEnd(() => {
+    timer = deadline?.onEnd(() => {
       giveUp(late);
     });
-    if (timer !== undefined) {
-      stops.push(() => {
-        timer.stop();
-      });
-    }
     answer.then(
       (value) => {
         settle();
