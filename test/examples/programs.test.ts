@@ -103,3 +103,21 @@ describe('examples/', () => {
     }
   }
 });
+
+test.each([
+  [[], /^Which example\?\n/],
+  [['exportr'], /^There is no example 'exportr'\.\n/],
+])('npm run example %j lists the examples', { timeout: 60_000 }, async (args, first) => {
+  const child = spawn('npm', ['run', '--silent', 'example', '--', ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
+  const [code] = (await once(child, 'close')) as [number];
+  expect(code).toBe(2);
+  expect(stderr).toMatch(first);
+  const names = readdirSync(EXAMPLES).filter((each) => each.endsWith('.ts') && !each.startsWith('tsup'));
+  for (const name of names) expect(stderr).toContain(`  npm run example ${name.replace(/\.ts$/, '')}\n`);
+  expect(stderr).not.toContain('MODULE_NOT_FOUND');
+});
