@@ -30,8 +30,7 @@ export interface CallListener {
   /** The call is overdue. Its answer may still come. */
   overdue(error: MetricsError, since: Date): void;
   /**
-   * The call has ended, in time or not, after `durationMs`. If this throws because the answer cannot be read,
-   * it is called again with a rejection; then it must not throw.
+   * The call has ended, in time or not, after `durationMs`. If this throws, it is told once more, of that.
    */
   settled(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void;
 }
