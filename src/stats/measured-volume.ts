@@ -129,11 +129,11 @@ export class MeasuredVolume {
 
   #isWalk(provider: MetricsProvider): boolean {
     const { isWalk } = this.#collection.options;
-    if (isWalk === undefined) {
-      return providerName(provider) === 'du' || propertyOf(this.record.metrics, 'source') === 'du';
-    }
     try {
-      const answer: unknown = isWalk(provider);
+      const answer: unknown =
+        isWalk === undefined
+          ? providerName(provider) === 'du' || this.record.metrics?.source === 'du'
+          : isWalk(provider);
       if (typeof answer === 'boolean') return answer;
       // An async function's promise, whose rejection must not end the process.
       void callListener(() => answer, []);

@@ -117,7 +117,7 @@ describe.skipIf(NONE).each(BINDINGS)('%s binding', (binding) => {
       'rejects a timeout of %s',
       async (timeoutMs) => {
         await expect(call(folder, { binding, timeoutMs })).rejects.toThrow(
-          `Expected timeoutMs to be a number of milliseconds above 0 and at most 2147483647, got ${String(timeoutMs)}`,
+          `Expected timeoutMs to be a number of milliseconds above 0 and at most 2147483647, got ${typeof timeoutMs === 'string' ? JSON.stringify(timeoutMs) : String(timeoutMs)}`,
         );
       },
     );
