@@ -119,7 +119,9 @@ export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'
   return reading;
 }
 
-/** Fields are set one by one where each reading passes: an object spread from parts costs many times as much. */
+/**
+ * Fields are set one by one where each reading passes: an object spread from parts costs many times as much.
+ */
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Judges the raw counts: units, sentinels and counters that wrapped. */
@@ -149,13 +151,13 @@ function setBytes(
   info.capacity = blocks * frsize;
   info.available = available * frsize;
   if (bfree <= blocks) info.used = (blocks - bfree) * frsize;
-  else warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} makes no sense`);
+  else warnings.push(`used left out: ${String(bfree)} free blocks of ${String(blocks)} cannot be true`);
 }
 
 function setInodes(info: Mutable<FsInfo>, { files, ffree }: StatFs, warnings: string[]): void {
   if (files === 0n || files >= LARGEST_INT64) return;
   if (ffree > files) {
-    warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} makes no sense`);
+    warnings.push(`inodes left out: ${String(ffree)} free of ${String(files)} cannot be true`);
     return;
   }
   info.inodes = files;

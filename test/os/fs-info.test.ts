@@ -322,7 +322,7 @@ describe('toFsInfo', () => {
     const info = toFsInfo({ ...PLAIN, files: 100n, ffree: 2n ** 64n - 1n });
     expect(info).not.toHaveProperty('inodes');
     expect(info).not.toHaveProperty('inodesFree');
-    expect(info.warnings).toEqual(['inodes left out: 18446744073709551615 free of 100 makes no sense']);
+    expect(info.warnings).toEqual(['inodes left out: 18446744073709551615 free of 100 cannot be true']);
   });
 
   test('takes a wrapped negative as nothing available, with a warning', () => {

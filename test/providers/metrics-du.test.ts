@@ -114,7 +114,8 @@ for (const binding of ['native', 'command'] as const) {
       },
     );
 
-    // The shorter the waits, the likelier both looks of a reading find a mount, and its numbers are the host's.
+    // The shorter the waits, the likelier both looks of a reading find a mount, and its numbers are the
+    // host's.
     test.skipIf(needs({ root: true, programs: ['python3'] })).for([
       { seed: 31, longest: '0.0003' },
       { seed: 32, longest: '0.003' },
