@@ -73,7 +73,9 @@ export class DriverConnection {
     const first = await this.#attempt(make);
     if ('answer' in first) return first.answer;
     throwIfAborted(signal);
-    const last = first.isOutdated && !deadline.isOver ? await this.#attempt(make) : first;
+    // gRPC may end a call a moment before its time is up; then none is left for another attempt.
+    const mayRepeat = first.isOutdated && deadline.leftMs > EARLY_MS;
+    const last = mayRepeat ? await this.#attempt(make) : first;
     if ('answer' in last) return last.answer;
     throw await this.explain(last.error, call, limits, last.reach);
   }
