@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build } from 'tsup';
@@ -102,7 +103,9 @@ describe.skipIf(process.platform !== 'linux')('a clone without what builds the a
 });
 
 describe.skipIf(needs({ native: true }))('the addon as it was built', () => {
-  const file = join(ROOT, 'native/build/Release/kube_volume_metrics.node');
+  // In native/build/, or in native/prebuilds/ after the package was packed.
+  const { path } = createRequire(import.meta.url)('node-gyp-build') as { path(folder: string): string };
+  const file = path(join(ROOT, 'native'));
 
   test('has nothing in memory that an overflow could turn into a jump, and notices one', () => {
     const { names, ...linked } = readElf(file);
