@@ -104,7 +104,7 @@ describe.skipIf(process.platform !== 'linux')('a clone without what builds the a
 
 describe.skipIf(needs({ native: true }))('the addon as it was built', () => {
   // In native/build/, or in native/prebuilds/ after the package was packed.
-  const { path } = createRequire(import.meta.url)('node-gyp-build') as { path(folder: string): string };
+  const { path } = createRequire(import.meta.url)('node-gyp-build') as { path: (folder: string) => string };
   const file = path(join(ROOT, 'native'));
 
   test('has nothing in memory that an overflow could turn into a jump, and notices one', () => {
