@@ -15,7 +15,7 @@ export default defineConfig({
     pool: 'forks',
     // Much of the time goes into waiting for what never answers. More files at once than that would starve
     // each other.
-    maxWorkers: Math.min(Math.max(4, availableParallelism()), 8),
+    maxWorkers: Math.min(Math.max(3, availableParallelism()), 8),
     globalSetup: 'test/support/build-dist.ts',
     // For what hangs. Nothing is measured against it.
     testTimeout: 120_000,
