@@ -9,6 +9,7 @@ namespace kvm {
 Walk Walk::Start(WalkOptions options, Done done) {
   options.threads = std::min(std::max(options.threads, 1u), kMostWalkThreads);
   if (options.crew == nullptr) options.crew = WalkCrew::Shared();
+  if (options.mounts == nullptr) options.mounts = MountTable::Shared();
   Walk walk(std::make_shared<WalkState>(std::move(options), std::move(done)));
   walk.state_->Start();
   return walk;

@@ -13,6 +13,7 @@
 
 namespace kvm {
 
+class MountTable;
 class WalkCrew;
 
 struct WalkOptions {
@@ -28,6 +29,8 @@ struct WalkOptions {
   std::shared_ptr<void> lease;
   // Whose threads walk; nullptr: the process's.
   std::shared_ptr<WalkCrew> crew;
+  // Where mount points are known from; nullptr: the process's.
+  std::shared_ptr<MountTable> mounts;
 };
 constexpr unsigned kMostWalkThreads = 64;
 
