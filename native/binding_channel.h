@@ -1,9 +1,9 @@
-// One JavaScript copy's way to its event loop. What comes before the loop gets to it travels in one wake-up, and
-// as a rule in one call, through a buffer that JavaScript has made: a new one for each call would cost more than
-// the call.
+// One JavaScript copy's way to its event loop. What comes before the loop gets to it travels in one wake-up,
+// and as a rule in one call, through a buffer that JavaScript has made: a new one for each call would cost
+// more than the call.
 //
-// The buffer has room for kMostAnswers records of answers and, behind them, kMostWalks records of walks, in words
-// of 8 bytes. A word is a double or, where it says so, a uint64.
+// The buffer has room for kMostAnswers records of answers and, behind them, kMostWalks records of walks, in
+// words of 8 bytes. A word is a double or, where it says so, a uint64.
 //   answer: ticket, kind, status, errno, stuck since (ms since the epoch), then as uint64 the values of CallResult
 //   walk:   number, errno, errors, first errno, stuck since (ms since the epoch), sized without blocks (0 or 1),
 //           work (ms), whether it has paths (0 or 1), then as uint64 bytes used and inodes. The paths are two
@@ -32,8 +32,8 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
   static constexpr std::size_t kMostAnswers = 64;
   static constexpr std::size_t kMostWalks = 64;
 
-  // Returns nullptr when the environment can create nothing any more, or the buffer is not one of that size. The
-  // arguments are those of connect() in binding.cc.
+  // Returns nullptr when the environment can create nothing any more, or the buffer is not one of that size.
+  // The arguments are those of connect() in binding.cc.
   static std::shared_ptr<Channel> Open(napi_env env, napi_value deliver, napi_value buffer);
 
   void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) override;

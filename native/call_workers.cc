@@ -95,11 +95,12 @@ void CallPool::Work() {
 }
 
 // Callers that have many calls in flight often ask again at once. One that awaits each answer asks again only
-// when its thread has been woken, which takes longer than a worker lingers, and would pay for it with every call.
-// So that is tried for as long as it succeeds, and now and then.
+// when its thread has been woken, which takes longer than a worker lingers, and would pay for it with every
+// call. So that is tried for as long as it succeeds, and now and then.
 bool CallPool::LingeringPays() { return lingering_credit_ > 0 || ++unlingered_ % kTriesLingering == 0; }
 
-// Waits a moment without sleeping. True: there is work. To wake a thread costs both sides more than a call does.
+// Waits a moment without sleeping. True: there is work. To wake a thread costs both sides more than a call
+// does.
 bool CallPool::Linger(std::unique_lock<std::mutex>& lock) {
   ++busy_;
   ++lingering_;

@@ -1,5 +1,5 @@
-// The mounts of a mount namespace, kept between walks: to read the kernel's list takes longer than a small tree,
-// and longer the more mounts there are.
+// The mounts of a mount namespace, kept between walks: to read the kernel's list takes longer than a small
+// tree, and longer the more mounts there are.
 #pragma once
 
 #include <chrono>
@@ -26,8 +26,8 @@ class MountIndex {
   bool Has(std::uint64_t mount_id) const;
   // Whether anything is mounted on the mount itself.
   bool HasPointsOn(std::uint64_t mount_id) const;
-  // Calls `each` with the mount points below the directory `root` on the mount itself, relative to it. What lies
-  // on mounts below those is left out.
+  // Calls `each` with the mount points below the directory `root` on the mount itself, relative to it. What
+  // lies on mounts below those is left out.
   template <typename Each>
   void EachPointBelow(std::string_view root, std::uint64_t mount_id, Each each) const {
     const std::string below = root == "/" ? "/" : std::string(root) + '/';
@@ -53,14 +53,14 @@ class MountIndex {
   std::string paths_;
 };
 
-// The list as it is now. The kernel tells by poll(2) when it has changed since it was last asked, to one asker of
-// an open file; so there is one file, and a lock around it.
+// The list as it is now. The kernel tells by poll(2) when it has changed since it was last asked, to one
+// asker of an open file; so there is one file, and a lock around it.
 //
 // Kept are only lists of the mount namespace and the root directory (chroot) of the thread that asks, both of
-// which the mount id of `/` tells (Linux 5.8). Without it the list is read each time. What the kernel does not
-// tell is that a directory above a mount point was renamed; so no list is kept for longer than `most_age`. A
-// child process that was forked without exec shares the file, and with it what the kernel tells: it must not
-// walk.
+// which the mount id of `/` tells (Linux 5.8). Without it the list is read each time. What the kernel does
+// not tell is that a directory above a mount point was renamed; so no list is kept for longer than
+// `most_age`. A child process that was forked without exec shares the file, and with it what the kernel
+// tells: it must not walk.
 class MountTable {
  public:
   explicit MountTable(std::chrono::milliseconds most_age) : most_age_(most_age) {}

@@ -1,9 +1,9 @@
 // Measures what a directory tree uses: one pass, several threads, low priority. No JavaScript here.
 //
-// Threads. They belong to a crew (walk_crew.h), which keeps them between walks. Start has one walk, and that one
-// has others join when there is work to share. Each is done with the walk when nothing is left, after Cancel, or
-// after an error; one that is blocked in the kernel when the kernel lets it go. What they share lives as long as
-// the last of them is at it or the last Walk exists.
+// Threads. They belong to a crew (walk_crew.h), which keeps them between walks. Start has one walk, and that
+// one has others join when there is work to share. Each is done with the walk when nothing is left, after
+// Cancel, or after an error; one that is blocked in the kernel when the kernel lets it go. What they share
+// lives as long as the last of them is at it or the last Walk exists.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +64,9 @@ struct WalkResult {
   std::uint64_t errors = 0;
   int first_error = 0;
   std::string first_path;
-  // Nanoseconds that its threads worked for it: CPU time and the time they waited for the disk, without the time
-  // they waited for a processor or for work (walk_work.h). Of threads that are still in the kernel, up to now.
+  // Nanoseconds that its threads worked for it: CPU time and the time they waited for the disk, without the
+  // time they waited for a processor or for work (walk_work.h). Of threads that are still in the kernel, up
+  // to now.
   std::uint64_t work_ns = 0;
 };
 

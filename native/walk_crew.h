@@ -2,15 +2,15 @@
 // does.
 //
 // Lifetime of a thread. It is created when there is a job and no thread waits, detached and never joined, and
-// lowers its priority for good: an unprivileged thread cannot climb back, so it does nothing but walk. After a
-// job it waits for the next one, the last to come being the first to go, and ends when none comes for a while.
-// While it waits it holds no descriptor of a volume, no path and no lock. One that is blocked in the kernel is in
-// the midst of its job: nobody counts on it, and it joins the others if the kernel lets it go. The threads hold
-// what they share, which lives as long as the last of them. Nothing waits for them at process exit, and the
-// process's own crew is never destroyed.
+// lowers its priority for good: an unprivileged thread cannot climb back, so it does nothing but walk. After
+// a job it waits for the next one, the last to come being the first to go, and ends when none comes for a
+// while. While it waits it holds no descriptor of a volume, no path and no lock. One that is blocked in the
+// kernel is in the midst of its job: nobody counts on it, and it joins the others if the kernel lets it go.
+// The threads hold what they share, which lives as long as the last of them. Nothing waits for them at
+// process exit, and the process's own crew is never destroyed.
 //
-// A thread belongs to the mount namespace of the thread that had it created. A process that changes its own has
-// walks in the new one once the threads that wait have ended.
+// A thread belongs to the mount namespace of the thread that had it created. A process that changes its own
+// has walks in the new one once the threads that wait have ended.
 #pragma once
 
 #include <chrono>

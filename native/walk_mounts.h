@@ -40,12 +40,13 @@ class MountNode {
   bool mount_point_ = false;
 };
 
-// Adds the mount points below the directory `root` on the mount itself; what lies on mounts below those is never
-// met. Returns false when the mount is not in the table: it belongs to another mount namespace, say.
+// Adds the mount points below the directory `root` on the mount itself; what lies on mounts below those is
+// never met. Returns false when the mount is not in the table: it belongs to another mount namespace, say.
 bool AddMountPoints(const MountIndex& mounts, std::string_view root, std::uint64_t mount_id, MountNode* node);
 
-// Adds the mount points below the open directory `root`, of which `stat` tells. False when they cannot be known:
-// no /proc, a path longer than PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
+// Adds the mount points below the open directory `root`, of which `stat` tells. False when they cannot be
+// known: no /proc, a path longer than PATH_MAX, another mount namespace. `error` is then the errno of /proc,
+// or 0.
 bool ReadMountPoints(int root, const EntryStat& stat, MountTable& table, MountNode* node, int* error);
 
 }  // namespace kvm

@@ -147,9 +147,13 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error != 0) return error;
     }
     error = Open(parent, name, kReadDirectory | O_NOFOLLOW | no_atime_, dir);
-    // A mount point is EXDEV whatever it is opened for; a filesystem's own EXDEV is an error as any other.
-    Fd place;
-    if (error == EXDEV && Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+    if (error == EXDEV) {
+      // A mount point is EXDEV whatever it is opened for, unless what was mounted is gone by now. A
+      // filesystem's own EXDEV is an error as any other.
+      Fd place;
+      if (Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+      if (turn + 1 < kMostTurns) continue;
+    }
     if (error == ENOENT) return 0;
     if (error == 0) {
       error = Stat(dir->get(), "", stat, state_.directories.WantsBirth());

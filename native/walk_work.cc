@@ -16,7 +16,8 @@ std::uint64_t WallNs() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-// The second number of a schedstat, or 0: nanoseconds on a processor, nanoseconds waited for one, and how often.
+// The second number of a schedstat, or 0: nanoseconds on a processor, nanoseconds waited for one, and how
+// often.
 std::uint64_t QueuedNs(int schedstat) {
   char text[96];
   const ssize_t length = schedstat < 0 ? -1 : ::pread(schedstat, text, sizeof text - 1, 0);

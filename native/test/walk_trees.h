@@ -134,8 +134,8 @@ class Model {
   Usage usage_;
 };
 
-// Threads that are created by the thread that starts the walk and end with it, as a test needs that decides over
-// their system calls; and a table of mounts that nobody has read yet.
+// Threads that are created by the thread that starts the walk and end with it, as a test needs that decides
+// over their system calls; and a table of mounts that nobody has read yet.
 inline kvm::WalkOptions WithOwnThreads(kvm::WalkOptions options) {
   if (options.crew == nullptr) options.crew = std::make_shared<kvm::WalkCrew>(std::chrono::milliseconds(0));
   if (options.mounts == nullptr) options.mounts = std::make_shared<kvm::MountTable>(std::chrono::seconds(10));

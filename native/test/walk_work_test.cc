@@ -116,7 +116,8 @@ TEST(AWalkIsChargedTheWorkOfItsThreads) {
   }
 }
 
-// The wait for the disk: here a call that the kernel holds. It is known of walks that fail and that are given up.
+// The wait for the disk: here a call that the kernel holds. It is known of walks that fail and that are given
+// up.
 TEST(ChargesTheTimeInSystemCalls) {
   const TempDir root;
   MakeFile(root / "slow");
