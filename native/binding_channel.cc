@@ -51,20 +51,28 @@ std::shared_ptr<Channel> Channel::Open(napi_env env, napi_value deliver, napi_va
 }
 
 void Channel::Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) {
-  std::lock_guard<std::mutex> lock(lock_);
-  if (!open_) return;
-  WakeLoop();
-  calls_.push_back({ticket, kind, answer});
+  bool wakes;
+  {
+    std::lock_guard<std::mutex> lock(lock_);
+    if (!open_) return;
+    wakes = IsEmpty();
+    calls_.push_back({ticket, kind, answer});
+  }
+  if (wakes) WakeLoop();
 }
 
 std::uint64_t Channel::StartWalk(WalkOptions options) {
   auto number = std::make_shared<std::uint64_t>(0);
   auto self = shared_from_this();
   const std::uint64_t started = WalkQueue::Shared().Start(std::move(options), [self, number](const WalkResult& result) {
-    std::lock_guard<std::mutex> lock(self->lock_);
-    if (!self->open_) return;
-    self->WakeLoop();
-    self->walks_.push_back({number, result});
+    bool wakes;
+    {
+      std::lock_guard<std::mutex> lock(self->lock_);
+      if (!self->open_) return;
+      wakes = self->IsEmpty();
+      self->walks_.push_back({number, result});
+    }
+    if (wakes) self->WakeLoop();
   });
   std::lock_guard<std::mutex> lock(lock_);
   *number = started;
@@ -75,6 +83,7 @@ std::uint64_t Channel::StartWalk(WalkOptions options) {
 void Channel::Close() {
   std::unordered_set<std::uint64_t> walks;
   {
+    std::lock_guard<std::mutex> wake_lock(wake_lock_);
     std::lock_guard<std::mutex> lock(lock_);
     open_ = false;
     walks.swap(live_walks_);
@@ -83,7 +92,8 @@ void Channel::Close() {
 }
 
 void Channel::WakeLoop() {
-  if (calls_.empty() && walks_.empty()) napi_call_threadsafe_function(to_loop_, nullptr, napi_tsfn_nonblocking);
+  std::lock_guard<std::mutex> lock(wake_lock_);
+  if (open_) napi_call_threadsafe_function(to_loop_, nullptr, napi_tsfn_nonblocking);
 }
 
 void Channel::PutAnswers(const CallDelivery* calls, std::size_t count) {

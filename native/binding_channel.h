@@ -24,7 +24,7 @@
 namespace kvm {
 
 // Lifetime: held by the environment (until it is torn down) and by every call and walk in flight for it.
-// `open_` says whether the environment still is there: the clean-up hook closes it under the lock before Node
+// `open_` says whether the environment still is there: the clean-up hook closes it under both locks before Node
 // frees the thread-safe function (hooks run last-in first-out, and Node's own was added first), so a thread
 // that comes later finds it closed and drops what it has.
 class Channel final : public Receiver, public std::enable_shared_from_this<Channel> {
@@ -57,15 +57,19 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
     WalkResult result;
   };
 
-  // Under the lock.
+  // Whether the loop is to be woken for what is about to be added. Under lock_.
+  bool IsEmpty() const { return calls_.empty() && walks_.empty(); }
+  // Not under lock_, which the loop would only run into.
   void WakeLoop();
   // The next records go into the buffer. Returns the texts that go with them, or nullptr.
   void PutAnswers(const CallDelivery* calls, std::size_t count);
   napi_value PutWalks(napi_env env, const WalkDelivery* walks, std::size_t count);
   static void OnLoop(napi_env env, napi_value deliver, void* channel, void*);
 
+  // For the thread-safe function; taken before lock_.
+  std::mutex wake_lock_;
   std::mutex lock_;
-  bool open_ = true;
+  bool open_ = true;  // changes under both locks
   napi_threadsafe_function to_loop_ = nullptr;
   napi_ref buffer_reference_ = nullptr;  // freed with the environment
   std::uint64_t* buffer_ = nullptr;
