@@ -31,12 +31,17 @@ bool IsDots(const char* name) {
 
 }  // namespace
 
-WalkThread::WalkThread(WalkState& state, WalkTally& tally)
-    : state_(state), tally_(tally), budget_(Budget(state.options.threads)), most_used_(UINT64_MAX / state.options.threads) {}
+WalkThread::WalkThread(WalkState& state, unsigned number, WalkTally& tally, const WorkClock& clock)
+    : state_(state),
+      number_(number),
+      tally_(tally),
+      clock_(clock),
+      budget_(Budget(state.options.threads)),
+      most_used_(UINT64_MAX / state.options.threads) {}
 
 void WalkThread::Run(std::unique_ptr<WalkShare> share) {
-  if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take();
-  for (; share != nullptr; share = state_.Take()) {
+  if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take(number_, clock_);
+  for (; share != nullptr; share = state_.Take(number_, clock_)) {
     if (Adopt(*share)) WalkAll();
     share.reset();
     stack_.Clear();
@@ -142,9 +147,13 @@ int WalkThread::OpenNext(const char* name, Fd* dir, EntryStat* stat) {
       if (error != 0) return error;
     }
     error = Open(parent, name, kReadDirectory | O_NOFOLLOW | no_atime_, dir);
-    // A mount point is EXDEV whatever it is opened for; a filesystem's own EXDEV is an error as any other.
-    Fd place;
-    if (error == EXDEV && Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+    if (error == EXDEV) {
+      // A mount point is EXDEV whatever it is opened for, unless what was mounted is gone by now. A
+      // filesystem's own EXDEV is an error as any other.
+      Fd place;
+      if (Open(parent, name, O_PATH | O_NOFOLLOW, &place) == EXDEV) return 0;
+      if (turn + 1 < kMostTurns) continue;
+    }
     if (error == ENOENT) return 0;
     if (error == 0) {
       error = Stat(dir->get(), "", stat, state_.directories.WantsBirth());

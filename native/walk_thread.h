@@ -15,7 +15,7 @@ namespace kvm {
 
 class WalkThread {
  public:
-  WalkThread(WalkState& state, WalkTally& tally);
+  WalkThread(WalkState& state, unsigned number, WalkTally& tally, const WorkClock& clock);
   WalkThread(const WalkThread&) = delete;
   WalkThread& operator=(const WalkThread&) = delete;
 
@@ -71,7 +71,9 @@ class WalkThread {
   static constexpr std::size_t kBufferBytes = 32 * 1024;
 
   WalkState& state_;
+  const unsigned number_;  // in the walk
   WalkTally& tally_;
+  const WorkClock& clock_;
   WalkStack stack_;
   // Frame 0's path from the root.
   std::shared_ptr<const std::string> base_;
@@ -83,6 +85,8 @@ class WalkThread {
   int waits_ = 0;
   // Entries counted since work was last handed over.
   std::uint32_t since_shared_ = 0;
+  // From how many on it is worth it.
+  std::uint32_t share_after_ = 0;
   // What was read of the innermost directory and is not yet counted.
   std::size_t records_ = 0;
   std::size_t records_end_ = 0;
