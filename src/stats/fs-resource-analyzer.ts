@@ -1,20 +1,11 @@
 import { MetricsError } from '../errors.js';
-import { callError, Collection, notAnswered, type CollectionDurations } from './collection.js';
+import { callError, Collection, keepAlive, notAnswered, type CollectionDurations } from './collection.js';
 import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { KnownPods } from './known-pods.js';
 import { checkStatsProvider, type StatsProvider } from './pod.js';
-import { keepAlive, SoleCall } from './schedule/calls.js';
-import type { Lane } from './schedule/lane.js';
+import { SoleCall } from './schedule/calls.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
-
-/** Listing the pods does not wait for the volumes. */
-const NO_LANE: Lane = {
-  enter(go) {
-    go({ giveBack: () => undefined });
-    return () => undefined;
-  },
-};
 
 /**
  * Measures the volumes of all pods of a node repeatedly in the background, and answers at once from memory.
@@ -47,8 +38,11 @@ export class FsResourceAnalyzer {
       'getPods',
       {
         run: () => statsProvider.getPods(),
-        lane: NO_LANE,
-        doubtful: false,
+        // Listing the pods does not wait for the volumes.
+        enter: (turn) => {
+          turn.go({ giveBack: () => undefined });
+          return () => undefined;
+        },
         placeMs: timeoutMs,
         limitMs: timeoutMs,
         overdue: (since) => notAnswered('getPods', since),
