@@ -4,6 +4,8 @@ export interface WalkedVolume {
   readonly limitMs: number;
   /** Whether no walk of it has begun: it goes first. */
   readonly isNew: boolean;
+  /** Whether its last walk took more than a second or was ended for its length: it has a place of its own. */
+  readonly isLong: boolean;
   /** Whether no attempt to measure it has ended: no pause holds it up. */
   readonly isUnread: boolean;
   /**

@@ -8,6 +8,7 @@ import type { WalkPace } from './walk-pace.js';
 export class VolumeWalks implements WalkedVolume {
   limitMs: number;
   isNew = true;
+  isLong = false;
   isUnread = true;
   notesWork: boolean | undefined;
   /** Whether the last walk was ended for its length: the volume answers, and takes long. */
@@ -55,6 +56,7 @@ export class VolumeWalks implements WalkedVolume {
 
   /** The limit of the next walk after one that was stopped after so many milliseconds. */
   raiseLimit(durationMs: number): number {
+    this.isLong = true;
     this.limitMs = Math.min(2 * Math.max(this.limitMs, durationMs), this.#mostMs);
     return this.limitMs;
   }
@@ -67,6 +69,7 @@ export class VolumeWalks implements WalkedVolume {
 
   overdue(): void {
     this.isNew = false;
+    this.isLong = true;
     this.isUnread = false;
     this.wasCutShort = true;
     this.#wasOverdue = true;
@@ -76,7 +79,10 @@ export class VolumeWalks implements WalkedVolume {
   settled(status: PromiseSettledResult<unknown>['status'], costMs: number): void {
     this.isNew = false;
     this.isUnread = false;
-    if (status === 'fulfilled') this.limitMs = Math.min(Math.max(FIRST_LIMIT_MS, 2 * costMs), this.#mostMs);
+    if (status === 'fulfilled') {
+      this.limitMs = Math.min(Math.max(FIRST_LIMIT_MS, 2 * costMs), this.#mostMs);
+      this.isLong = costMs > FIRST_LIMIT_MS;
+    }
     this.wasCutShort = this.#wasOverdue && status === 'rejected';
     this.#wasOverdue = false;
     this.#pace.walked(this, this.#spentMs + costMs);

@@ -92,9 +92,9 @@ export class WalkLane {
     return leave;
   }
 
-  #queueOf({ isNew, isUnread, limitMs }: WalkedVolume): Queue<WalkEntry> {
+  #queueOf({ isNew, isLong, isUnread }: WalkedVolume): Queue<WalkEntry> {
     if (isNew) return this.#new;
-    if (limitMs <= FIRST_LIMIT_MS || this.#fixedLimitMs !== undefined) return this.#short;
+    if (!isLong || this.#fixedLimitMs !== undefined) return this.#short;
     return isUnread ? this.#longUnread : this.#longRead;
   }
 
