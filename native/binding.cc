@@ -1,17 +1,15 @@
 // JavaScript <-> C++, and nothing else.
 //
-// connect(deliver, deliverWalk) -> channel, the functions below. Both callbacks run on the event loop.
-//   deliver(words: BigUint64Array): one or many answers of 13 words: ticket, kind, status, errno, stuck since
-//     (ms), and the values of CallResult.
-//   deliverWalk(number, errno, path, used, inodes, errors, firstErrno, firstPath, stuckSinceMs,
-//     sizedWithoutBlocks): a walk's result, used and inodes as bigints, the last one 0 or 1; an errno may be
-//     kMetAgain of walk.h.
+// connect(deliver, buffer) -> channel, the functions below.
+//   deliver(answers, walks, texts): how many records of either kind lie in the ArrayBuffer `buffer`, as
+//     binding_channel.h describes them, and the paths that walks' records go with, undefined if none does. On the
+//     event loop; as often as it takes.
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.
 //   walkProgress(number): BigUint64Array [used, inodes, system calls], or undefined while it waits.
-//   walkCancel(number): its result is delivered soon, and the next walk may run.
-//   walkGiveUp(number, stuckSinceMs): since when it is stuck, or 0 when there is no such walk.
+//   walkCancel(number): the milliseconds of its work; its result is delivered soon, and the next walk may run.
+//   walkGiveUp(number, stuckSinceMs): the milliseconds of its work, or -1 when there is no such walk.
 // counts() -> { threads, stuck, waiting, asked } of the whole process.
 //
 // Built with -z nodelete: when a worker_thread ends, Node unloads the addons that only it has loaded, and
@@ -78,15 +76,15 @@ napi_value ProgressOfWalk(napi_env env, napi_callback_info info) {
 
 napi_value CancelWalk(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
-  WalkQueue::Shared().Cancel(static_cast<std::uint64_t>(arguments.Number(0)));
-  return nullptr;
+  return Number(env, Milliseconds(WalkQueue::Shared().Cancel(static_cast<std::uint64_t>(arguments.Number(0)))));
 }
 
 napi_value GiveUpWalk(napi_env env, napi_callback_info info) {
   const Arguments<2> arguments(env, info);
   const auto number = static_cast<std::uint64_t>(arguments.Number(0));
   const auto since_ms = static_cast<std::int64_t>(arguments.Number(1));
-  return Number(env, static_cast<double>(WalkQueue::Shared().GiveUp(number, since_ms)));
+  const auto work_ns = WalkQueue::Shared().GiveUp(number, since_ms);
+  return Number(env, work_ns ? Milliseconds(*work_ns) : -1);
 }
 
 void Define(napi_env env, napi_value object, const char* name, napi_callback function, void* data) {

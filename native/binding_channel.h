@@ -1,4 +1,13 @@
-// One JavaScript copy's way to its event loop. What comes before the loop gets to it travels in one wake-up.
+// One JavaScript copy's way to its event loop. What comes before the loop gets to it travels in one wake-up, and
+// as a rule in one call, through a buffer that JavaScript has made: a new one for each call would cost more than
+// the call.
+//
+// The buffer has room for kMostAnswers records of answers and, behind them, kMostWalks records of walks, in words
+// of 8 bytes. A word is a double or, where it says so, a uint64.
+//   answer: ticket, kind, status, errno, stuck since (ms since the epoch), then as uint64 the values of CallResult
+//   walk:   number, errno, errors, first errno, stuck since (ms since the epoch), sized without blocks (0 or 1),
+//           work (ms), whether it has paths (0 or 1), then as uint64 bytes used and inodes. The paths are two
+//           texts: path and first path. An errno may be kMetAgain of walk.h.
 #pragma once
 
 #include <node_api.h>
@@ -20,9 +29,12 @@ namespace kvm {
 // that comes later finds it closed and drops what it has.
 class Channel final : public Receiver, public std::enable_shared_from_this<Channel> {
  public:
-  // Returns nullptr when the environment can create nothing any more. The callbacks are those of connect() in
-  // binding.cc.
-  static std::shared_ptr<Channel> Open(napi_env env, napi_value deliver, napi_value deliver_walk);
+  static constexpr std::size_t kMostAnswers = 64;
+  static constexpr std::size_t kMostWalks = 64;
+
+  // Returns nullptr when the environment can create nothing any more, or the buffer is not one of that size. The
+  // arguments are those of connect() in binding.cc.
+  static std::shared_ptr<Channel> Open(napi_env env, napi_value deliver, napi_value buffer);
 
   void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) override;
 
@@ -35,6 +47,11 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
   void Close();
 
  private:
+  struct CallDelivery {
+    std::uint64_t ticket;
+    CallKind kind;
+    Answer answer;
+  };
   struct WalkDelivery {
     std::shared_ptr<const std::uint64_t> number;
     WalkResult result;
@@ -42,13 +59,17 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
 
   // Under the lock.
   void WakeLoop();
+  // The next records go into the buffer. Returns the texts that go with them, or nullptr.
+  void PutAnswers(const CallDelivery* calls, std::size_t count);
+  napi_value PutWalks(napi_env env, const WalkDelivery* walks, std::size_t count);
   static void OnLoop(napi_env env, napi_value deliver, void* channel, void*);
 
   std::mutex lock_;
   bool open_ = true;
   napi_threadsafe_function to_loop_ = nullptr;
-  napi_ref deliver_walk_ = nullptr;  // freed with the environment
-  std::vector<std::uint64_t> words_;
+  napi_ref buffer_reference_ = nullptr;  // freed with the environment
+  std::uint64_t* buffer_ = nullptr;
+  std::vector<CallDelivery> calls_;
   std::vector<WalkDelivery> walks_;
   std::unordered_set<std::uint64_t> live_walks_;
   std::uint64_t ticket_ = 0;

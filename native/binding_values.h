@@ -14,16 +14,12 @@
 
 namespace kvm {
 
+inline double Milliseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
+
 // Values for JavaScript; nullptr (which is undefined there) when the environment is past making any.
 inline napi_value Number(napi_env env, double number) {
   napi_value value = nullptr;
   napi_create_double(env, number, &value);
-  return value;
-}
-
-inline napi_value BigInt(napi_env env, std::uint64_t number) {
-  napi_value value = nullptr;
-  napi_create_bigint_uint64(env, number, &value);
   return value;
 }
 

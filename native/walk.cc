@@ -8,6 +8,8 @@ namespace kvm {
 
 Walk Walk::Start(WalkOptions options, Done done) {
   options.threads = std::min(std::max(options.threads, 1u), kMostWalkThreads);
+  if (options.crew == nullptr) options.crew = WalkCrew::Shared();
+  if (options.mounts == nullptr) options.mounts = MountTable::Shared();
   Walk walk(std::make_shared<WalkState>(std::move(options), std::move(done)));
   walk.state_->Start();
   return walk;
@@ -17,6 +19,6 @@ WalkProgress Walk::Progress() const { return state_->Progress(); }
 
 void Walk::Cancel() { state_->Cancel(); }
 
-void Walk::Abandon(int error) { state_->Abandon(error); }
+std::uint64_t Walk::Abandon(int error) { return state_->Abandon(error); }
 
 }  // namespace kvm

@@ -1,10 +1,9 @@
 // Measures what a directory tree uses: one pass, several threads, low priority. No JavaScript here.
 //
-// Threads. A walk starts its own, detached, never joined and never used for anything else: an unprivileged
-// thread that has lowered its priority cannot climb back. The first is created by Start, more by the walk
-// when there is work to share. Each ends when nothing is left, after Cancel, or after an error; one that is
-// blocked in the kernel ends when the kernel lets it go. What they share lives as long as the last of them or
-// the last Walk, and nothing waits for them at process exit.
+// Threads. They belong to a crew (walk_crew.h), which keeps them between walks. Start has one walk, and that one
+// has others join when there is work to share. Each is done with the walk when nothing is left, after Cancel, or
+// after an error; one that is blocked in the kernel when the kernel lets it go. What they share lives as long as
+// the last of them is at it or the last Walk exists.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +12,9 @@
 #include <string>
 
 namespace kvm {
+
+class MountTable;
+class WalkCrew;
 
 struct WalkOptions {
   // Absolute. A symlink is followed; what it leads to need not be a directory.
@@ -25,6 +27,10 @@ struct WalkOptions {
   // Let go of after `done` and when the last of the walk's threads is at its end, which after Abandon may be
   // much later.
   std::shared_ptr<void> lease;
+  // Whose threads walk; nullptr: the process's.
+  std::shared_ptr<WalkCrew> crew;
+  // Where mount points are known from; nullptr: the process's.
+  std::shared_ptr<MountTable> mounts;
 };
 constexpr unsigned kMostWalkThreads = 64;
 
@@ -58,6 +64,9 @@ struct WalkResult {
   std::uint64_t errors = 0;
   int first_error = 0;
   std::string first_path;
+  // Nanoseconds that its threads worked for it: CPU time and the time they waited for the disk, without the time
+  // they waited for a processor or for work (walk_work.h). Of threads that are still in the kernel, up to now.
+  std::uint64_t work_ns = 0;
 };
 
 class WalkState;
@@ -80,8 +89,9 @@ class Walk {
   void Cancel();
 
   // Ends the walk now, with `error` unless it has ended already, though threads may be blocked in the kernel:
-  // `done` is called before this returns, and the threads clean up when the kernel lets them go.
-  void Abandon(int error);
+  // `done` is called before this returns, and the threads clean up when the kernel lets them go. Returns
+  // WalkResult::work_ns.
+  std::uint64_t Abandon(int error);
 
  private:
   explicit Walk(std::shared_ptr<WalkState> state) : state_(std::move(state)) {}

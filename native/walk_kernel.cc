@@ -25,6 +25,7 @@ struct OpenHow {
 };
 constexpr std::uint64_t kResolveNoXdev = 0x01;
 
+constexpr int kDontSync = 0x4000;  // AT_STATX_DONT_SYNC
 constexpr unsigned kStatxType = 0x1;
 constexpr unsigned kStatxNlink = 0x4;
 constexpr unsigned kStatxIno = 0x100;
@@ -71,9 +72,15 @@ void Fd::Reset(int fd) {
 int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat) {
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0);
   if (!features.statx) return StatWithoutStatx(dir, name, flags, stat);
-  constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxSize | kStatxBlocks;
+  constexpr unsigned kMask = kStatxType | kStatxNlink | kStatxIno | kStatxSize | kStatxBlocks | EntryStat::kMountId;
   const unsigned mask = with_birth ? kMask | EntryStat::kBirth : kMask;
   return Uninterrupted([&] { return ::syscall(SYS_statx, dir, name, flags, mask, stat); }) < 0 ? errno : 0;
+}
+
+int StatOwnRoot(EntryStat* stat) {
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | kDontSync;
+  constexpr unsigned kMask = kStatxIno | EntryStat::kMountId;
+  return Uninterrupted([&] { return ::syscall(SYS_statx, AT_FDCWD, "/", kFlags, kMask, stat); }) < 0 ? errno : 0;
 }
 
 int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd) {
@@ -88,6 +95,27 @@ int ReadEntries(int dir, char* buffer, std::size_t size, std::size_t* bytes) {
   if (result < 0) return errno;
   *bytes = static_cast<std::size_t>(result);
   return 0;
+}
+
+int ReadWhole(int file, std::string* text) {
+  char buffer[4096];
+  for (off_t offset = 0;;) {
+    const ssize_t bytes = ::pread(file, buffer, sizeof buffer, offset);
+    if (bytes == 0) return 0;
+    if (bytes < 0 && errno != EINTR) return errno;
+    if (bytes < 0) continue;
+    text->append(buffer, static_cast<std::size_t>(bytes));
+    offset += bytes;
+  }
+}
+
+std::uint64_t LeadingNumber(std::string_view text) {
+  std::uint64_t number = 0;
+  for (const char digit : text) {
+    if (digit < '0' || digit > '9') break;
+    number = number * 10 + static_cast<unsigned>(digit - '0');
+  }
+  return number;
 }
 
 bool HasOpenat2(int dir) {

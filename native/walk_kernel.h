@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace kvm {
@@ -59,9 +61,13 @@ struct EntryStat {
   // Only if it was asked for, and where the filesystem keeps it.
   bool HasBirth() const { return (mask & kBirth) != 0; }
 
+  // Linux 5.8 and newer.
+  bool TellsMountId() const { return (mask & kMountId) != 0; }
+
   static constexpr std::uint64_t kAutomount = 0x1000;
   static constexpr std::uint64_t kMountRoot = 0x2000;
   static constexpr std::uint32_t kBirth = 0x800;
+  static constexpr std::uint32_t kMountId = 0x1000;
 
   std::uint32_t mask, blksize;
   std::uint64_t attributes;
@@ -70,7 +76,7 @@ struct EntryStat {
   std::uint64_t ino, size, blocks, attributes_mask;
   EntryTime accessed, birth, changed, modified;
   std::uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-  std::uint64_t spare[14];
+  std::uint64_t mount_id, spare[13];
 };
 static_assert(sizeof(EntryStat) == 256, "struct statx of the kernel");
 
@@ -107,11 +113,20 @@ struct FileHandle {
 // The time of birth only on request: servers may have to be asked for it.
 int StatEntry(const KernelFeatures& features, int dir, const char* name, bool with_birth, EntryStat* stat);
 
+// The root directory of the calling thread. Asks no server.
+int StatOwnRoot(EntryStat* stat);
+
 // `flags` come on top of O_CLOEXEC. Where features.openat2, EXDEV if another mount were entered.
 int OpenAt(const KernelFeatures& features, int dir, const char* name, int flags, Fd* fd);
 
 // Entries in `buffer`; `bytes` 0 at the end of the directory.
 int ReadEntries(int dir, char* buffer, std::size_t size, std::size_t* bytes);
+
+// All of a file of /proc, whose size is not known before, appended to `text`.
+int ReadWhole(int file, std::string* text);
+
+// The number that a text begins with, or 0.
+std::uint64_t LeadingNumber(std::string_view text);
 
 // Whether openat2 works from `dir`: not before Linux 5.6, nor under some seccomp profiles.
 bool HasOpenat2(int dir);

@@ -10,65 +10,21 @@
 #include <utility>
 #include <vector>
 
-#include "walk_kernel.h"
-
 namespace kvm {
 namespace {
 
-// The next field, fields being separated by one space.
-std::string_view NextField(std::string_view* line) {
-  const std::size_t end = line->find(' ');
-  const std::string_view field = line->substr(0, end);
-  line->remove_prefix(end == std::string_view::npos ? line->size() : end + 1);
-  return field;
-}
-
-std::uint64_t Number(std::string_view text) {
-  std::uint64_t number = 0;
-  for (const char digit : text) {
-    if (digit < '0' || digit > '9') break;
-    number = number * 10 + static_cast<unsigned>(digit - '0');
-  }
-  return number;
-}
-
-bool IsOctal(char c) { return c >= '0' && c <= '7'; }
-
-// The kernel writes space, tab, newline, `#` and backslash as a backslash and three octal digits.
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); i++) {
-    if (text[i] == '\\' && i + 3 < text.size() && IsOctal(text[i + 1]) && IsOctal(text[i + 2]) && IsOctal(text[i + 3])) {
-      plain += static_cast<char>((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 | (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-// Reads a file of /proc, whose size is not known before. Returns 0 or an errno.
-int ReadWhole(const char* path, std::string* text) {
-  Fd file;
-  if (const int error = OpenAt({}, AT_FDCWD, path, O_RDONLY, &file)) return error;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t bytes = ::read(file.get(), buffer, sizeof buffer);
-    if (bytes == 0) return 0;
-    if (bytes > 0) text->append(buffer, static_cast<std::size_t>(bytes));
-    if (bytes < 0 && errno != EINTR) return errno;
-  }
-}
-
 // The mount that `fd` was opened on. Returns 0 or an errno.
 int MountId(int fd, std::uint64_t* id) {
+  Fd file;
   std::string info;
-  if (const int error = ReadWhole(("/proc/self/fdinfo/" + std::to_string(fd)).c_str(), &info)) return error;
+  if (const int error = OpenAt({}, AT_FDCWD, ("/proc/self/fdinfo/" + std::to_string(fd)).c_str(), O_RDONLY, &file)) {
+    return error;
+  }
+  if (const int error = ReadWhole(file.get(), &info)) return error;
   constexpr std::string_view kLabel = "mnt_id:\t";
   const std::size_t at = info.find(kLabel);
   if (at == std::string::npos) return ENOSYS;
-  *id = Number(std::string_view(info).substr(at + kLabel.size()));
+  *id = LeadingNumber(std::string_view(info).substr(at + kLabel.size()));
   return 0;
 }
 
@@ -100,38 +56,26 @@ void MountNode::AddMountPoint(std::string_view path) {
   node->mount_point_ = true;
 }
 
-bool AddMountPoints(std::string_view mountinfo, std::string_view root, std::uint64_t mount_id, MountNode* node) {
-  const std::string below = root == "/" ? "/" : std::string(root) + '/';
-  bool known = false;
-  while (!mountinfo.empty()) {
-    const std::size_t end = mountinfo.find('\n');
-    std::string_view line = mountinfo.substr(0, end);
-    mountinfo.remove_prefix(end == std::string_view::npos ? mountinfo.size() : end + 1);
-    // id, parent's id, device, root within the filesystem, mount point, and more
-    known |= Number(NextField(&line)) == mount_id;
-    if (Number(NextField(&line)) != mount_id) continue;
-    NextField(&line);
-    NextField(&line);
-    const std::string point = Unescape(NextField(&line));
-    if (point.size() > below.size() && point.compare(0, below.size(), below) == 0) {
-      node->AddMountPoint(std::string_view(point).substr(below.size()));
-    }
-  }
-  return known;
+bool AddMountPoints(const MountIndex& mounts, std::string_view root, std::uint64_t mount_id, MountNode* node) {
+  mounts.EachPointBelow(root, mount_id, [node](std::string_view point) { node->AddMountPoint(point); });
+  return mounts.Has(mount_id);
 }
 
-bool ReadMountPoints(int root, MountNode* node, int* error) {
-  std::uint64_t mount_id = 0;
-  if ((*error = MountId(root, &mount_id)) != 0) return false;
+bool ReadMountPoints(int root, const EntryStat& stat, MountTable& table, MountNode* node, int* error) {
+  *error = 0;
+  std::uint64_t mount_id = stat.mount_id;
+  if (!stat.TellsMountId() && (*error = MountId(root, &mount_id)) != 0) return false;
+  // Not before the root is open: its mount is in the table then.
+  const std::shared_ptr<const MountIndex> mounts = table.Now(error);
+  if (mounts == nullptr) return false;
+  if (!mounts->HasPointsOn(mount_id)) return mounts->Has(mount_id);
   char path[PATH_MAX];
   const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(root)).c_str(), path, sizeof path);
   if (length < 0 || length == sizeof path) {
     *error = length < 0 ? errno : ENAMETOOLONG;
     return false;
   }
-  std::string mountinfo;
-  if ((*error = ReadWhole("/proc/self/mountinfo", &mountinfo)) != 0) return false;
-  return AddMountPoints(mountinfo, {path, static_cast<std::size_t>(length)}, mount_id, node);
+  return AddMountPoints(*mounts, {path, static_cast<std::size_t>(length)}, mount_id, node);
 }
 
 }  // namespace kvm

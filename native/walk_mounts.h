@@ -8,6 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "mount_table.h"
+#include "walk_kernel.h"
+
 namespace kvm {
 
 // A directory on the way to a mount point, or a mount point, by names from the root. Only directories that
@@ -37,13 +40,12 @@ class MountNode {
   bool mount_point_ = false;
 };
 
-// Adds the mount points that `mountinfo` (the text of /proc/PID/mountinfo) has below `root` on the mount
-// `mount_id` itself; what lies on mounts below those is never met. Returns false when the mount is not in the
-// table: it belongs to another mount namespace, say.
-bool AddMountPoints(std::string_view mountinfo, std::string_view root, std::uint64_t mount_id, MountNode* node);
+// Adds the mount points below the directory `root` on the mount itself; what lies on mounts below those is never
+// met. Returns false when the mount is not in the table: it belongs to another mount namespace, say.
+bool AddMountPoints(const MountIndex& mounts, std::string_view root, std::uint64_t mount_id, MountNode* node);
 
-// Reads the mount points below the open directory `root`. False when they cannot be known: no /proc, a path
-// longer than PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
-bool ReadMountPoints(int root, MountNode* node, int* error);
+// Adds the mount points below the open directory `root`, of which `stat` tells. False when they cannot be known:
+// no /proc, a path longer than PATH_MAX, another mount namespace. `error` is then the errno of /proc, or 0.
+bool ReadMountPoints(int root, const EntryStat& stat, MountTable& table, MountNode* node, int* error);
 
 }  // namespace kvm

@@ -108,16 +108,16 @@ std::optional<WalkProgress> WalkQueue::Progress(std::uint64_t number) {
   return found->second.walk->Progress();
 }
 
-void WalkQueue::Cancel(std::uint64_t number) {
+std::uint64_t WalkQueue::Cancel(std::uint64_t number) {
   std::optional<Walk> walk;
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
-    if (found == entries_.end()) return;
+    if (found == entries_.end()) return 0;
     Entry& entry = found->second;
-    if (std::exchange(entry.ended, true)) return;
+    if (std::exchange(entry.ended, true)) return 0;
     // LaunchNext is starting it, and will see to the rest.
-    if (entry.runs && !entry.walk) return;
+    if (entry.runs && !entry.walk) return 0;
     walk = entry.walk;
     if (walk) {
       LeaseOf(entry).ended = calls_.Leaves(entry.options.path);
@@ -129,19 +129,19 @@ void WalkQueue::Cancel(std::uint64_t number) {
   WalkResult result;
   result.error = ECANCELED;
   Ended(number, result);
+  return 0;
 }
 
-std::int64_t WalkQueue::GiveUp(std::uint64_t number, std::int64_t stuck_since_ms) {
+std::optional<std::uint64_t> WalkQueue::GiveUp(std::uint64_t number, std::int64_t stuck_since_ms) {
   std::optional<Walk> walk;
   {
     std::lock_guard<std::mutex> lock(lock_);
     auto found = entries_.find(number);
-    if (found == entries_.end() || !found->second.walk || std::exchange(found->second.ended, true)) return 0;
+    if (found == entries_.end() || !found->second.walk || std::exchange(found->second.ended, true)) return std::nullopt;
     walk = found->second.walk;
     LeaseOf(found->second).ended = calls_.Stick(found->second.options.path, stuck_since_ms);
   }
-  walk->Abandon(ETIMEDOUT);
-  return stuck_since_ms;
+  return walk->Abandon(ETIMEDOUT);
 }
 
 }  // namespace kvm

@@ -35,13 +35,14 @@ class WalkQueue {
   std::optional<WalkProgress> Progress(std::uint64_t number);
 
   // Ends a walk that nobody wants any more: `done` is called now and the next walk may run. Its threads end
-  // as soon as the kernel answers them; from 5 s on without an answer the path is stuck.
-  void Cancel(std::uint64_t number);
+  // as soon as the kernel answers them; from 5 s on without an answer the path is stuck. Returns
+  // WalkResult::work_ns.
+  std::uint64_t Cancel(std::uint64_t number);
 
-  // Ends a walk whose threads are stuck in the kernel: `done` is called now, the next walk may run, and the
-  // path stays stuck until the kernel lets the threads go. Returns since when it is stuck, in milliseconds
-  // since the epoch, or 0 when there is no such walk.
-  std::int64_t GiveUp(std::uint64_t number, std::int64_t stuck_since_ms);
+  // Ends a walk whose threads are stuck in the kernel, since `stuck_since_ms` (since the epoch): `done` is
+  // called now, the next walk may run, and the path stays stuck until the kernel lets the threads go. Returns
+  // WalkResult::work_ns, or nothing when there is no such walk.
+  std::optional<std::uint64_t> GiveUp(std::uint64_t number, std::int64_t stuck_since_ms);
 
  private:
   struct Entry {

@@ -34,7 +34,7 @@ bool WalkThread::OpenRoot(WalkShare* share) {
   root.may_have_automounts = traits.may_have_automounts;
   state_.directories.SetTraits(traits);
   Returned();
-  if (!ReadMountPoints(dir.get(), &root.mounts, &error)) {
+  if (!ReadMountPoints(dir.get(), stat, *state_.options.mounts, &root.mounts, &error)) {
     // Without the table, a kernel that tells mount points when they are met leaves them out all the same. But
     // a table that only a lack of descriptors hides may name one that never answers.
     const bool told = root.kernel.openat2 && stat.TellsMountRoots();

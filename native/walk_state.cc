@@ -1,17 +1,40 @@
 #include "walk_state.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 
-#include "detached_thread.h"
 #include "walk_thread.h"
 
 namespace kvm {
 
-struct WalkState::ThreadStart {
-  std::shared_ptr<WalkState> state;
-  WalkTally* tally;
-  std::unique_ptr<WalkShare> share;
+// One thread's part of the walk.
+class WalkState::ThreadJob final : public WalkCrew::Job {
+ public:
+  ThreadJob(std::shared_ptr<WalkState> state, unsigned number, std::unique_ptr<WalkShare> share)
+      : state_(std::move(state)), number_(number), share_(std::move(share)) {}
+
+  void Work(const WorkClock& clock) override {
+    {
+      const std::lock_guard<std::mutex> lock(state_->lock_);
+      state_->BeginsWork(number_, clock);
+    }
+    {
+      WalkThread thread(*state_, number_, state_->tallies_[number_], clock);
+      thread.Run(std::move(share_));
+    }
+    const std::lock_guard<std::mutex> lock(state_->lock_);
+    state_->EndsWork(number_, clock);
+  }
+  void End() override { state_->ThreadEnds(); }
+  std::unique_ptr<WalkShare> TakeBack() { return std::move(share_); }
+
+ private:
+  const std::shared_ptr<WalkState> state_;
+  const unsigned number_;
+  std::unique_ptr<WalkShare> share_;
 };
 
 WalkState::WalkState(WalkOptions walk_options, Walk::Done done)
@@ -31,9 +54,9 @@ void WalkState::Start() {
 
 void WalkState::Cancel() { Stop(ECANCELED, options.path); }
 
-void WalkState::Abandon(int error) {
+std::uint64_t WalkState::Abandon(int error) {
   Stop(error, options.path);
-  Report();
+  return Report();
 }
 
 WalkProgress WalkState::Progress() const {
@@ -70,7 +93,7 @@ void WalkState::Give(std::unique_ptr<WalkShare> share) {
   changed_.notify_one();
 }
 
-std::unique_ptr<WalkShare> WalkState::Take() {
+std::unique_ptr<WalkShare> WalkState::Take(unsigned number, const WorkClock& clock) {
   std::unique_lock<std::mutex> lock(lock_);
   takers_++;
   idle_++;
@@ -78,7 +101,12 @@ std::unique_ptr<WalkShare> WalkState::Take() {
     finished_ = true;
     changed_.notify_all();
   }
-  changed_.wait(lock, [this] { return finished_ || stopped() || !shares_.empty(); });
+  const auto has_news = [this] { return finished_ || stopped() || !shares_.empty(); };
+  if (!has_news()) {
+    EndsWork(number, clock);
+    changed_.wait(lock, has_news);
+    BeginsWork(number, clock);
+  }
   idle_--;
   if (stopped() || shares_.empty()) return nullptr;
   std::unique_ptr<WalkShare> share = std::move(shares_.back());
@@ -103,27 +131,22 @@ void WalkState::Stop(int error, const std::string& path) {
   changed_.notify_all();
 }
 
-void* WalkState::ThreadMain(void* argument) {
-  const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(argument));
-  LowerThreadPriority();
-  {
-    WalkThread thread(*start->state, *start->tally);
-    thread.Run(std::move(start->share));
-  }
-  start->state->ThreadEnds();
-  return nullptr;
+int WalkState::StartThread(unsigned number, std::unique_ptr<WalkShare>* share) {
+  std::unique_ptr<WalkCrew::Job> job = std::make_unique<ThreadJob>(shared_from_this(), number, std::move(*share));
+  const int error = options.crew->Start(&job);
+  if (error != 0) *share = static_cast<ThreadJob*>(job.get())->TakeBack();
+  return error;
 }
 
-int WalkState::StartThread(unsigned number, std::unique_ptr<WalkShare>* share) {
-  auto start = std::make_unique<ThreadStart>();
-  *start = {shared_from_this(), &tallies_[number], std::move(*share)};
-  const int error = StartDetached(ThreadMain, start.get());
-  if (error != 0) {
-    *share = std::move(start->share);
-  } else {
-    start.release();
-  }
-  return error;
+void WalkState::BeginsWork(unsigned number, const WorkClock& clock) {
+  static thread_local const auto thread = static_cast<pid_t>(::syscall(SYS_gettid));
+  charges_[number] = {thread, clock.Now()};
+}
+
+void WalkState::EndsWork(unsigned number, const WorkClock& clock) {
+  WalkCharge& charge = charges_[number];
+  result_.work_ns += clock.Now().Since(charge.begin);
+  charge.thread = 0;
 }
 
 void WalkState::ThreadEnds() {
@@ -138,12 +161,16 @@ void WalkState::ThreadEnds() {
   Report();
 }
 
-void WalkState::Report() {
+std::uint64_t WalkState::Report() {
   Walk::Done done;
   WalkResult result;
   {
     const std::lock_guard<std::mutex> lock(lock_);
-    if (std::exchange(reported_, true)) return;
+    if (std::exchange(reported_, true)) return result_.work_ns;
+    // Abandoned: threads that are at work may be for long, so they are charged what they did so far.
+    for (const WalkCharge& charge : charges_) {
+      if (charge.thread != 0) result_.work_ns += WorkTimeOf(charge.thread, charge.begin).Since(charge.begin);
+    }
     const WalkProgress sum = Progress();
     result_.used = sum.used;
     result_.inodes = sum.inodes;
@@ -152,6 +179,7 @@ void WalkState::Report() {
     done = std::exchange(done_, nullptr);
   }
   done(result);
+  return result.work_ns;
 }
 
 }  // namespace kvm

@@ -13,8 +13,10 @@
 #include "walk_array.h"
 #include "walk_directories.h"
 #include "walk_kernel.h"
+#include "walk_crew.h"
 #include "walk_mounts.h"
 #include "walk_seen.h"
+#include "walk_work.h"
 
 namespace kvm {
 
@@ -23,6 +25,12 @@ struct alignas(64) WalkTally {
   std::atomic<std::uint64_t> used{0};
   std::atomic<std::uint64_t> inodes{0};
   std::atomic<std::uint64_t> calls{0};
+};
+
+// What one thread is charged. Guarded by WalkState's lock.
+struct WalkCharge {
+  pid_t thread = 0;  // 0: not at work
+  WorkTime begin;
 };
 
 // Work for a thread that has none: part of a directory that has been entered and counted.
@@ -59,7 +67,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   // Starts the first thread, or ends the walk.
   void Start();
   void Cancel();
-  void Abandon(int error);
+  // Returns the nanoseconds of work that the walk is charged.
+  std::uint64_t Abandon(int error);
   WalkProgress Progress() const;
 
   // For the walk's threads.
@@ -74,8 +83,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   void ReleaseTaker() { takers_.fetch_add(1, std::memory_order_relaxed); }
   // Hands work to an idle thread or a new one; to whoever has none next if no thread can be created.
   void Give(std::unique_ptr<WalkShare> share);
-  // Waits for work. nullptr: the walk is at its end.
-  std::unique_ptr<WalkShare> Take();
+  // Waits for work, uncharged. nullptr: the walk is at its end. For the thread of that number.
+  std::unique_ptr<WalkShare> Take(unsigned number, const WorkClock& clock);
   // An entry that cannot be read: ends the walk, or is noted.
   void Fail(int error, const std::string& path);
   // A regular file has a size and no blocks.
@@ -93,13 +102,15 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   SeenDirectories directories;
 
  private:
-  struct ThreadStart;
+  class ThreadJob;
 
-  static void* ThreadMain(void* argument);
   // Returns 0, or an errno and leaves the share.
   int StartThread(unsigned number, std::unique_ptr<WalkShare>* share);
   void ThreadEnds();
-  void Report();
+  std::uint64_t Report();
+  // Of a thread's charge, under the lock.
+  void BeginsWork(unsigned number, const WorkClock& clock);
+  void EndsWork(unsigned number, const WorkClock& clock);
 
   std::array<WalkTally, kMostWalkThreads> tallies_;
 
@@ -114,6 +125,7 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   alignas(64) std::mutex lock_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<WalkShare>> shares_;
+  std::array<WalkCharge, kMostWalkThreads> charges_;
   unsigned started_ = 0;
   unsigned alive_ = 0;
   unsigned idle_ = 0;

@@ -31,12 +31,17 @@ bool IsDots(const char* name) {
 
 }  // namespace
 
-WalkThread::WalkThread(WalkState& state, WalkTally& tally)
-    : state_(state), tally_(tally), budget_(Budget(state.options.threads)), most_used_(UINT64_MAX / state.options.threads) {}
+WalkThread::WalkThread(WalkState& state, unsigned number, WalkTally& tally, const WorkClock& clock)
+    : state_(state),
+      number_(number),
+      tally_(tally),
+      clock_(clock),
+      budget_(Budget(state.options.threads)),
+      most_used_(UINT64_MAX / state.options.threads) {}
 
 void WalkThread::Run(std::unique_ptr<WalkShare> share) {
-  if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take();
-  for (; share != nullptr; share = state_.Take()) {
+  if (share->part == WalkShare::Part::kRoot && !OpenRoot(share.get())) share = state_.Take(number_, clock_);
+  for (; share != nullptr; share = state_.Take(number_, clock_)) {
     if (Adopt(*share)) WalkAll();
     share.reset();
     stack_.Clear();

@@ -15,7 +15,7 @@ namespace kvm {
 
 class WalkThread {
  public:
-  WalkThread(WalkState& state, WalkTally& tally);
+  WalkThread(WalkState& state, unsigned number, WalkTally& tally, const WorkClock& clock);
   WalkThread(const WalkThread&) = delete;
   WalkThread& operator=(const WalkThread&) = delete;
 
@@ -71,7 +71,9 @@ class WalkThread {
   static constexpr std::size_t kBufferBytes = 32 * 1024;
 
   WalkState& state_;
+  const unsigned number_;  // in the walk
   WalkTally& tally_;
+  const WorkClock& clock_;
   WalkStack stack_;
   // Frame 0's path from the root.
   std::shared_ptr<const std::string> base_;

@@ -65,7 +65,7 @@ const char* const kMountInfo =
 
 TEST(ReadsTheTableOfMounts) {
   kvm::MountNode root;
-  CHECK(kvm::AddMountPoints(kMountInfo, "/data/vol", 25, &root));
+  CHECK(kvm::AddMountPoints(kvm::MountIndex(kMountInfo), "/data/vol", 25, &root));
   CHECK(root.HasChildren() && !root.IsMountPoint());
   REQUIRE(root.Child("a") != nullptr && root.Child("deep") != nullptr);
   CHECK(root.Child("a")->IsMountPoint());
@@ -80,7 +80,7 @@ TEST(ReadsTheTableOfMounts) {
 
 TEST(KnowsMountsBelowTheRootDirectory) {
   kvm::MountNode root;
-  CHECK(kvm::AddMountPoints(kMountInfo, "/", 25, &root));
+  CHECK(kvm::AddMountPoints(kvm::MountIndex(kMountInfo), "/", 25, &root));
   REQUIRE(root.Child("proc") != nullptr && root.Child("data") != nullptr);
   CHECK(root.Child("proc")->IsMountPoint());
   CHECK(root.Child("data")->Child("vol")->IsMountPoint());
@@ -89,16 +89,16 @@ TEST(KnowsMountsBelowTheRootDirectory) {
 
 TEST(KnowsNothingOfOtherNamespaces) {
   kvm::MountNode root;
-  CHECK(!kvm::AddMountPoints(kMountInfo, "/data/vol", 99, &root));
+  CHECK(!kvm::AddMountPoints(kvm::MountIndex(kMountInfo), "/data/vol", 99, &root));
   CHECK(!root.HasChildren());
-  CHECK(kvm::AddMountPoints(kMountInfo, "/data/vol/a", 31, &root));
+  CHECK(kvm::AddMountPoints(kvm::MountIndex(kMountInfo), "/data/vol/a", 31, &root));
   CHECK(root.Child("inner")->IsMountPoint());
 }
 
 TEST(SurvivesAnyTable) {
   for (const char* text : {"", "\n", "\n\n", "1", "1 2 3 4 /x\\0", "1 1 0:1 / /r/\\04\\", "  1 1 /r/x / /r/x", "x y z"}) {
     kvm::MountNode root;
-    kvm::AddMountPoints(text, "/r", 1, &root);
+    kvm::AddMountPoints(kvm::MountIndex(text), "/r", 1, &root);
   }
 }
 
@@ -117,7 +117,7 @@ TEST(TakesNoMoreStackForADeeperMountPoint) {
       auto* const job = static_cast<Job*>(argument);
       {
         kvm::MountNode root;
-        CHECK(kvm::AddMountPoints(*job->table, "/r", 1, &root));
+        CHECK(kvm::AddMountPoints(kvm::MountIndex(*job->table), "/r", 1, &root));
         const kvm::MountNode* node = &root;
         int met = 0;
         for (int i = 0; node != nullptr && node->HasChildren(); i++) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +19,9 @@
 #include <set>
 #include <string>
 
+#include "../mount_table.h"
 #include "../walk.h"
+#include "../walk_crew.h"
 #include "check.h"
 
 struct Usage {
@@ -131,13 +134,21 @@ class Model {
   Usage usage_;
 };
 
+// Threads that are created by the thread that starts the walk and end with it, as a test needs that decides over
+// their system calls; and a table of mounts that nobody has read yet.
+inline kvm::WalkOptions WithOwnThreads(kvm::WalkOptions options) {
+  if (options.crew == nullptr) options.crew = std::make_shared<kvm::WalkCrew>(std::chrono::milliseconds(0));
+  if (options.mounts == nullptr) options.mounts = std::make_shared<kvm::MountTable>(std::chrono::seconds(10));
+  return options;
+}
+
 // A walk whose end can be waited for, and which checks that it ends once.
 class WalkRun {
  public:
   explicit WalkRun(const std::string& path, unsigned threads = 2, bool allow_partial = false)
       : WalkRun(Options(path, threads, allow_partial)) {}
   explicit WalkRun(kvm::WalkOptions options)
-      : walk(kvm::Walk::Start(std::move(options), [end = end_](const kvm::WalkResult& result) {
+      : walk(kvm::Walk::Start(WithOwnThreads(std::move(options)), [end = end_](const kvm::WalkResult& result) {
           const std::lock_guard<std::mutex> lock(end->lock);
           end->result = result;
           CHECK_EQ(++end->calls, 1);

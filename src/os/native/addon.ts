@@ -3,26 +3,19 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What native/binding.cc says about a walk that ended. */
-export type WalkDelivery = (
-  number: number,
-  errno: number,
-  path: string,
-  used: bigint,
-  inodesUsed: bigint,
-  errors: number,
-  firstErrno: number,
-  firstPath: string,
-  stuckSinceMs: number,
-  sizedWithoutBlocks: number,
-) => void;
+/**
+ * Takes `answers` records of calls and `walks` records of walks, which lie in the buffer given to `connect`, and
+ * the paths that walks' records go with.
+ */
+export type Deliver = (answers: number, walks: number, texts: readonly string[] | undefined) => void;
 
 /**
  * What native/binding.cc exports. Each thread of JavaScript has its own, over one pool of native threads per
  * process.
  */
 export interface Addon {
-  connect(deliver: (words: BigUint64Array) => void, deliverWalk: WalkDelivery): Channel;
+  /** `buffer` has {@link BUFFER_BYTES}. Undefined if it does not, or the thread is being terminated. */
+  connect(deliver: Deliver, buffer: ArrayBuffer): Channel | undefined;
   /**
    * Of the whole process: threads alive, calls stuck, calls without a worker, and system calls ever started.
    */
@@ -44,9 +37,32 @@ export interface Channel {
    * ended.
    */
   walkProgress(number: number): BigUint64Array | undefined;
-  walkCancel(number: number): void;
-  /** Ends a walk that does not move and marks its path as stuck. Returns 0 if the walk has ended already. */
+  /** Ends a walk. Returns the milliseconds of its work. */
+  walkCancel(number: number): number;
+  /**
+   * Ends a walk that does not move and marks its path as stuck. Returns the milliseconds of its work, or -1 if
+   * it has ended already.
+   */
   walkGiveUp(number: number, stuckSinceMs: number): number;
+}
+
+/**
+ * The buffer of records, native/binding_channel.h. A word of 8 bytes is a float64, or a uint64 from
+ * {@link ANSWER_VALUES} and {@link WALK_COUNTS} on. The records of walks begin at {@link WALKS_AT}.
+ */
+export const ANSWER_WORDS = 13;
+export const ANSWER_VALUES = 5;
+export const WALK_WORDS = 10;
+export const WALK_COUNTS = 8;
+const MOST_ANSWERS = 64;
+const MOST_WALKS = 64;
+export const WALKS_AT = MOST_ANSWERS * ANSWER_WORDS;
+export const BUFFER_BYTES = (WALKS_AT + MOST_WALKS * WALK_WORDS) * 8;
+
+/** The two views of the buffer. */
+export interface Records {
+  readonly numbers: Float64Array;
+  readonly words: BigUint64Array;
 }
 
 const PACKAGE = 'kube-volume-metrics';

@@ -1,7 +1,15 @@
 import { kindOf } from '../devices.js';
 import type { OsBinding, PathCall, PathInfo, StatFs } from '../os-binding.js';
 import { pathStuck, systemError, tooManyStuck } from '../system-error.js';
-import { addon, type Addon, type Channel } from './addon.js';
+import {
+  addon,
+  ANSWER_VALUES,
+  ANSWER_WORDS,
+  BUFFER_BYTES,
+  type Addon,
+  type Channel,
+  type Records,
+} from './addon.js';
 import { NativeWalks } from './native-walks.js';
 
 /** The numbers that native/fs_info.h and native/call_pool.h give these. */
@@ -12,10 +20,6 @@ const SYSCALLS = { [STATFS]: 'statfs', [STAT]: 'stat' } as const;
 const DONE = 0;
 const STUCK = 1;
 const TOO_MANY_STUCK = 2;
-
-/** Words of one answer: ticket, kind, status, errno, stuck since (ms), then the values. */
-const WORDS = 13;
-const VALUES = 5;
 
 /**
  * Independent of the number of processors: threads beyond them cost nothing when the tree is in memory, and
@@ -38,15 +42,22 @@ let binding: OsBinding | undefined;
 export function nativeBinding(): OsBinding | string {
   if (binding !== undefined) return binding;
   const native = addon();
-  return typeof native === 'string' ? native : (binding = overAddon(native));
+  if (typeof native === 'string') return native;
+  const connected = overAddon(native);
+  if (typeof connected !== 'string') binding = connected;
+  return connected;
 }
 
-function overAddon(native: Addon): OsBinding {
+function overAddon(native: Addon): OsBinding | string {
   const waiters = new Map<number, Waiter>();
-  const walks = new NativeWalks();
-  const channel = native.connect((words) => {
-    for (let at = 0; at < words.length; at += WORDS) deliver(words, at, waiters);
-  }, walks.deliver);
+  const buffer = new ArrayBuffer(BUFFER_BYTES);
+  const records = { numbers: new Float64Array(buffer), words: new BigUint64Array(buffer) };
+  const walks = new NativeWalks(records);
+  const channel = native.connect((answers, ended, texts) => {
+    for (let at = 0; at < answers * ANSWER_WORDS; at += ANSWER_WORDS) deliver(records, at, waiters);
+    if (ended > 0) walks.deliver(ended, texts);
+  }, buffer);
+  if (channel === undefined) return 'the addon is of another version, or this thread is being terminated';
   return {
     name: 'native',
     statFs: (path) => start<StatFs>(channel, waiters, STATFS, path),
@@ -80,19 +91,19 @@ function start<T>(channel: Channel, waiters: Map<number, Waiter>, kind: Kind, pa
   };
 }
 
-function deliver(words: BigUint64Array, at: number, waiters: Map<number, Waiter>): void {
-  const ticket = Number(words[at]);
+function deliver({ numbers, words }: Records, at: number, waiters: Map<number, Waiter>): void {
+  const ticket = numbers[at] ?? 0;
   const waiter = waiters.get(ticket);
   if (waiter === undefined) return;
   waiters.delete(ticket);
-  const status = Number(words[at + 2]);
-  const errno = Number(words[at + 3]);
+  const status = numbers[at + 2] ?? 0;
+  const errno = numbers[at + 3] ?? 0;
   if (status !== DONE || errno !== 0) {
-    waiter.reject(failure(SYSCALLS[waiter.kind], waiter.path, status, errno, Number(words[at + 4])));
+    waiter.reject(failure(SYSCALLS[waiter.kind], waiter.path, status, errno, numbers[at + 4] ?? 0));
   } else if (waiter.kind === STATFS) {
-    waiter.resolve(statFs(words, at + VALUES) as never);
+    waiter.resolve(statFs(words, at + ANSWER_VALUES) as never);
   } else {
-    waiter.resolve(pathInfo(words, at + VALUES) as never);
+    waiter.resolve(pathInfo(words, at + ANSWER_VALUES) as never);
   }
 }
 
@@ -105,8 +116,7 @@ function failure(syscall: string, path: string, status: number, errno: number, s
 }
 
 function statFs(words: BigUint64Array, at: number): StatFs {
-  const readOnly = words[at + 7];
-  return {
+  const stats: { -readonly [Key in keyof StatFs]: StatFs[Key] } = {
     magic: Number(words[at]),
     frsize: words[at + 1] ?? 0n,
     blocks: words[at + 2] ?? 0n,
@@ -114,8 +124,10 @@ function statFs(words: BigUint64Array, at: number): StatFs {
     bavail: words[at + 4] ?? 0n,
     files: words[at + 5] ?? 0n,
     ffree: words[at + 6] ?? 0n,
-    ...(readOnly !== 2n && { readOnly: readOnly === 1n }),
   };
+  const readOnly = words[at + 7];
+  if (readOnly !== 2n) stats.readOnly = readOnly === 1n;
+  return stats;
 }
 
 function pathInfo(words: BigUint64Array, at: number): PathInfo {

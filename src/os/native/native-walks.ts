@@ -1,15 +1,34 @@
 import { onAbort } from '../../waiting/abort.js';
+import { noteWork } from '../../waiting/work.js';
 import type { Counted, Walk } from '../os-binding.js';
 import { pathStuck, systemError, type SystemError } from '../system-error.js';
-import type { Channel, Refusal, WalkDelivery } from './addon.js';
+import { WALK_COUNTS, WALK_WORDS, WALKS_AT, type Channel, type Records, type Refusal } from './addon.js';
 
 /** How often walks are looked at: for progress, and for whether they still move. */
 const LOOK_MS = 100;
 
+/** How a walk ended. */
+interface Ended {
+  /** 0, or why there is no result. */
+  readonly errno: number;
+  /** The entry that failed. */
+  readonly path: string;
+  readonly used: bigint;
+  readonly inodesUsed: bigint;
+  /** Entries left out, and of the first one what failed. */
+  readonly errors: number;
+  readonly firstErrno: number;
+  readonly firstPath: string;
+  /** Not 0: the walk did not begin, because its path is stuck. */
+  readonly stuckSinceMs: number;
+  /** Whether a regular file has a size and no blocks. */
+  readonly sizedWithoutBlocks: boolean;
+}
+
 /** A walk whose caller waits. */
 interface Live {
   readonly walk: Walk;
-  readonly settle: (...result: Parameters<WalkDelivery>) => void;
+  readonly settle: (ended: Ended) => void;
   readonly giveUp: (since: Date) => void;
   calls: bigint;
   movedAtMs: number;
@@ -21,14 +40,37 @@ export class NativeWalks {
   readonly #live = new Map<number, Live>();
   /** Keeps the process alive while a caller waits. */
   #timer: NodeJS.Timeout | undefined;
+  readonly #records: Records;
 
-  /** Takes the result of a walk. Those of aborted walks and of walks that were given up come too. */
-  readonly deliver: WalkDelivery = (...result) => {
-    const [number] = result;
-    const live = this.#live.get(number);
-    this.#leave(number);
-    live?.settle(...result);
-  };
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  /** Takes the results of walks. Those of aborted walks and of walks that were given up come too. */
+  deliver(count: number, texts: readonly string[] = []): void {
+    const { numbers, words } = this.#records;
+    let text = 0;
+    for (let at = WALKS_AT; at < WALKS_AT + count * WALK_WORDS; at += WALK_WORDS) {
+      const [number = 0, errno = 0, errors = 0, firstErrno = 0, stuckSinceMs = 0, sized, workMs = 0, hasPaths] =
+        numbers.subarray(at, at + WALK_COUNTS);
+      const [path = '', firstPath = ''] = hasPaths === 1 ? texts.slice(text, (text += 2)) : [];
+      const live = this.#live.get(number);
+      if (live === undefined) continue;
+      this.#leave(number);
+      noteWork(live.walk.signal, workMs);
+      live.settle({
+        errno,
+        path,
+        used: words[at + WALK_COUNTS] ?? 0n,
+        inodesUsed: words[at + WALK_COUNTS + 1] ?? 0n,
+        errors,
+        firstErrno,
+        firstPath,
+        stuckSinceMs,
+        sizedWithoutBlocks: sized === 1,
+      });
+    }
+  }
 
   run(
     channel: Channel,
@@ -52,9 +94,9 @@ export class NativeWalks {
           this.#leave(number);
           reject(pathStuck(path, since));
         },
-        settle: (...result) => {
+        settle: (ended) => {
           stopListening();
-          const counted = countedOf(path, result);
+          const counted = countedOf(path, ended);
           if (counted instanceof Error) reject(counted);
           else resolve(counted);
         },
@@ -63,7 +105,7 @@ export class NativeWalks {
         this.#look(channel);
       }, LOOK_MS);
       const stopListening = onAbort(walk.signal, (reason) => {
-        channel.walkCancel(number);
+        noteWork(walk.signal, channel.walkCancel(number));
         this.#leave(number);
         reject(reason);
       });
@@ -94,24 +136,26 @@ export class NativeWalks {
         report(live.walk, { used, inodesUsed });
       } else if (nowMs - live.movedAtMs >= live.walk.stallTimeoutMs) {
         const sinceMs = Math.floor(Date.now() - (nowMs - live.movedAtMs));
-        if (channel.walkGiveUp(number, sinceMs) !== 0) live.giveUp(new Date(sinceMs));
+        const workMs = channel.walkGiveUp(number, sinceMs);
+        if (workMs < 0) continue;
+        noteWork(live.walk.signal, workMs);
+        live.giveUp(new Date(sinceMs));
       }
     }
   }
 }
 
-/** What a walk of `path` has counted, or why it failed. */
-function countedOf(path: string, result: Parameters<WalkDelivery>): Counted | Error {
-  const [, errno, failed, used, inodesUsed, errors, firstErrno, firstPath, stuckSinceMs, sized] = result;
-  if (stuckSinceMs !== 0) return pathStuck(path, new Date(stuckSinceMs));
-  if (errno !== 0) return walkError(errno, failed);
-  const first = { path: firstPath, code: walkError(firstErrno, firstPath).code };
-  return {
-    used,
-    inodesUsed,
-    ...(errors > 0 && { incomplete: { errors, first } }),
-    ...(used === 0n && sized === 1 && { lacksBlocks: true }),
-  };
+/** What a walk of `path` has counted, or why it failed. Of a walk that succeeded no error is created. */
+function countedOf(path: string, ended: Ended): Counted | Error {
+  if (ended.stuckSinceMs !== 0) return pathStuck(path, new Date(ended.stuckSinceMs));
+  if (ended.errno !== 0) return walkError(ended.errno, ended.path);
+  const { used, inodesUsed, errors, firstErrno, firstPath } = ended;
+  const counted: { -readonly [Key in keyof Counted]: Counted[Key] } = { used, inodesUsed };
+  if (errors > 0) {
+    counted.incomplete = { errors, first: { path: firstPath, code: walkError(firstErrno, firstPath).code } };
+  }
+  if (used === 0n && ended.sizedWithoutBlocks) counted.lacksBlocks = true;
+  return counted;
 }
 
 /** kMetAgain of native/walk.h, in place of an errno. */
