@@ -2,6 +2,7 @@ import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js'
 import { checkedAge, checkedOptions, openSignal } from '../options.js';
 import { checkedReading } from '../reading.js';
 import { JoinedCall } from '../waiting/joined-call.js';
+import { noteCaller, noteWork } from '../waiting/work.js';
 
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
@@ -63,12 +64,17 @@ export class CachedMetrics implements MetricsProvider {
       return this.#kept.reading;
     }
     // An abandoned call is being aborted, and its answer is not kept.
-    if (this.#call === undefined || this.#call.isAbandoned) this.#call = this.#start();
+    if (this.#call === undefined || this.#call.isAbandoned) this.#call = this.#start(signal);
+    // Its work is noted for the caller who started it.
+    else noteWork(signal, 0);
     return await this.#call.join({ signal, late: () => undefined });
   }
 
-  #start(): JoinedCall<Metrics> {
-    const call = new JoinedCall((signal) => measure(this.#provider, signal));
+  #start(caller: AbortSignal | undefined): JoinedCall<Metrics> {
+    const call = new JoinedCall((signal) => {
+      noteCaller(signal, caller);
+      return measure(this.#provider, signal);
+    });
     call.answer.then(
       (reading) => {
         if (this.#call !== call || call.isAbandoned) return;

@@ -2,6 +2,7 @@ import { MetricsError } from '../errors.js';
 import type { MetricsProvider, VolumeCondition } from '../metrics.js';
 import { callListener } from '../options.js';
 import { checkedReading, show } from '../reading.js';
+import { workOf } from '../waiting/work.js';
 import { callError, callProvider, notAnswered, providerName, type Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
 import type { CallPlan } from './schedule/call-plan.js';
@@ -170,7 +171,9 @@ export class MeasuredVolume {
       limitMs: walkTimeoutMs,
       overdue: () => walkTooLong(asked.provider, walkTimeoutMs),
       walk: {
-        stopped: (durationMs) => walkStopped(asked.provider, durationMs, walks.raiseLimit(durationMs)),
+        workMs: workOf,
+        stopped: (durationMs, workMs = durationMs) =>
+          walkStopped(asked.provider, durationMs, walks.raiseLimit(workMs)),
         costMs: (signal, since, durationMs, answer) => walks.costMs(signal, since, durationMs, answer),
       },
     };

@@ -23,8 +23,10 @@ export interface CallPlan {
  * unless it brings a result all the same.
  */
 export interface WalkPlan {
+  /** Milliseconds of work in it so far; undefined if none was noted. */
+  readonly workMs: (signal: AbortSignal) => number | undefined;
   /** The error of a walk that is stopped after so many milliseconds, so that others go first. */
-  readonly stopped: (durationMs: number) => MetricsError;
+  readonly stopped: (durationMs: number, workMs: number | undefined) => MetricsError;
   /** Milliseconds of work in it; without an answer up to now. */
   readonly costMs: (
     signal: AbortSignal,

@@ -108,10 +108,14 @@ class Call implements Turn {
     if (this.listener !== undefined) this.#watch();
   }
 
+  workMs(): number | undefined {
+    return this.#controller && this.plan.walk?.workMs(this.#controller.signal);
+  }
+
   stop(): void {
     const { walk } = this.plan;
     if (walk === undefined) return;
-    this.#stopError = walk.stopped(performance.now() - this.#sinceMs);
+    this.#stopError = walk.stopped(performance.now() - this.#sinceMs, this.workMs());
     this.#controller?.abort(this.#stopError);
     this.#toldMs = this.#giveBack();
     this.listener?.stopped?.(this.#stopError, this.#toldMs);

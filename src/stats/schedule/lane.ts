@@ -2,6 +2,8 @@
 export interface WalkedVolume {
   /** Milliseconds that its walk may take while others wait. */
   readonly limitMs: number;
+  /** Milliseconds of work that the next walk may be expected to take: as many as the last one. */
+  readonly expectedMs: number;
   /** Whether no walk of it has begun: it goes first. */
   readonly isNew: boolean;
   /** Whether its last walk took more than a second or was ended for its length: it has a place of its own. */
@@ -21,6 +23,8 @@ export interface Turn {
   go(place: Place): void;
   /** Only of a walk: those before it have ended, or it runs beside them. Its time counts from now. */
   begin(): void;
+  /** Only of a walk: milliseconds of work so far; undefined if it is not known to be noted. */
+  workMs(): number | undefined;
   /** Only of a walk: ends it so that others go first, and gives its place back. */
   stop(): void;
 }

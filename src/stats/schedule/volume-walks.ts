@@ -7,6 +7,7 @@ import type { WalkPace } from './walk-pace.js';
 /** The walks of one volume: how long the next one may take, when it is due, and what the last one took. */
 export class VolumeWalks implements WalkedVolume {
   limitMs: number;
+  expectedMs = 0;
   isNew = true;
   isLong = false;
   isUnread = true;
@@ -54,10 +55,10 @@ export class VolumeWalks implements WalkedVolume {
     return stuckMs === undefined ? costMs : Math.min(Math.max(0, stuckMs - since.getTime()), costMs);
   }
 
-  /** The limit of the next walk after one that was stopped after so many milliseconds. */
-  raiseLimit(durationMs: number): number {
+  /** The limit of the next walk after one that was stopped after so many milliseconds of work. */
+  raiseLimit(workMs: number): number {
     this.isLong = true;
-    this.limitMs = Math.min(2 * Math.max(this.limitMs, durationMs), this.#mostMs);
+    this.limitMs = Math.min(2 * Math.max(this.limitMs, workMs), this.#mostMs);
     return this.limitMs;
   }
 
@@ -81,6 +82,7 @@ export class VolumeWalks implements WalkedVolume {
     this.isUnread = false;
     if (status === 'fulfilled') {
       this.limitMs = Math.min(Math.max(FIRST_LIMIT_MS, 2 * costMs), this.#mostMs);
+      this.expectedMs = costMs;
       this.isLong = costMs > FIRST_LIMIT_MS;
     }
     this.wasCutShort = this.#wasOverdue && status === 'rejected';

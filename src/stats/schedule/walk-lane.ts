@@ -1,4 +1,5 @@
 import { Queue, type Turn, type WalkedVolume } from './lane.js';
+import { PauseDebt } from './pause-debt.js';
 
 /**
  * While other volumes wait, a volume's first walk ends after so many milliseconds. A walk that is let in
@@ -6,13 +7,11 @@ import { Queue, type Turn, type WalkedVolume } from './lane.js';
  */
 export const FIRST_LIMIT_MS = 1_000;
 
-/** Pauses are owed until they add up to this. */
-const PAID_AT_ONCE_MS = 1_000;
+/** A walk that works little, because others use the processors, ends after so many times its limit. */
+const MOST_STRETCH = 10;
 
-/**
- * The longest pause. What a walk took beyond that, its own volume pays: see WalkPace.
- */
-const LONGEST_PAUSE_MS = 10_000;
+/** How often a walk is looked at that is past its limit and has worked for less. */
+const LOOK_MS = 250;
 
 /** The process walks at most two trees at once: see `diskUsage`. */
 const MOST_RUNNING = 2;
@@ -22,6 +21,9 @@ const MOST_RUNNING = 2;
  * loop. On a busy machine a thread of low priority that had to wait for it would lose its turn on the processor.
  */
 const MOST_OUT = 32;
+
+/** How many milliseconds of work may be out at once in walks of short volumes: they owe a pause of a second. */
+const MOST_EXPECTED_MS = 50;
 
 interface WalkEntry {
   readonly turn: Turn;
@@ -57,7 +59,7 @@ export interface WalkLaneOptions {
  * made again with twice the limit. If none waits, it goes on.
  */
 export class WalkLane {
-  readonly #pauseFactor: number;
+  readonly #debt: PauseDebt;
   readonly #mostRunning: number;
   readonly #fixedLimitMs: number | undefined;
   readonly #new = new Queue<WalkEntry>();
@@ -71,16 +73,15 @@ export class WalkLane {
   /** Whether the long walk let in last had no reading: the two take turns. */
   #wasUnread = false;
   #isDeep = false;
-  /** Until when the pauses that are owed would last, if they began now. */
-  #owedUntilMs = 0;
-  #pause: NodeJS.Timeout | undefined;
   #look: NodeJS.Timeout | undefined;
   #lookAtMs = Infinity;
   #isChoosing = false;
 
   /** @param share - of wall time, above 0 and at most 1 */
   constructor(share: number, { mostRunning = MOST_RUNNING, limitMs }: WalkLaneOptions = {}) {
-    this.#pauseFactor = 1 / share - 1;
+    this.#debt = new PauseDebt(share, () => {
+      this.#next();
+    });
     this.#mostRunning = mostRunning;
     this.#fixedLimitMs = limitMs;
   }
@@ -144,21 +145,24 @@ export class WalkLane {
     if (isNext !== undefined) return isNext;
     // Short walks never end where there are many of them. So one place stays for a long one that waits.
     const leavesRoom = this.#flow.length === 0 || this.#long !== undefined || !this.#longWaits;
-    return this.#pause === undefined && leavesRoom ? this.#short.shift() : undefined;
+    return !this.#debt.isPaying && leavesRoom ? this.#short.shift() : undefined;
   }
 
   /** Whether one more new or short walk may be out. */
   #hasRoom(): boolean {
     const newest = this.#flow.at(-1);
     if (newest === undefined) return true;
-    if (this.#isDeep) return this.#flow.length < MOST_OUT;
+    if (this.#isDeep && this.#flow.length < MOST_OUT) {
+      const expectedMs = this.#flow.reduce((sum, { volume }) => sum + volume.expectedMs, 0);
+      if (this.#new.size > 0 || expectedMs < MOST_EXPECTED_MS) return true;
+    }
     return this.#flow.length < this.#places && performance.now() - newest.sinceMs >= FIRST_LIMIT_MS;
   }
 
   #nextLong(): WalkEntry | undefined {
-    if (this.#long !== undefined || this.#new.size > 0 || this.#flow.length >= this.#mostRunning)
-      return undefined;
-    const read = this.#pause === undefined ? this.#longRead : undefined;
+    if (this.#long !== undefined || this.#new.size > 0) return undefined;
+    if (this.#flow.length >= this.#mostRunning) return undefined;
+    const read = this.#debt.isPaying ? undefined : this.#longRead;
     const queues = this.#wasUnread ? [read, this.#longUnread] : [this.#longUnread, read];
     const queue = queues.find((each) => each !== undefined && each.size > 0);
     if (queue !== undefined) this.#wasUnread = queue === this.#longUnread;
@@ -171,17 +175,15 @@ export class WalkLane {
   }
 
   get #shortWaits(): boolean {
-    return this.#new.size > 0 || (this.#pause === undefined && this.#short.size > 0);
+    return this.#new.size > 0 || (!this.#debt.isPaying && this.#short.size > 0);
   }
 
   get #longWaits(): boolean {
-    return this.#longUnread.size > 0 || (this.#pause === undefined && this.#longRead.size > 0);
+    return this.#longUnread.size > 0 || (!this.#debt.isPaying && this.#longRead.size > 0);
   }
 
   /** Stops a walk that has reached its limit and holds up others. */
   #stopOne(): boolean {
-    const nowMs = performance.now();
-    const isOver = (walk: Walk): boolean => walk.hasBegun && nowMs - walk.sinceMs >= walk.limitMs;
     const isFixed = this.#fixedLimitMs !== undefined;
     const longHeldUp = this.#longWaits && this.#long === undefined && this.#flow.length >= this.#mostRunning;
     const flowHolds = isFixed || this.#shortWaits || longHeldUp || this.#flow.length > this.#places;
@@ -221,30 +223,29 @@ export class WalkLane {
     }, Math.ceil(ms)).unref();
   }
 
-  #lookAgain({ hasBegun, sinceMs, limitMs }: Walk): void {
+  #lookAgain(walk: Walk): void {
+    const { hasBegun, sinceMs, limitMs } = walk;
     if (!hasBegun) return;
     const ageMs = performance.now() - sinceMs;
     if (ageMs < FIRST_LIMIT_MS) this.#lookIn(FIRST_LIMIT_MS - ageMs);
     if (ageMs < limitMs) this.#lookIn(limitMs - ageMs);
+    else if (!isOver(walk)) this.#lookIn(LOOK_MS);
   }
 
   #ended(walk: Walk, costMs: number | undefined): void {
-    const nowMs = performance.now();
     if (this.#long === walk) this.#long = undefined;
     else this.#flow.splice(this.#flow.indexOf(walk), 1);
     this.#isDeep = walk.volume.notesWork ?? this.#isDeep;
-    const pauseMs = (costMs ?? nowMs - walk.sinceMs) * this.#pauseFactor;
-    const untilMs = Math.max(this.#owedUntilMs, nowMs) + pauseMs;
-    this.#owedUntilMs = Math.min(untilMs, nowMs + LONGEST_PAUSE_MS);
-    const owedMs = this.#owedUntilMs - nowMs;
-    // First readings come before pauses. What they owe, the walks after them pay.
-    if (owedMs >= PAID_AT_ONCE_MS && !walk.isUnread && this.#pause === undefined) {
-      this.#pause = setTimeout(() => {
-        this.#pause = undefined;
-        this.#next();
-      }, Math.ceil(owedMs)).unref();
-    }
+    // First readings come before pauses.
+    this.#debt.owe(costMs ?? performance.now() - walk.sinceMs, !walk.isUnread);
     this.#beginFirst();
     this.#next();
   }
+}
+
+/** Whether a walk has reached its limit. */
+function isOver({ turn, sinceMs, hasBegun, limitMs }: Walk): boolean {
+  const ageMs = performance.now() - sinceMs;
+  if (!hasBegun || ageMs < limitMs) return false;
+  return ageMs >= limitMs * MOST_STRETCH || (turn.workMs() ?? ageMs) >= limitMs;
 }
