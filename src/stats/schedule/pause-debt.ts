@@ -30,19 +30,13 @@ export class PauseDebt {
     return this.#pause !== undefined;
   }
 
-  /**
-   * A walk has ended.
-   *
-   * @param workMs - milliseconds of work in it
-   * @param pays - whether a pause may begin for it. Otherwise the walks after it pay what it owes. A pause that has
-   * begun gets no longer, so some of those are let in between any two.
-   */
-  owe(workMs: number, pays: boolean): void {
+  /** A walk has ended, after so many milliseconds of work. */
+  owe(workMs: number): void {
     const nowMs = performance.now();
     const untilMs = Math.max(this.#untilMs, nowMs) + workMs * this.#factor;
     this.#untilMs = Math.min(untilMs, nowMs + LONGEST_PAUSE_MS);
     const owedMs = this.#untilMs - nowMs;
-    if (!pays || this.isPaying || owedMs < PAID_AT_ONCE_MS) return;
+    if (this.isPaying || owedMs < PAID_AT_ONCE_MS) return;
     this.#pause = setTimeout(() => {
       this.#pause = undefined;
       this.#paid();

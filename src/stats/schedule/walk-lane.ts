@@ -109,16 +109,12 @@ export class WalkLane {
 
   #letIn(): boolean {
     const short = this.#nextShort();
-    if (short !== undefined) {
-      const walk = this.#walkOf(short);
-      this.#flow.push(walk);
-      this.#go(walk);
-      return true;
-    }
-    const long = this.#nextLong();
-    if (long === undefined) return false;
-    this.#long = this.#walkOf(long);
-    this.#go(this.#long);
+    const entry = short ?? this.#nextLong();
+    if (entry === undefined) return false;
+    const walk = this.#walkOf(entry);
+    if (short === undefined) this.#long = walk;
+    else this.#flow.push(walk);
+    this.#go(walk);
     return true;
   }
 
@@ -236,8 +232,9 @@ export class WalkLane {
     if (this.#long === walk) this.#long = undefined;
     else this.#flow.splice(this.#flow.indexOf(walk), 1);
     this.#isDeep = walk.volume.notesWork ?? this.#isDeep;
-    // First readings come before pauses.
-    this.#debt.owe(costMs ?? performance.now() - walk.sinceMs, !walk.isUnread);
+    // First readings come before pauses and owe none: their volumes pay, see WalkPace. Otherwise volumes that
+    // take long to be read would slow down all others.
+    if (!walk.isUnread) this.#debt.owe(costMs ?? performance.now() - walk.sinceMs);
     this.#beginFirst();
     this.#next();
   }
