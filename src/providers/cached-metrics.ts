@@ -23,8 +23,9 @@ const OPTIONS = ['maxAgeMs'] as const;
  * not when it is asked for.
  *
  * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the
- * pod, about once a minute (kubernetes pkg/volume/metrics_cached.go). Set `maxAgeMs` to get the same
- * behaviour in a process of your own.
+ * pod, about once a minute (kubernetes pkg/volume/metrics_cached.go). If you ask more often than that, at
+ * each scrape for instance, `maxAgeMs: 90_000` does the same. `FsResourceAnalyzer` asks once in 60 to 120
+ * seconds and keeps the reading itself: it needs no such wrapper.
  */
 export class CachedMetrics implements MetricsProvider {
   /** The wrapped provider's name. */

@@ -83,6 +83,10 @@ export class FsResourceAnalyzer {
    * Lists the pods and measures all volumes once, now, whether started or not. An analyzer that was not
    * started needs no stop.
    *
+   * Volumes without a reading are walked at full speed, at the lowest priority. Later calls walk again all
+   * volumes that are due, with the pauses of `walkShare`: with the default 20 times as long as the walks
+   * take. To read what is known, without measuring, use {@link podVolumeStats}.
+   *
    * @returns what is known once each volume has answered, failed, or exceeded its time limit
    * @throws MetricsError if the pods cannot be listed: what `getPods` rejects with, METRICS_PROVIDER_FAILED
    * or METRICS_TIMED_OUT

@@ -15,7 +15,9 @@ export function noteWork(signal: AbortSignal | undefined, ms: number): void {
   }
 }
 
-/** The call with the signal `caller` begins the one with `signal`. Work for that one is work for its caller. */
+/**
+ * The call with the signal `caller` begins the one with `signal`. Work for that one is work for its caller.
+ */
 export function noteCaller(signal: AbortSignal, caller: AbortSignal | undefined): void {
   if (caller !== undefined && caller !== signal) callers.set(signal, caller);
 }

@@ -18,9 +18,9 @@ export interface CallPlan {
 }
 
 /**
- * A walk keeps its place until it ends, and its time counts from when its lane says so. If it is overdue, it is
- * aborted with that error instead of going on, and gives its place back. Then that error is also its answer,
- * unless it brings a result all the same.
+ * A walk keeps its place until it ends, and its time counts from when its lane says so. If it is overdue, it
+ * is aborted with that error instead of going on, and gives its place back. Then that error is also its
+ * answer, unless it brings a result all the same.
  */
 export interface WalkPlan {
   /** Milliseconds of work in it so far; undefined if none was noted. */

@@ -146,7 +146,8 @@ class Call implements Turn {
     if (signal.aborted && answer.status === 'rejected') {
       // The call was aborted as overdue, whatever its provider made of that.
       if (this.#overdueError !== undefined) answer.reason = this.#overdueError;
-      // It failed because it was left or stopped. A listener that came afterwards, or waits on, gets a new call.
+      // It failed because it was left or stopped. A listener that came afterwards, or waits on, gets a new
+      // call.
       else if (!this.#isStuck(answer.reason)) {
         this.again();
         return;

@@ -5,9 +5,9 @@ const PAID_AT_ONCE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * The pauses that walks owe for their work, so that together they keep to their share of wall time from moment
- * to moment. They are paid in sums of about a second; time in which nothing is walked pays too. When a node
- * starts and everything was read, this spreads the walks that follow (kubernetes#103728).
+ * The pauses that walks owe for their work, so that together they keep to their share of wall time from
+ * moment to moment. They are paid in sums of about a second; time in which nothing is walked pays too. When a
+ * node starts and everything was read, this spreads the walks that follow (kubernetes#103728).
  */
 export class PauseDebt {
   readonly #factor: number;

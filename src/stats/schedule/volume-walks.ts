@@ -37,8 +37,8 @@ export class VolumeWalks implements WalkedVolume {
   }
 
   /**
-   * Milliseconds of work in a walk: what was noted for its call, or else the time that it took. Since its volume
-   * got stuck, it has only waited.
+   * Milliseconds of work in a walk: what was noted for its call, or else the time that it took. Since its
+   * volume got stuck, it has only waited.
    */
   costMs(
     signal: AbortSignal,

@@ -8,7 +8,7 @@ import { PauseDebt } from './pause-debt.js';
 export const FIRST_LIMIT_MS = 1_000;
 
 /** A walk that works little, because others use the processors, ends after so many times its limit. */
-const MOST_STRETCH = 10;
+const MOST_STRETCH = 60;
 
 /** How often a walk is looked at that is past its limit and has worked for less. */
 const LOOK_MS = 250;
@@ -17,12 +17,15 @@ const LOOK_MS = 250;
 const MOST_RUNNING = 2;
 
 /**
- * How many short walks are out at most: two run, and the next are where the threads find them without the event
- * loop. On a busy machine a thread of low priority that had to wait for it would lose its turn on the processor.
+ * How many short walks are out at most: two run, and the next are where the threads find them without the
+ * event loop. On a busy machine a thread of low priority that had to wait for it would lose its turn on the
+ * processor.
  */
 const MOST_OUT = 32;
 
-/** How many milliseconds of work may be out at once in walks of short volumes: they owe a pause of a second. */
+/**
+ * How many milliseconds of work may be out at once in walks of short volumes: they owe a pause of a second.
+ */
 const MOST_EXPECTED_MS = 50;
 
 interface WalkEntry {
