@@ -171,6 +171,7 @@ class CallPool {
   std::int64_t StuckSince(const std::string& path) const;
   bool TooManyStuck() const;
   std::uint64_t AddEndedWalk(const std::string& path, std::int64_t since_ms, std::chrono::milliseconds stuck_in);
+  bool LingeringPays();
   bool Linger(std::unique_lock<std::mutex>& lock);
   void Run(Call* call, std::unique_lock<std::mutex>& lock);
   void Enqueue(Call* call);
@@ -207,6 +208,8 @@ class CallPool {
   unsigned woken_ = 0;        // of those, how many have been notified and have not yet taken the lock
   unsigned starting_ = 0;     // created and not yet running
   unsigned lingering_ = 0;    // about to look at the queue again; they count as busy too
+  int lingering_credit_ = 0;  // how often it may still be in vain
+  unsigned unlingered_ = 0;
   unsigned busy_ = 0;         // running a call that is not slow, or telling those who waited for it
   unsigned slow_ = 0;         // running a call that is slow
   unsigned stuck_ = 0;        // of those, how many are stuck

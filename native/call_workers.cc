@@ -14,6 +14,10 @@ namespace {
 // How long a worker looks for more work before it sleeps.
 constexpr std::chrono::microseconds kLinger{10};
 
+// After lingering in vain that often it stops, and then tries again every so many times.
+constexpr int kLingeringCredit = 8;
+constexpr unsigned kTriesLingering = 32;
+
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -77,7 +81,7 @@ void CallPool::Work() {
     allowance_ = limits_.eager;
     // Slow calls that returned may have left more workers than are needed as long as calls return.
     if (Workers() >= limits_.workers) return;
-    if (Linger(lock)) continue;
+    if (LingeringPays() && Linger(lock)) continue;
     ++idle_;
     const auto until = Clock::now() + limits_.idle;
     bool rested = false;
@@ -90,8 +94,12 @@ void CallPool::Work() {
   }
 }
 
-// Waits a moment without sleeping. True: there is work. A caller that has its answer often asks again at
-// once, and to wake a thread costs both sides more than a call does.
+// Callers that have many calls in flight often ask again at once. One that awaits each answer asks again only
+// when its thread has been woken, which takes longer than a worker lingers, and would pay for it with every call.
+// So that is tried for as long as it succeeds, and now and then.
+bool CallPool::LingeringPays() { return lingering_credit_ > 0 || ++unlingered_ % kTriesLingering == 0; }
+
+// Waits a moment without sleeping. True: there is work. To wake a thread costs both sides more than a call does.
 bool CallPool::Linger(std::unique_lock<std::mutex>& lock) {
   ++busy_;
   ++lingering_;
@@ -101,7 +109,9 @@ bool CallPool::Linger(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   --lingering_;
   --busy_;
-  return !queue_.empty();
+  const bool found = !queue_.empty();
+  lingering_credit_ = found ? kLingeringCredit : std::max(lingering_credit_ - 1, 0);
+  return found;
 }
 
 // Runs one kind of the call without the lock, then tells those who waited for it.

@@ -10,6 +10,8 @@ namespace {
 
 // A hand-over costs about as much as this many entries; deep down its path costs more.
 constexpr std::uint32_t kEntriesPerShare = 32;
+// A tree that has no more than this is walked by one thread: to wake another would cost more than it saves.
+constexpr std::uint32_t kEntriesBeforeFirstShare = 128;
 constexpr std::uint32_t kLevelsPerEntry = 8;
 
 // Fewer bytes of entries than this, about 64, are not worth it.
@@ -20,6 +22,7 @@ constexpr std::size_t kLeastRecordBytes = 2048;
 bool WalkThread::Adopt(WalkShare& share) {
   base_ = share.path;
   since_shared_ = 0;
+  share_after_ = share.part == WalkShare::Part::kRoot ? kEntriesBeforeFirstShare : kEntriesPerShare;
   records_ = records_end_ = 0;
   bool pushed = stack_.Push(std::move(share.dir), 0, share.ino, share.mounts);
   if (pushed && share.part == WalkShare::Part::kSubdirectories) {
@@ -38,7 +41,7 @@ bool WalkThread::Adopt(WalkShare& share) {
 }
 
 void WalkThread::ShareWork() {
-  if (since_shared_ < kEntriesPerShare + stack_.depth() / kLevelsPerEntry) return;
+  if (since_shared_ < share_after_ + stack_.depth() / kLevelsPerEntry) return;
   const std::uint32_t innermost = stack_.depth() - 1;
   std::uint32_t frame = stack_.OutermostWaiting();
   if (frame > innermost || (frame == innermost && stack_[frame].waiting == 1)) {
@@ -47,6 +50,7 @@ void WalkThread::ShareWork() {
   }
   if (!state_.ReserveTaker()) return;
   since_shared_ = 0;
+  share_after_ = kEntriesPerShare;
   if (std::unique_ptr<WalkShare> share = Part(frame)) {
     state_.Give(std::move(share));
   } else {

@@ -85,6 +85,8 @@ class WalkThread {
   int waits_ = 0;
   // Entries counted since work was last handed over.
   std::uint32_t since_shared_ = 0;
+  // From how many on it is worth it.
+  std::uint32_t share_after_ = 0;
   // What was read of the innermost directory and is not yet counted.
   std::size_t records_ = 0;
   std::size_t records_end_ = 0;

@@ -53,31 +53,25 @@ export class NativeWalks {
     const { numbers, words } = this.#records;
     let text = 0;
     for (let at = WALKS_AT; at < WALKS_AT + count * WALK_WORDS; at += WALK_WORDS) {
-      const [
-        number = 0,
-        errno = 0,
-        errors = 0,
-        firstErrno = 0,
-        stuckSinceMs = 0,
-        sized,
-        workMs = 0,
-        hasPaths,
-      ] = numbers.subarray(at, at + WALK_COUNTS);
-      const [path = '', firstPath = ''] = hasPaths === 1 ? texts.slice(text, (text += 2)) : [];
+      const hasPaths = numbers[at + 7] === 1;
+      const path = hasPaths ? (texts[text] ?? '') : '';
+      const firstPath = hasPaths ? (texts[text + 1] ?? '') : '';
+      if (hasPaths) text += 2;
+      const number = numbers[at] ?? 0;
       const live = this.#live.get(number);
       if (live === undefined) continue;
       this.#leave(number);
-      note(live, workMs);
+      note(live, numbers[at + 6] ?? 0);
       live.settle({
-        errno,
+        errno: numbers[at + 1] ?? 0,
         path,
         used: words[at + WALK_COUNTS] ?? 0n,
         inodesUsed: words[at + WALK_COUNTS + 1] ?? 0n,
-        errors,
-        firstErrno,
+        errors: numbers[at + 2] ?? 0,
+        firstErrno: numbers[at + 3] ?? 0,
         firstPath,
-        stuckSinceMs,
-        sizedWithoutBlocks: sized === 1,
+        stuckSinceMs: numbers[at + 4] ?? 0,
+        sizedWithoutBlocks: numbers[at + 5] === 1,
       });
     }
   }
