@@ -25,6 +25,11 @@ export type {
   ProtoLoaderStorageHealthRequest,
   ProtoLoaderStorageHealthResponse,
 } from './handler/node-get-storage-health.js';
+export { listenOnSocket } from './serving/listen-on-socket.js';
+export type { ListeningSocket, ListenOnSocketOptions } from './serving/listen-on-socket.js';
+export { registerWithKubelet } from './serving/register-with-kubelet.js';
+export type { RegisterWithKubeletOptions } from './serving/register-with-kubelet.js';
+export type { KubeletRegistration, KubeletRegistrationStatus } from './serving/kubelet-registration.js';
 
 // For both: a volume, the path of a driver's socket, and this package's terms in those of CSI.
 export type { CsiVolume } from './messages/csi-volume.js';
