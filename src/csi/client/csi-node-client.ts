@@ -162,7 +162,7 @@ export class CsiNodeClient {
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeHealthResponse> {
-    const { volumeId, volumePath, stagingTargetPath } = checkedId(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume, false);
     const request = { volumeId, volumePublishPath: volumePath, stagingTargetPath };
     return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath || undefined);
   }
@@ -241,15 +241,10 @@ export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume,
 }
 
 /** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
-function checkedVolume(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const texts = checkedId(volume);
-  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
-  return texts;
-}
-
-/** The same for a volume that may have no path. */
-function checkedId(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+function checkedVolume(volume: CsiVolume, needsPath = true): Readonly<Record<keyof CsiVolume, string>> {
   const texts = volumeTexts(volume);
   if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
+  if (needsPath && texts.volumePath === '')
+    throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
   return texts;
 }
