@@ -26,7 +26,9 @@ export interface VolumeProblem {
 
 /** Something that is wrong with the storage behind a driver, as CSI 1.13 says it. */
 export interface StorageProblem {
-  /** `STORAGE_DEGRADED`: it works, but slower or over fewer paths. `STORAGE_UNREACHABLE`: not from this node. */
+  /**
+   * `STORAGE_DEGRADED`: it works, but slower or over fewer paths. `STORAGE_UNREACHABLE`: not from this node.
+   */
   readonly status: 'STORAGE_DEGRADED' | 'STORAGE_UNREACHABLE';
   /** As in {@link VolumeProblem}. */
   readonly reason: string;
