@@ -65,7 +65,12 @@ export const LAYERS = {
     below: [...OS, 'providers', 'csi/gen', 'csi/messages'],
     packages: GRPC,
   },
-  csi: { files: ['csi/'], below: ['csi/gen', 'csi/messages', 'csi/client', 'csi/handler'] },
+  'csi/serving': {
+    files: ['csi/serving/'],
+    below: [...GROUND, 'csi/gen', 'csi/messages'],
+    packages: GRPC,
+  },
+  csi: { files: ['csi/'], below: ['csi/gen', 'csi/messages', 'csi/client', 'csi/handler', 'csi/serving'] },
   kubelet: { files: ['kubelet/'], below: [...MEASURING, 'csi'], packages: [], state: 'planned' },
   prometheus: { files: ['prometheus/'], below: [...GROUND, 'stats'] },
   explain: { files: ['explain/'], below: [...MEASURING, 'csi', 'kubelet', 'prometheus'], state: 'planned' },
@@ -106,10 +111,11 @@ export const LAYERS = {
 export const LAZY = new Set(['execa', 'fs-extra']);
 
 /**
- * Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own. None
- * reads a volume.
+ * Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own, and make
+ * a driver's sockets. None reads a volume.
  */
 export const READS_FILES = [
+  'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
   'os/commands/tools.ts',
   'os/devices.ts',

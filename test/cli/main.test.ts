@@ -391,7 +391,7 @@ describe('help', () => {
     ['du', '--allow-partial'],
     ['block', '--binding <KIND>'],
     ['mounts', '--kubelet [ROOT]'],
-    ['csi', '  probe  '],
+    ['csi', '  probe [SOCKET]  '],
     ['csi stats', '--volume-id <ID>'],
     ['csi probe', 'CSI_ENDPOINT'],
   ])('tells what %s does, in either way of asking', async (name, told) => {

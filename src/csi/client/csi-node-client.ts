@@ -17,13 +17,14 @@ import {
   type GetPluginCapabilitiesResponse,
   type GetPluginInfoResponse,
   type NodeGetInfoResponse,
+  type NodeGetStorageHealthResponse,
   type NodeGetVolumeHealthResponse,
   type NodeGetVolumeStatsResponse,
 } from '../gen/csi/v1/csi.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
 import { socketPath } from '../messages/socket-path.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
-import { DriverConnection } from './driver-connection.js';
+import { DriverConnection, type CsiVolumeAnswer } from './driver-connection.js';
 
 /** Options of {@link CsiNodeClient}. */
 export interface CsiNodeClientOptions {
@@ -44,18 +45,6 @@ export interface CsiCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for this call, instead of the client's. */
   readonly timeoutMs?: number | undefined;
-}
-
-/** What a driver says about a volume. */
-export interface CsiVolumeAnswer {
-  /** What the driver's node service can do. */
-  readonly capabilities: NodeCapabilities;
-  /** Absent if the driver does not advertise GET_VOLUME_STATS. */
-  readonly stats?: NodeGetVolumeStatsResponse;
-  /** Absent if the driver does not advertise GET_VOLUME_HEALTH, or if asking failed. */
-  readonly health?: NodeGetVolumeHealthResponse;
-  /** Why there is no health although the driver advertises it. */
-  readonly healthError?: unknown;
 }
 
 /** The kubelet's csiTimeout, kubernetes pkg/volume/csi/csi_util.go. */
@@ -163,18 +152,29 @@ export class CsiNodeClient {
   }
 
   /**
-   * The driver's own answer about a volume's health (CSI 1.13), whatever it advertises.
+   * The driver's own answer about a volume's health (CSI 1.13), whatever it advertises. `volumePath` is where
+   * the volume is published; it may be empty, as for a block volume.
    *
-   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
-   * METRICS_CSI_FAILED, METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id, METRICS_NOT_FOUND, METRICS_CSI_FAILED,
+   * METRICS_TIMED_OUT
    */
   async nodeGetVolumeHealth(
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeHealthResponse> {
-    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume, false);
     const request = { volumeId, volumePublishPath: volumePath, stagingTargetPath };
-    return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath);
+    return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath || undefined);
+  }
+
+  /**
+   * The driver's own answer about the health of its storage, as this node sees it (CSI 1.13), whatever it
+   * advertises. Like the kubelet, it sends no secrets.
+   *
+   * @throws MetricsError METRICS_CSI_FAILED, METRICS_TIMED_OUT
+   */
+  async nodeGetStorageHealth(options: CsiCallOptions = {}): Promise<NodeGetStorageHealthResponse> {
+    return await this.#call(NodeService.nodeGetStorageHealth, { secrets: {} }, options);
   }
 
   /**
@@ -241,9 +241,10 @@ export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume,
 }
 
 /** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
-function checkedVolume(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+function checkedVolume(volume: CsiVolume, needsPath = true): Readonly<Record<keyof CsiVolume, string>> {
   const texts = volumeTexts(volume);
   if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
+  if (needsPath && texts.volumePath === '')
+    throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
   return texts;
 }

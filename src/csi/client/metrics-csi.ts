@@ -6,7 +6,8 @@ import { NodeServiceCapability_RPC_Type as Capability } from '../gen/csi/v1/csi.
 import type { CsiVolume } from '../messages/csi-volume.js';
 import { healthToCondition } from '../messages/health.js';
 import { isKnownUnit, usageToMetrics } from '../messages/usage.js';
-import { volumeTexts, type CsiNodeClient, type CsiVolumeAnswer } from './csi-node-client.js';
+import { volumeTexts, type CsiNodeClient } from './csi-node-client.js';
+import type { CsiVolumeAnswer } from './driver-connection.js';
 
 /** Options of {@link MetricsCsi}. */
 export interface MetricsCsiOptions extends CsiVolume {

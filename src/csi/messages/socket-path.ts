@@ -3,7 +3,7 @@ import { checkedText } from '../../options.js';
 /**
  * The longest path that fits the kernel's sockaddr_un with its closing NUL. Node silently cuts a longer one.
  */
-const LONGEST_BYTES = process.platform === 'darwin' ? 103 : 107;
+export const LONGEST_SOCKET_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /**
  * The absolute path of the unix socket that an endpoint names: `/abs`, `unix:/abs` or `unix:///abs`, the
@@ -33,8 +33,10 @@ export function socketPath(endpoint: string): string {
   // gRPC does not parse a target that contains one.
   if (/[\n\r\u2028\u2029]/.test(path)) return refuse('it contains a line break');
   const bytes = Buffer.byteLength(path);
-  if (bytes > LONGEST_BYTES) {
-    return refuse(`the path has ${String(bytes)} bytes, and a socket's has at most ${String(LONGEST_BYTES)}`);
+  if (bytes > LONGEST_SOCKET_PATH_BYTES) {
+    return refuse(
+      `the path has ${String(bytes)} bytes, and a socket's has at most ${String(LONGEST_SOCKET_PATH_BYTES)}`,
+    );
   }
   // In `unix://a/b`, which it would become, `a` is a host.
   return path.replace(/^\/+/, '/');
