@@ -1,9 +1,11 @@
 import { status } from '@grpc/grpc-js';
 import {
   conditionCapability,
-  conditionToHealth,
+  healthCapability,
+  nodeGetVolumeHealth,
   nodeGetVolumeStats,
   statsCapability,
+  type CsiVolume,
 } from 'kube-volume-metrics/csi';
 import {
   NodeServiceCapability_RPC_Type as Capability,
@@ -19,7 +21,7 @@ import type { Unary } from './unary.js';
 import { VolumeAtPath } from './volume-at-path.js';
 import { checkedCapability, isReadOnly, kindOf } from './volume-capabilities.js';
 import type { VolumeChanges } from './volume-changes.js';
-import { conditionOf, inaccessible } from './volume-condition.js';
+import { problemsOf } from './volume-condition.js';
 import type { Volume, VolumeStore } from './volume-store.js';
 
 /** What the node service is made of. */
@@ -44,18 +46,20 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
     return volume;
   };
 
-  const stats = nodeGetVolumeStats({
+  const options = {
     timeoutMs,
-    knownVolume: ({ volumeId }) => volumes.get(volumeId) !== undefined,
-    providerFor: ({ volumeId, volumePath }) => new VolumeAtPath(known(volumeId), volumePath, { timeoutMs }),
-    condition: ({ volumeId }) => conditionOf(known(volumeId), { timeoutMs }),
-    onError: (error, { volumeId }) => {
+    knownVolume: ({ volumeId }: CsiVolume) => volumes.get(volumeId) !== undefined,
+    providerFor: ({ volumeId, volumePath }: CsiVolume) =>
+      new VolumeAtPath(known(volumeId), volumePath, { timeoutMs }),
+    health: ({ volumeId }: CsiVolume) => problemsOf(known(volumeId), { timeoutMs }),
+    onError: (error: unknown, { volumeId }: CsiVolume) => {
       // A question about a volume that is gone comes after each unpublish; nothing is wrong.
       if (isNotFound(error)) return;
       const reason = error instanceof Error ? error.message : String(error);
-      log(`NodeGetVolumeStats ${JSON.stringify(volumeId.slice(0, 128))} failed: ${reason}`);
+      log(`asking about ${JSON.stringify(volumeId.slice(0, 128))} failed: ${reason}`);
     },
-  });
+  };
+  const stats = nodeGetVolumeStats(options);
 
   return {
     nodeGetInfo: unary(() => ({ nodeId, maxVolumesPerNode: 0n })),
@@ -65,7 +69,7 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
         { rpc: { type: Capability.STAGE_UNSTAGE_VOLUME } },
         statsCapability,
         conditionCapability,
-        ...(volumeHealth ? [{ rpc: { type: Capability.GET_VOLUME_HEALTH } }] : []),
+        ...(volumeHealth ? [healthCapability] : []),
       ],
     })),
 
@@ -122,16 +126,14 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
 
     nodeGetVolumeStats: stats,
 
-    nodeGetVolumeHealth: unary(async (request, deadlineMs) => {
-      if (!volumeHealth) throw new CsiError(status.UNIMPLEMENTED, 'GET_VOLUME_HEALTH is not switched on');
-      const volume = known(required('volume_id', request.volumeId));
-      const limits = { timeoutMs: Math.max(1, deadlineMs - Date.now()) };
-      const condition = await conditionOf(volume, limits).catch(inaccessible);
-      return {
-        volumeHealth: condition
-          ? conditionToHealth(volume.id, condition)
-          : { volumeId: volume.id, healthStatuses: [] },
-      };
+    nodeGetVolumeHealth: volumeHealth
+      ? nodeGetVolumeHealth(options)
+      : unary(() => {
+          throw new CsiError(status.UNIMPLEMENTED, 'GET_VOLUME_HEALTH is not switched on');
+        }),
+
+    nodeGetStorageHealth: unary(() => {
+      throw new CsiError(status.UNIMPLEMENTED, 'GET_STORAGE_HEALTH is not advertised');
     }),
   };
 }

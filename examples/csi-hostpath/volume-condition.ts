@@ -1,32 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  isMetricsError,
-  pathInfo,
-  type Limits,
-  type PathInfo,
-  type VolumeCondition,
-} from 'kube-volume-metrics';
+import { isMetricsError, pathInfo, type Limits, type PathInfo } from 'kube-volume-metrics';
+import type { VolumeProblem } from 'kube-volume-metrics/csi';
 import type { Volume } from './volume-store.js';
 
 /**
- * What is wrong with a volume; undefined if nothing is: its data is gone, or there is a file `abnormal` in
- * its folder, with the reason in it.
+ * What is wrong with a volume: its data is gone, or there is a file `abnormal` in its folder, with the reason
+ * in it.
  *
  * @throws MetricsError METRICS_TIMED_OUT, METRICS_FS_INFO_FAILED when its data does not answer
  */
-export async function conditionOf(volume: Volume, limits: Limits): Promise<VolumeCondition | undefined> {
+export async function problemsOf(volume: Volume, limits: Limits): Promise<readonly VolumeProblem[]> {
   if ((await dataOf(volume, limits)) === undefined) {
-    return abnormal('DATA_LOSS', 'DataMissing', 'the data of the volume is gone');
+    return [{ status: 'DATA_LOSS', reason: 'DataMissing', message: 'the data of the volume is gone' }];
   }
-  const reason = await marker(volume);
-  return reason === undefined ? undefined : abnormal('DEGRADED', 'MarkedAbnormal', reason);
-}
-
-/** The verdict on a volume whose data does not answer. */
-export function inaccessible(error: unknown): VolumeCondition {
-  const message = error instanceof Error ? error.message : String(error);
-  return abnormal('INACCESSIBLE', 'DataDoesNotAnswer', message);
+  const message = await marker(volume);
+  return message === undefined ? [] : [{ status: 'DEGRADED', reason: 'MarkedAbnormal', message }];
 }
 
 /** The directory or the image that is the volume; undefined when it is gone. */
@@ -47,8 +36,4 @@ async function marker({ folder }: Volume): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function abnormal(status: string, reason: string, message: string): VolumeCondition {
-  return { abnormal: true, message, problems: [{ status, reason, message }] };
 }

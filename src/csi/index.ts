@@ -13,7 +13,18 @@ export type {
   ProtoLoaderStatsResponse,
   ProtoLoaderUsage,
 } from './handler/node-get-volume-stats.js';
-export type { NodeGetVolumeStatsOptions } from './handler/stats-responder.js';
+export type { NodeGetVolumeStatsOptions } from './handler/driver-hooks.js';
+export { healthCapability, nodeGetVolumeHealth } from './handler/node-get-volume-health.js';
+export type {
+  ProtoLoaderHealthRequest,
+  ProtoLoaderHealthResponse,
+} from './handler/node-get-volume-health.js';
+export { nodeGetStorageHealth, storageHealthCapability } from './handler/node-get-storage-health.js';
+export type {
+  NodeGetStorageHealthOptions,
+  ProtoLoaderStorageHealthRequest,
+  ProtoLoaderStorageHealthResponse,
+} from './handler/node-get-storage-health.js';
 export { listenOnSocket } from './serving/listen-on-socket.js';
 export type { ListeningSocket, ListenOnSocketOptions } from './serving/listen-on-socket.js';
 export { registerWithKubelet } from './serving/register-with-kubelet.js';
@@ -24,7 +35,7 @@ export type { KubeletRegistration, KubeletRegistrationStatus } from './serving/k
 export type { CsiVolume } from './messages/csi-volume.js';
 export { socketPath } from './messages/socket-path.js';
 export { metricsToUsage } from './messages/usage.js';
-export { conditionToHealth } from './messages/health.js';
+export type { StorageProblem, VolumeProblem } from './messages/health.js';
 export { errorToStatus } from './messages/grpc-status.js';
 export type { FailureStatus } from './messages/grpc-status.js';
 

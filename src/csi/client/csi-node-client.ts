@@ -17,6 +17,7 @@ import {
   type GetPluginCapabilitiesResponse,
   type GetPluginInfoResponse,
   type NodeGetInfoResponse,
+  type NodeGetStorageHealthResponse,
   type NodeGetVolumeHealthResponse,
   type NodeGetVolumeStatsResponse,
 } from '../gen/csi/v1/csi.js';
@@ -163,18 +164,29 @@ export class CsiNodeClient {
   }
 
   /**
-   * The driver's own answer about a volume's health (CSI 1.13), whatever it advertises.
+   * The driver's own answer about a volume's health (CSI 1.13), whatever it advertises. `volumePath` is where
+   * the volume is published; it may be empty, as for a block volume.
    *
-   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id or path, METRICS_NOT_FOUND,
-   * METRICS_CSI_FAILED, METRICS_TIMED_OUT
+   * @throws MetricsError METRICS_NO_PATH_DEFINED for an empty id, METRICS_NOT_FOUND, METRICS_CSI_FAILED,
+   * METRICS_TIMED_OUT
    */
   async nodeGetVolumeHealth(
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeHealthResponse> {
-    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedId(volume);
     const request = { volumeId, volumePublishPath: volumePath, stagingTargetPath };
-    return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath);
+    return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath || undefined);
+  }
+
+  /**
+   * The driver's own answer about the health of its storage, as this node sees it (CSI 1.13), whatever it
+   * advertises. Like the kubelet, it sends no secrets.
+   *
+   * @throws MetricsError METRICS_CSI_FAILED, METRICS_TIMED_OUT
+   */
+  async nodeGetStorageHealth(options: CsiCallOptions = {}): Promise<NodeGetStorageHealthResponse> {
+    return await this.#call(NodeService.nodeGetStorageHealth, { secrets: {} }, options);
   }
 
   /**
@@ -242,8 +254,13 @@ export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume,
 
 /** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
 function checkedVolume(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+  const texts = checkedId(volume);
+  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
+  return texts;
+}
+
+function checkedId(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
   const texts = volumeTexts(volume);
   if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
   return texts;
 }

@@ -1,5 +1,5 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
-import { checkedOptions, show } from '../../options.js';
+import { checkedOptions } from '../../options.js';
 import {
   NodeServiceCapability_RPC_Type,
   type NodeGetVolumeStatsRequest,
@@ -7,19 +7,9 @@ import {
   type NodeServiceCapability,
 } from '../gen/csi/v1/csi.js';
 import type { CsiVolume } from '../messages/csi-volume.js';
-import { errorToStatus } from '../messages/grpc-status.js';
-import { StatsResponder, type NodeGetVolumeStatsOptions, type VolumeStatsAnswer } from './stats-responder.js';
-
-const OPTIONS = [
-  'knownVolume',
-  'providerFor',
-  'requireMount',
-  'condition',
-  'maxAgeMs',
-  'timeoutMs',
-  'onError',
-  'codec',
-] as const;
+import { OPTION_NAMES, type NodeGetVolumeStatsOptions } from './driver-hooks.js';
+import { StatsResponder, type VolumeStatsAnswer } from './stats-responder.js';
+import { checkedCodec, unaryHandler } from './unary-handler.js';
 
 /** NodeGetVolumeStats of a node service. */
 export interface NodeGetVolumeStatsHandler<
@@ -45,7 +35,7 @@ export const statsCapability: NodeServiceCapability = {
 };
 
 /**
- * The entry of NodeGetCapabilities for a handler with `condition`. CSI 1.13 removed it; older clients read
+ * The entry of NodeGetCapabilities for a handler with `health`. CSI 1.13 removed it; kubelets up to 1.36 read
  * it.
  */
 export const conditionCapability: NodeServiceCapability = {
@@ -72,30 +62,20 @@ export function nodeGetVolumeStats(
 export function nodeGetVolumeStats(
   options: NodeGetVolumeStatsOptions = {},
 ): NodeGetVolumeStatsHandler | NodeGetVolumeStatsHandler<ProtoLoaderStatsRequest, ProtoLoaderStatsResponse> {
-  const { codec = 'ts-proto' } = checkedOptions(options, OPTIONS);
+  const codec = checkedCodec(checkedOptions(options, OPTION_NAMES).codec);
   const responder = new StatsResponder(options);
-  if (codec === 'ts-proto') return handlerOf(responder, tsProto);
-  if (codec === 'proto-loader') return handlerOf(responder, protoLoader);
-  throw new TypeError(`Expected codec to be 'ts-proto' or 'proto-loader', got ${show(codec)}`);
+  return codec === 'ts-proto' ? handlerOf(responder, tsProto) : handlerOf(responder, protoLoader);
 }
 
 function handlerOf<Request, Response>(
   responder: StatsResponder,
   codec: StatsCodec<Request, Response>,
 ): NodeGetVolumeStatsHandler<Request, Response> {
-  const handler: handleUnaryCall<Request, Response> = (call, callback) => {
-    const callerMs = Number(call.getDeadline()) - Date.now();
-    const respond = async (): Promise<Response> =>
-      codec.response(await responder.answer(codec.volume(call.request), callerMs));
-    respond().then(
-      (response) => {
-        callback(null, response);
-      },
-      (error: unknown) => {
-        callback(errorToStatus(error));
-      },
-    );
-  };
+  const handler = unaryHandler(
+    async (request: Request, callerMs) =>
+      codec.response(await responder.answer(codec.volume(request), callerMs)),
+    'the driver failed to measure the volume',
+  );
   return Object.assign(handler, {
     forget: (volumeId: string, volumePath?: string) => {
       responder.forget(volumeId, volumePath);

@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import type { NodeGetVolumeHealthRequest } from '../gen/csi/v1/csi.js';
 import { serviceError } from './grpc-status.js';
 
 /** A volume as CSI names it. */
@@ -24,20 +25,43 @@ const LONGEST_PATH_BYTES = 4095;
  * @throws ServiceError INVALID_ARGUMENT, NOT_FOUND
  */
 export function checkVolumeRequest({ volumeId, volumePath }: CsiVolume): void {
-  refuseIf(volumeId === '', 'volume_id is missing');
+  checkId(volumeId);
   refuseIf(volumePath === '', 'volume_path is missing');
+  checkPath('volume_path', volumePath);
+  if (!volumePath.startsWith('/')) {
+    throw serviceError(status.NOT_FOUND, `no volume at ${volumePath}: the path is not absolute`);
+  }
+}
+
+/**
+ * The same for NodeGetVolumeHealth, where both paths may be empty.
+ *
+ * @throws ServiceError INVALID_ARGUMENT
+ */
+export function checkHealthRequest(request: NodeGetVolumeHealthRequest): void {
+  const { volumeId, volumePublishPath, stagingTargetPath } = request;
+  checkId(volumeId);
+  const paths = { volume_publish_path: volumePublishPath, staging_target_path: stagingTargetPath };
+  for (const [name, path] of Object.entries(paths)) {
+    checkPath(name, path);
+    refuseIf(path !== '' && !path.startsWith('/'), `${name} is not absolute: ${path}`);
+  }
+}
+
+function checkId(volumeId: string): void {
+  refuseIf(volumeId === '', 'volume_id is missing');
   refuseIf(
     Buffer.byteLength(volumeId) > LONGEST_ID_BYTES,
     `volume_id has more than ${String(LONGEST_ID_BYTES)} bytes`,
   );
-  refuseIf(volumePath.includes('\0'), 'volume_path has a NUL');
+}
+
+function checkPath(name: string, path: string): void {
+  refuseIf(path.includes('\0'), `${name} has a NUL`);
   refuseIf(
-    Buffer.byteLength(volumePath) > LONGEST_PATH_BYTES,
-    `volume_path has more than ${String(LONGEST_PATH_BYTES)} bytes`,
+    Buffer.byteLength(path) > LONGEST_PATH_BYTES,
+    `${name} has more than ${String(LONGEST_PATH_BYTES)} bytes`,
   );
-  if (!volumePath.startsWith('/')) {
-    throw serviceError(status.NOT_FOUND, `no volume at ${volumePath}: the path is not absolute`);
-  }
 }
 
 function refuseIf(isWrong: boolean, details: string): void {

@@ -109,18 +109,25 @@ const LONGEST_DETAILS_BYTES = 4096;
  * @returns a status that can be sent
  */
 export function errorToStatus(error: unknown): FailureStatus {
+  return failureOf(error, 'the driver failed to measure the volume');
+}
+
+/**
+ * Like {@link errorToStatus}.
+ *
+ * @param untold - the text in place of one that was not written for a client
+ */
+export function failureOf(error: unknown, untold: string): FailureStatus {
   if (isMetricsError(error)) {
     const [code, message] = [propertyOf(error, 'code') as MetricsErrorCode, propertyOf(error, 'message')];
     const ofCause = code === 'METRICS_CSI_FAILED' ? failureStatus(propertyOf(error, 'cause')) : undefined;
-    const details = typeof message === 'string' ? sendable(message) : UNTOLD;
+    const details = typeof message === 'string' ? sendable(message) : untold;
     return { code: ofCause?.code ?? STATUS_OF[code], details };
   }
   const own = failureStatus(error);
   if (own !== undefined) return { code: own.code, details: sendable(own.details) };
-  return { code: status.INTERNAL, details: UNTOLD };
+  return { code: status.INTERNAL, details: untold };
 }
-
-const UNTOLD = 'the driver failed to measure the volume';
 
 /**
  * Replaces half surrogate pairs, over which grpc-js throws, and cuts a text that is so long that its call

@@ -15,6 +15,7 @@ export type { IdentityServer, ControllerServer, NodeServer } from '../gen/csi/v1
 // Enums.
 export {
   VolumeHealthErrorType,
+  StorageHealthErrorType,
   PluginCapability_Service_Type,
   PluginCapability_VolumeExpansion_Type,
   VolumeUsage_Unit,
@@ -41,7 +42,10 @@ export {
   NodeGetVolumeHealthRequest,
   NodeGetVolumeHealthResponse,
   VolumeHealth,
-  VolumeHealthEntry,
+  VolumeHealth_VolumeHealthEntry,
+  NodeGetStorageHealthRequest,
+  NodeGetStorageHealthResponse,
+  NodeGetStorageHealthResponse_StorageBackendHealth,
   NodeGetCapabilitiesRequest,
   NodeGetCapabilitiesResponse,
   NodeServiceCapability,

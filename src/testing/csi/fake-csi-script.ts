@@ -1,10 +1,11 @@
 import {
   NodeServiceCapability_RPC_Type,
   VolumeUsage_Unit,
+  type NodeGetStorageHealthResponse_StorageBackendHealth as StorageBackendHealth,
   type NodeGetVolumeHealthRequest,
   type NodeGetVolumeStatsRequest,
   type VolumeCondition,
-  type VolumeHealthEntry,
+  type VolumeHealth_VolumeHealthEntry as VolumeHealthEntry,
   type VolumeUsage,
 } from '../../csi/gen/csi/v1/csi.js';
 import { checkedMs, checkedText } from '../../options.js';
@@ -24,6 +25,8 @@ export interface FakeCsiScript {
   condition: VolumeCondition | undefined;
   /** What is wrong with every volume, in the form of CSI 1.13. */
   health: readonly VolumeHealthEntry[];
+  /** What is wrong with the storage behind the driver, in the form of CSI 1.13. */
+  storageHealth: readonly StorageBackendHealth[];
   /** Milliseconds that `slow` takes. */
   delayMs: number;
 }
@@ -38,17 +41,19 @@ export const DEFAULT_SCRIPT: FakeCsiScript = {
   ],
   condition: undefined,
   health: [],
+  storageHealth: [],
   delayMs: 1_000,
 };
 
 /** @throws TypeError for a field that no answer can be made of */
 export function checkedScript(script: FakeCsiScript): FakeCsiScript {
-  const { name, version, capabilities, usage, condition, health, delayMs } = script;
+  const { name, version, capabilities, usage, condition, health, storageHealth, delayMs } = script;
   checkedText('name', name);
   checkedText('version', version);
   if (typeof usage !== 'function') checkList('usage', usage, 'object', ' or a function');
   checkList('capabilities', capabilities, 'number');
   checkList('health', health, 'object');
+  checkList('storageHealth', storageHealth, 'object');
   if (condition !== undefined && (typeof condition !== 'object' || (condition as unknown) === null)) {
     throw new TypeError(`Expected condition to be an object, got ${show(condition)}`);
   }
@@ -63,7 +68,7 @@ function checkList(name: string, value: unknown, type: 'object' | 'number', or =
 
 /** What the script says to a call. */
 export function scriptedAnswer(
-  { name, version, capabilities, usage, condition, health }: FakeCsiScript,
+  { name, version, capabilities, usage, condition, health, storageHealth }: FakeCsiScript,
   rpc: FakeCsiRpc,
   request: unknown,
 ): FakeCsiAnswer<FakeCsiRpc> {
@@ -93,6 +98,8 @@ export function scriptedAnswer(
       const { volumeId } = request as NodeGetVolumeHealthRequest;
       return { volumeHealth: { volumeId, healthStatuses: [...health] } };
     }
+    case 'nodeGetStorageHealth':
+      return { backendHealth: [...storageHealth] };
     default:
       return {};
   }

@@ -10,6 +10,7 @@ import {
   NodeServiceCapability_RPC_Type as Capability,
   PluginCapability_Service_Type,
   PluginCapability_VolumeExpansion_Type,
+  StorageHealthErrorType,
   VolumeUsage_Unit,
 } from '../../../src/csi/v1/index.js';
 import { isTransient } from '../../../src/errors.js';
@@ -176,18 +177,45 @@ describe('identity', () => {
     expect(await client.nodeGetVolumeHealth(VOLUME)).toEqual({
       volumeHealth: { volumeId: 'v', healthStatuses: [] },
     });
-    for (const volume of [
+    const [noId, noPath] = [
       { ...VOLUME, volumeId: '' },
       { ...VOLUME, volumePath: '' },
+    ];
+    for (const call of [
+      () => client.nodeGetVolumeStats(noId),
+      () => client.nodeGetVolumeHealth(noId),
+      () => client.readVolume(noId),
+      () => client.nodeGetVolumeStats(noPath),
+      () => client.readVolume(noPath),
     ]) {
-      for (const call of [
-        client.nodeGetVolumeStats(volume),
-        client.nodeGetVolumeHealth(volume),
-        client.readVolume(volume),
-      ]) {
-        expect(await failureOf(call)).toMatchObject({ code: 'METRICS_NO_PATH_DEFINED' });
-      }
+      expect(await failureOf(call())).toMatchObject({ code: 'METRICS_NO_PATH_DEFINED' });
     }
+  });
+
+  test('the health of a volume without a publish path may be asked for, as the kubelet asks for a block volume', async () => {
+    await client.nodeGetVolumeHealth({ volumeId: 'v', volumePath: '', stagingTargetPath: '/s' });
+    expect(driver.requests('nodeGetVolumeHealth')).toEqual([
+      { volumeId: 'v', volumePublishPath: '', stagingTargetPath: '/s' },
+    ]);
+  });
+
+  test('the health of the storage is the driver’s own answer, and no secret is sent', async () => {
+    expect(await client.nodeGetStorageHealth()).toEqual({ backendHealth: [] });
+    const lost = {
+      status: StorageHealthErrorType.STORAGE_DEGRADED,
+      reason: 'PathLost',
+      message: 'one of two paths is gone',
+    };
+    driver.script.storageHealth = [lost];
+    expect(await client.nodeGetStorageHealth()).toEqual({ backendHealth: [lost] });
+    expect(driver.requests('nodeGetStorageHealth')).toEqual([{ secrets: {} }, { secrets: {} }]);
+    driver.answer('nodeGetStorageHealth', { code: status.UNIMPLEMENTED, details: 'no' });
+    expect(await failureOf(client.nodeGetStorageHealth())).toMatchObject({
+      code: 'METRICS_CSI_FAILED',
+      message: expect.stringMatching(
+        /^NodeGetStorageHealth of .* failed with 12 UNIMPLEMENTED: no$/,
+      ) as string,
+    });
   });
 });
 

@@ -250,7 +250,7 @@ describe('the health of CSI 1.13', () => {
   });
 
   test('is asked of a driver that advertises it', async () => {
-    driver.answer('nodeGetVolumeHealth', hex('0a0d0a0176120808011201521a016d'));
+    driver.answer('nodeGetVolumeHealth', hex('0a0d0a0176120808021201521a016d'));
     expect(await provider({ stagingTargetPath: '/s' }).getMetrics()).toMatchObject({
       capacity: 100n,
       condition: {

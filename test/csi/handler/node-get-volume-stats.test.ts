@@ -409,7 +409,7 @@ describe('a measurement that does not end', () => {
   });
 
   test('is joined also where there was another one before', async () => {
-    const { server, provider } = await serveScript([READING, 'hang'], { condition: true });
+    const { server, provider } = await serveScript([READING, 'hang'], { health: true });
     await server.ask('v', '/p');
     const outcomes = [server.ask('v', '/p'), server.ask('v', '/p')];
     expect(await server.ask('', '')).toMatchObject({ code: INVALID_ARGUMENT });
@@ -455,7 +455,7 @@ describe('the condition', () => {
   test.each(['ESTALE', 'ENOTCONN', 'EIO', 'EHOSTDOWN', 'ENODEV', 'EACCES'])(
     'is abnormal, with the last known numbers, after %s',
     async (errno) => {
-      const { server } = await serveScript([broken(errno), READING, broken(errno)], { condition: true });
+      const { server } = await serveScript([broken(errno), READING, broken(errno)], { health: true });
       const condition = { abnormal: true, message: `failed to get FsInfo due to error ${errno}` };
       expect(await server.ask('v', '/p')).toMatchObject({
         response: { usage: [], volumeCondition: condition },
@@ -477,7 +477,7 @@ describe('the condition', () => {
   );
 
   test('is abnormal where the volume does not answer', async () => {
-    const { server } = await serveScript([READING, 'hang'], { condition: true, timeoutMs: 100 });
+    const { server } = await serveScript([READING, 'hang'], { health: true, timeoutMs: 100 });
     await server.ask('v', '/p');
     expect(await server.ask('v', '/p')).toMatchObject({
       response: {
@@ -489,7 +489,7 @@ describe('the condition', () => {
 
   test('is none on a volume of which it is not known whether it is there', async () => {
     const server = await serve({
-      condition: true,
+      health: true,
       knownVolume: () => new Promise(() => undefined),
       timeoutMs: 100,
     });
@@ -501,7 +501,7 @@ describe('the condition', () => {
 
   test('is none where something else went wrong', async () => {
     const { server } = await serveScript([broken('EMFILE'), broken('EAGAIN'), { error: new Error('bug') }], {
-      condition: true,
+      health: true,
     });
     for (let call = 0; call < 3; call += 1)
       expect(await server.ask('v', '/p')).toMatchObject({ code: INTERNAL });
@@ -509,7 +509,7 @@ describe('the condition', () => {
 
   test('forgets the numbers of a volume that is gone', async () => {
     const gone = new MetricsError('METRICS_NOT_FOUND', 'gone');
-    const { server } = await serveScript([READING, gone, broken('EIO')], { condition: true });
+    const { server } = await serveScript([READING, gone, broken('EIO')], { health: true });
     await server.ask('v', '/p');
     expect(await server.ask('v', '/p')).toMatchObject({ code: NOT_FOUND });
     expect(await server.ask('v', '/p')).toMatchObject({ response: { usage: [] } });
@@ -518,28 +518,33 @@ describe('the condition', () => {
   test('is the provider’s, or the hook’s before it', async () => {
     const own = { abnormal: true, message: 'own' };
     const script = [{ ...READING, condition: own, readOnly: true }];
-    const plain = await serveScript(script, { condition: true });
+    const plain = await serveScript(script, { health: true });
     expect(conditionOf(await plain.server.ask('v', '/p'))).toEqual(own);
     const off = await serveScript(script);
     expect(conditionOf(await off.server.ask('v', '/p'))).toBeUndefined();
 
     const seen: unknown[] = [];
     const hooked = await serveScript(script, {
-      condition: ({ volumeId }, { readOnly }) => {
-        seen.push(volumeId, readOnly);
-        return Promise.resolve({ abnormal: true, message: 'remounted read-only' });
+      health: ({ volumeId, volumePath }) => {
+        seen.push(volumeId, volumePath);
+        return Promise.resolve([
+          { status: 'DEGRADED', reason: 'SlowDisk' },
+          { status: 'INACCESSIBLE', reason: 'RemountedReadOnly', message: 'remounted read-only' },
+        ]);
       },
     });
     expect(conditionOf(await hooked.server.ask('v', '/p'))).toEqual({
       abnormal: true,
-      message: 'remounted read-only',
+      message: 'remounted read-only; SlowDisk',
     });
-    expect(seen).toEqual(['v', true]);
-    const silent = await serveScript([READING], { condition: () => undefined });
-    expect(conditionOf(await silent.server.ask('v', '/p'))).toEqual({
-      abnormal: false,
-      message: 'the volume answers',
-    });
+    expect(seen).toEqual(['v', '/p']);
+    const NORMAL = { abnormal: false, message: 'the volume answers' };
+    const well = await serveScript(script, { health: () => [] });
+    expect(conditionOf(await well.server.ask('v', '/p'))).toEqual(NORMAL);
+    // Undefined leaves it to the provider, and then to what is at the path.
+    const silent = await serveScript([...script, READING], { health: () => undefined });
+    expect(conditionOf(await silent.server.ask('v', '/p'))).toEqual(own);
+    expect(conditionOf(await silent.server.ask('v', '/p'))).toEqual(NORMAL);
   });
 
   test.each<[string, unknown]>([
@@ -552,8 +557,8 @@ describe('the condition', () => {
     const told: unknown[] = [];
     const onError = (error: unknown): unknown => told.push(error);
     for (const { server } of [
-      await serveScript([READING], { condition: () => condition, onError }),
-      await serveScript([{ ...READING, condition }], { condition: true, onError }),
+      await serveScript([READING], { health: () => condition as never, onError }),
+      await serveScript([{ ...READING, condition }], { health: true, onError }),
     ]) {
       const outcome = await server.ask('v', '/p');
       expect(usageOf(outcome)).toEqual([ENTRY]);
@@ -568,16 +573,16 @@ describe('the condition', () => {
     const told: unknown[] = [];
     const signals: AbortSignal[] = [];
     const bug = new Error('bug');
-    const conditions = [
+    const hooks = [
       () => Promise.reject(bug),
-      (_: unknown, __: unknown, { signal }: { signal: AbortSignal }) => {
+      (_: unknown, { signal }: { signal: AbortSignal }) => {
         signals.push(signal);
         return new Promise<undefined>(() => undefined);
       },
     ];
-    for (const condition of conditions) {
+    for (const health of hooks) {
       const { server } = await serveScript([READING], {
-        condition,
+        health,
         timeoutMs: 2_000,
         onError: (error) => told.push(error),
       });
@@ -601,14 +606,14 @@ test.each<[object | null, string]>([
   [null, 'Expected options to be an object, got null'],
   [
     { timeout: 5 },
-    'Unknown option "timeout": the options are knownVolume, providerFor, requireMount, condition, maxAgeMs, timeoutMs, onError, codec',
+    'Unknown option "timeout": the options are knownVolume, providerFor, requireMount, health, maxAgeMs, timeoutMs, onError, codec',
   ],
   [{ requireMount: 'false' }, 'Expected requireMount to be a boolean, got string'],
   [{ codec: 'json' }, "Expected codec to be 'ts-proto' or 'proto-loader', got \"json\""],
   [{ knownVolume: true }, 'Expected knownVolume to be a function, got boolean'],
   [{ providerFor: {} }, 'Expected providerFor to be a function, got object'],
   [{ onError: 1 }, 'Expected onError to be a function, got number'],
-  [{ condition: 'yes' }, 'Expected condition to be a boolean or a function, got string'],
+  [{ health: 'yes' }, 'Expected health to be a boolean or a function, got string'],
   [{ maxAgeMs: -1 }, 'Expected maxAgeMs to be a number of milliseconds of at least 0, got -1'],
   [{ maxAgeMs: NaN }, 'Expected maxAgeMs to be a number of milliseconds of at least 0, got NaN'],
   [

@@ -131,7 +131,7 @@ test.each([
   // Half of a surrogate pair, of which no client of Go's would take the bytes.
   [{ abnormal: true, message: '\ud83d' }, '120708011203efbfbd'],
 ])('they send the same bytes for the condition %j', async (condition, expected) => {
-  const [ours, theirs] = await answers({ ...ALL, condition }, { condition: true }, KEEP_CASE);
+  const [ours, theirs] = await answers({ ...ALL, condition }, { health: true }, KEEP_CASE);
   expect(ours).toEqual({ bytes: `0a0808631064180120010a080807100a18032002${expected}` });
   expect(theirs).toEqual(ours);
 });

@@ -28,7 +28,7 @@ test.each([
 });
 
 test('an answer leaves no timer behind', async () => {
-  const stats = new StatsResponder({ providerFor: () => new FakeMetrics(), condition: () => undefined });
+  const stats = new StatsResponder({ providerFor: () => new FakeMetrics(), health: () => undefined });
   await stats.answer(VOLUME, Infinity);
   expect(vi.getTimerCount()).toBe(0);
 });

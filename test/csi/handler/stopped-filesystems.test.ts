@@ -31,7 +31,7 @@ describe.skipIf(needs({ loop: true, mkfs: ['ext4', 'xfs'], programs: ['python3',
       path: string,
       options: NodeGetVolumeStatsOptions<'ts-proto'> = {},
     ): Promise<Outcome> => {
-      const server = await StatsServer.start({ condition: true, ...options });
+      const server = await StatsServer.start({ health: true, ...options });
       servers.push(server);
       return await server.ask('v', path);
     };
@@ -79,7 +79,7 @@ describe.skipIf(needs({ loop: true, mkfs: ['ext4', 'xfs'], programs: ['python3',
     });
 
     test('of 0 blocks has no bytes, instead of 0', async () => {
-      const outcome = await ask(mounts.tmpfs('size=0,nr_inodes=0'), { condition: false });
+      const outcome = await ask(mounts.tmpfs('size=0,nr_inodes=0'), { health: false });
       expect(outcome).toMatchObject({
         details: expect.stringMatching(/^the capacity of .* is not known$/) as string,
       });

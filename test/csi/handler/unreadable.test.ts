@@ -23,7 +23,7 @@ describe.each(unreadable)('%s', (_what, thrown) => {
     ['knownVolume, async', { knownVolume: reject }],
     ['providerFor', { providerFor: fail }],
     ['a provider', { providerFor: () => failing }],
-    ['a provider, with a verdict asked for', { providerFor: () => failing, condition: true }],
+    ['a provider, with a verdict asked for', { providerFor: () => failing, health: true }],
     ['knownVolume and onError', { knownVolume: reject, onError: fail }],
     ['knownVolume and onError, async', { knownVolume: reject, onError: reject }],
   ])('from %s is answered with INTERNAL', async (_where, options) => {

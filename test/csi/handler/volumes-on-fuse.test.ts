@@ -79,7 +79,7 @@ describe.skipIf(needs({ fuse: true }))('volumes on FUSE mounts', () => {
     'one whose other side is gone (%s) is abnormal with its last numbers, or a failure',
     async (errno) => {
       const mount = await mountNew({ statfs: STATFS });
-      const judging = await serve({ condition: true });
+      const judging = await serve({ health: true });
       const plain = await serve();
       expect(usageOf(await judging.ask('v', mount.path))).toEqual([BYTES_ENTRY, INODES_ENTRY]);
       await mount.change({ statfs: STATFS, errors: { statfs: errno } });
@@ -125,7 +125,7 @@ describe.skipIf(needs({ fuse: true }))('volumes on FUSE mounts', () => {
   });
 
   test('one that hangs is an abnormal volume where that is asked for', async () => {
-    const server = await serve({ condition: true });
+    const server = await serve({ health: true });
     const mount = await mountNew({ statfs: STATFS });
     await server.ask('v', mount.path);
     await mount.hold('unanswered');

@@ -18,19 +18,25 @@ import {
 import { BoolValue } from "../../google/protobuf/wrappers.js";
 
 /**
- * The part of the Container Storage Interface that this package speaks: Identity, Node without NodeExpandVolume, and the
- * minimum of Controller. Written from the specification's names and field numbers, so that every message is the same on the
- * wire as with the official file; a field left out here is skipped when it comes.
+ * The part of the Container Storage Interface that this package speaks: Identity, Node without NodeExpandVolume,
+ * and the minimum of Controller. It has the names and numbers of the specification, so every message is the same
+ * on the wire as with the official file. A field that is left out here is skipped when it comes.
  *
- * Two versions of the specification live side by side. VolumeCondition and its capability are of 1.12 and before;
- * 1.13 took them out, never to use their numbers again, and has NodeGetVolumeHealth instead.
+ * Two versions of the specification live side by side. VolumeCondition and its capability are of 1.12 and before.
+ * 1.13 removed them and reserved their numbers; NodeGetVolumeHealth takes their place.
  */
 
 export enum VolumeHealthErrorType {
   UNKNOWN_VOLUME_HEALTH_TYPE = 0,
-  INACCESSIBLE = 1,
-  DATA_LOSS = 2,
-  DEGRADED = 3,
+  DEGRADED = 1,
+  INACCESSIBLE = 2,
+  DATA_LOSS = 3,
+}
+
+export enum StorageHealthErrorType {
+  UNKNOWN_STORAGE_HEALTH_ERROR_TYPE = 0,
+  STORAGE_DEGRADED = 1,
+  STORAGE_UNREACHABLE = 2,
 }
 
 export interface GetPluginInfoRequest {
@@ -124,7 +130,9 @@ export interface VolumeCondition {
 
 export interface NodeGetVolumeHealthRequest {
   volumeId: string;
+  /** Where the volume is published, or was to be published. Empty for a block volume, and if it is not known. */
   volumePublishPath: string;
+  /** Where it is staged, or was to be staged. */
   stagingTargetPath: string;
 }
 
@@ -134,16 +142,41 @@ export interface NodeGetVolumeHealthResponse {
 
 export interface VolumeHealth {
   volumeId: string;
-  /** Empty when nothing is known to be wrong. */
-  healthStatuses: VolumeHealthEntry[];
+  /** Empty if no problem is known. */
+  healthStatuses: VolumeHealth_VolumeHealthEntry[];
 }
 
-export interface VolumeHealthEntry {
+export interface VolumeHealth_VolumeHealthEntry {
   status: VolumeHealthErrorType;
-  /** One word in CamelCase, for programs. */
+  /** One word in CamelCase, for programs. No two entries have the same status and reason. */
   reason: string;
   /** For people. */
   message: string;
+}
+
+export interface NodeGetStorageHealthRequest {
+  /** Never to be logged. */
+  secrets: { [key: string]: string };
+}
+
+export interface NodeGetStorageHealthRequest_SecretsEntry {
+  key: string;
+  value: string;
+}
+
+export interface NodeGetStorageHealthResponse {
+  /** Empty if no problem is known. */
+  backendHealth: NodeGetStorageHealthResponse_StorageBackendHealth[];
+}
+
+export interface NodeGetStorageHealthResponse_StorageBackendHealth {
+  status: StorageHealthErrorType;
+  /** One word in CamelCase, for programs. No two entries have the same status, reason and capability. */
+  reason: string;
+  /** For people. */
+  message: string;
+  /** Which volumes it is about; all of them if it is absent. */
+  volumeCapability?: VolumeCapability | undefined;
 }
 
 export interface NodeGetCapabilitiesRequest {
@@ -172,6 +205,7 @@ export enum NodeServiceCapability_RPC_Type {
   VOLUME_MOUNT_GROUP = 6,
   /** GET_VOLUME_HEALTH - 1.13 */
   GET_VOLUME_HEALTH = 7,
+  GET_STORAGE_HEALTH = 8,
 }
 
 export interface NodeGetInfoRequest {
@@ -426,11 +460,15 @@ export enum ControllerServiceCapability_RPC_Type {
   PUBLISH_READONLY = 8,
   EXPAND_VOLUME = 9,
   LIST_VOLUMES_PUBLISHED_NODES = 10,
+  /** VOLUME_CONDITION - 1.12 and before */
   VOLUME_CONDITION = 11,
   GET_VOLUME = 12,
   SINGLE_NODE_MULTI_WRITER = 13,
   MODIFY_VOLUME = 14,
   GET_SNAPSHOT = 15,
+  /** GET_VOLUME_HEALTH - 1.13 */
+  GET_VOLUME_HEALTH = 16,
+  LIST_VOLUME_HEALTH = 17,
 }
 
 function createBaseGetPluginInfoRequest(): GetPluginInfoRequest {
@@ -1301,7 +1339,7 @@ export const VolumeHealth: MessageFns<VolumeHealth> = {
       writer.uint32(10).string(message.volumeId);
     }
     for (const v of message.healthStatuses) {
-      VolumeHealthEntry.encode(v!, writer.uint32(18).fork()).join();
+      VolumeHealth_VolumeHealthEntry.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1332,7 +1370,7 @@ export const VolumeHealth: MessageFns<VolumeHealth> = {
               break;
             }
 
-            message.healthStatuses.push(VolumeHealthEntry.decode(reader, reader.uint32()));
+            message.healthStatuses.push(VolumeHealth_VolumeHealthEntry.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1348,12 +1386,12 @@ export const VolumeHealth: MessageFns<VolumeHealth> = {
   },
 };
 
-function createBaseVolumeHealthEntry(): VolumeHealthEntry {
+function createBaseVolumeHealth_VolumeHealthEntry(): VolumeHealth_VolumeHealthEntry {
   return { status: 0, reason: "", message: "" };
 }
 
-export const VolumeHealthEntry: MessageFns<VolumeHealthEntry> = {
-  encode(message: VolumeHealthEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const VolumeHealth_VolumeHealthEntry: MessageFns<VolumeHealth_VolumeHealthEntry> = {
+  encode(message: VolumeHealth_VolumeHealthEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.status !== 0) {
       writer.uint32(8).int32(message.status);
     }
@@ -1366,7 +1404,7 @@ export const VolumeHealthEntry: MessageFns<VolumeHealthEntry> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): VolumeHealthEntry {
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeHealth_VolumeHealthEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1375,7 +1413,7 @@ export const VolumeHealthEntry: MessageFns<VolumeHealthEntry> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseVolumeHealthEntry();
+      const message = createBaseVolumeHealth_VolumeHealthEntry();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1401,6 +1439,244 @@ export const VolumeHealthEntry: MessageFns<VolumeHealthEntry> = {
             }
 
             message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeGetStorageHealthRequest(): NodeGetStorageHealthRequest {
+  return { secrets: {} };
+}
+
+export const NodeGetStorageHealthRequest: MessageFns<NodeGetStorageHealthRequest> = {
+  encode(message: NodeGetStorageHealthRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.secrets).forEach(([key, value]: [string, string]) => {
+      NodeGetStorageHealthRequest_SecretsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeGetStorageHealthRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeGetStorageHealthRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = NodeGetStorageHealthRequest_SecretsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.secrets[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeGetStorageHealthRequest_SecretsEntry(): NodeGetStorageHealthRequest_SecretsEntry {
+  return { key: "", value: "" };
+}
+
+export const NodeGetStorageHealthRequest_SecretsEntry: MessageFns<NodeGetStorageHealthRequest_SecretsEntry> = {
+  encode(message: NodeGetStorageHealthRequest_SecretsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeGetStorageHealthRequest_SecretsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeGetStorageHealthRequest_SecretsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeGetStorageHealthResponse(): NodeGetStorageHealthResponse {
+  return { backendHealth: [] };
+}
+
+export const NodeGetStorageHealthResponse: MessageFns<NodeGetStorageHealthResponse> = {
+  encode(message: NodeGetStorageHealthResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.backendHealth) {
+      NodeGetStorageHealthResponse_StorageBackendHealth.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeGetStorageHealthResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeGetStorageHealthResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backendHealth.push(
+              NodeGetStorageHealthResponse_StorageBackendHealth.decode(reader, reader.uint32()),
+            );
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseNodeGetStorageHealthResponse_StorageBackendHealth(): NodeGetStorageHealthResponse_StorageBackendHealth {
+  return { status: 0, reason: "", message: "", volumeCapability: undefined };
+}
+
+export const NodeGetStorageHealthResponse_StorageBackendHealth: MessageFns<
+  NodeGetStorageHealthResponse_StorageBackendHealth
+> = {
+  encode(
+    message: NodeGetStorageHealthResponse_StorageBackendHealth,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.status !== 0) {
+      writer.uint32(8).int32(message.status);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    if (message.volumeCapability !== undefined) {
+      VolumeCapability.encode(message.volumeCapability, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeGetStorageHealthResponse_StorageBackendHealth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeGetStorageHealthResponse_StorageBackendHealth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.status = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.volumeCapability = VolumeCapability.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -4523,6 +4799,17 @@ export const NodeService = {
       Buffer.from(NodeGetVolumeHealthResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): NodeGetVolumeHealthResponse => NodeGetVolumeHealthResponse.decode(value),
   },
+  nodeGetStorageHealth: {
+    path: "/csi.v1.Node/NodeGetStorageHealth" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: NodeGetStorageHealthRequest): Buffer =>
+      Buffer.from(NodeGetStorageHealthRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): NodeGetStorageHealthRequest => NodeGetStorageHealthRequest.decode(value),
+    responseSerialize: (value: NodeGetStorageHealthResponse): Buffer =>
+      Buffer.from(NodeGetStorageHealthResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): NodeGetStorageHealthResponse => NodeGetStorageHealthResponse.decode(value),
+  },
 } as const;
 
 export interface NodeServer extends UntypedServiceImplementation {
@@ -4535,6 +4822,7 @@ export interface NodeServer extends UntypedServiceImplementation {
   nodeGetInfo: handleUnaryCall<NodeGetInfoRequest, NodeGetInfoResponse>;
   /** 1.13 */
   nodeGetVolumeHealth: handleUnaryCall<NodeGetVolumeHealthRequest, NodeGetVolumeHealthResponse>;
+  nodeGetStorageHealth: handleUnaryCall<NodeGetStorageHealthRequest, NodeGetStorageHealthResponse>;
 }
 
 export interface NodeClient extends Client {
@@ -4658,6 +4946,21 @@ export interface NodeClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: NodeGetVolumeHealthResponse) => void,
+  ): ClientUnaryCall;
+  nodeGetStorageHealth(
+    request: NodeGetStorageHealthRequest,
+    callback: (error: ServiceError | null, response: NodeGetStorageHealthResponse) => void,
+  ): ClientUnaryCall;
+  nodeGetStorageHealth(
+    request: NodeGetStorageHealthRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: NodeGetStorageHealthResponse) => void,
+  ): ClientUnaryCall;
+  nodeGetStorageHealth(
+    request: NodeGetStorageHealthRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: NodeGetStorageHealthResponse) => void,
   ): ClientUnaryCall;
 }
 
