@@ -98,6 +98,7 @@ function startJanitor() {
     async letGo() {
       isFree = true;
       for (const signal of SIGNALS) process.off(signal, interrupted);
+      janitor.ref();
       janitor.stdin.end('let go');
       await ended;
     },
