@@ -24,8 +24,8 @@ const MUST_PASS = [
   'NodeGetVolumeStats should fail when no volume id is provided',
   'NodeGetVolumeStats should fail when volume does not exist on the specified path',
   'NodeGetVolumeHealth should fail when no volume id is provided',
-  'NodeGetVolumeHealth should return appropriate values (no optional values added)',
-  'NodeGetStorageHealth should return appropriate values',
+  'NodeGetVolumeHealth should return health for a valid volume',
+  'NodeGetStorageHealth should return appropriate response',
   'should work',
   'should be idempotent',
 ];
