@@ -14,7 +14,7 @@ import { RewriteAuthority } from './rewrite-authority.js';
 /** Options of {@link listenOnSocket}. */
 export interface ListenOnSocketOptions {
   /**
-   * The permissions of the socket. Whoever may write to it may call the server.
+   * The permissions of the socket: who may write to it may call the server.
    *
    * @defaultValue `0o660`: the owner and the group
    */

@@ -74,7 +74,7 @@ describe.skipIf(needs({ fuse: true }))('paths that hang', () => {
             targetPath: join(dead.path, String(index), 'target'),
             volumeCapability: DIRECTORY,
           },
-          CALLER_MS,
+          { timeoutMs: CALLER_MS },
         ),
       );
       let ended = 0;
@@ -100,7 +100,7 @@ describe.skipIf(needs({ fuse: true }))('paths that hang', () => {
     const healthy = await create('healthy');
     const { target } = await bring(healthy);
     const statsOf = (volumeId: string, volumePath: string) =>
-      place.caller.call('nodeGetVolumeStats', { volumeId, volumePath }, CALLER_MS);
+      place.caller.call('nodeGetVolumeStats', { volumeId, volumePath }, { timeoutMs: CALLER_MS });
     const before = await Promise.all(hung.map((each) => statsOf(each.volumeId, each.target)));
     for (const { usage, volumeCondition } of before) {
       expect(usage).not.toEqual([]);

@@ -232,7 +232,7 @@ describe.skipIf(skipFuse)('the end, with a call in flight', () => {
         stagingTargetPath: join(dead.path, 'directory/staging'),
         volumeCapability: DIRECTORY,
       },
-      3_000,
+      { timeoutMs: 3_000 },
     );
     try {
       await dead.received('lookup', driver.pid);

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, wr
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { VolumeCapability } from '../../../src/csi/v1/index.js';
+import { CsiTestClient } from '../../../src/testing/csi/index.js';
 import { BLOCK, DIRECTORY } from '../../examples/csi-hostpath/capabilities.js';
-import { CsiCaller } from '../../examples/csi-hostpath/csi-caller.js';
 import { DriverProcess } from '../../examples/csi-hostpath/driver-process.js';
 import { api, closeDoors, get, kubeletText } from '../doors.mjs';
 import { make, makeClaim, makePod, pathOf, remove } from '../objects.mjs';
@@ -25,7 +25,7 @@ const DISK = join(STATE, 'csi-hostpath');
 const DATA_ROOT = join(DISK, 'data-root');
 
 let driver: DriverProcess;
-let caller: CsiCaller;
+let caller: CsiTestClient;
 /** The ids of the volumes that were made, by the names of their claims. */
 const ids = new Map<string, string>();
 
@@ -138,7 +138,7 @@ beforeAll(async () => {
   });
   driver = await start();
   await driver.said('registered with the kubelet');
-  caller = new CsiCaller(SOCKET);
+  caller = new CsiTestClient(SOCKET);
   await provision('example-dir', DIRECTORY);
   await provision('example-block', BLOCK);
   const pod = (await makePod(POD, {
