@@ -18,8 +18,11 @@ export interface CliCommand<Options = never> {
   readonly name: string;
   /** The command that groups it, such as `csi`. */
   readonly group?: string;
-  /** What its operands are called, and what they are; undefined for a command without operands. */
-  readonly operand?: { readonly name: string; readonly text: string };
+  /**
+   * What its operands are called, and what they are; undefined for a command without operands. There is at
+   * least one of them, or, if `isOptional`, at most one.
+   */
+  readonly operand?: { readonly name: string; readonly text: string; readonly isOptional?: true };
   /** One line for the list of commands. */
   readonly summary: string;
   readonly description: string;

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import type { CsiCall, CsiNodeClient } from '../csi/index.js';
-import { isMetricsError, isTransient } from '../index.js';
+import { isMetricsError } from '../index.js';
 import { JSON_OUTPUT, timeoutOption, UsageError, type Answer, type OutputOptions } from './command.js';
 import { isDriverAway, rowError, type RowError } from './measure.js';
 import { jsonAnswer } from './output/json.js';
@@ -10,7 +10,8 @@ import { adviceOf, reasonOf } from './output/volumes.js';
 
 /** Values of the options of every command about a driver. */
 export interface CsiOptions extends OutputOptions {
-  readonly endpoint: string;
+  /** Undefined if the socket is an operand. */
+  readonly endpoint?: string;
   /** Milliseconds. */
   readonly timeout: number;
 }
@@ -20,12 +21,17 @@ export interface CsiOptions extends OutputOptions {
  * because someone waits.
  */
 export const CSI_OPTIONS: readonly Option[] = [
-  new Option('--endpoint <SOCKET>', "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock")
-    .env('CSI_ENDPOINT')
-    .makeOptionMandatory(),
+  new Option('--endpoint <SOCKET>', 'the same').env('CSI_ENDPOINT'),
   JSON_OUTPUT,
   timeoutOption('how long to wait for the driver', '30s'),
 ];
+
+/** The operand of every command about a driver. */
+export const SOCKET = {
+  name: 'SOCKET',
+  text: "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock",
+  isOptional: true,
+} as const;
 
 /** What a call answered, or why it did not and whether that is because the driver is not there. */
 export type Outcome<T> =
@@ -61,29 +67,41 @@ export class CsiSession {
   /**
    * Loads gRPC, which no other command needs, and prepares a connection.
    *
-   * @throws UsageError unless the endpoint is the path of a socket
+   * @param operands - the socket, or nothing if it is an option
+   * @throws UsageError unless there is one endpoint, and it is the path of a socket
    */
-  static async open(options: CsiOptions, signal: AbortSignal): Promise<CsiSession> {
+  static async open(
+    operands: readonly string[],
+    options: CsiOptions,
+    signal: AbortSignal,
+  ): Promise<CsiSession> {
+    const { name, value } = endpointOf(operands, options);
     const { CsiNodeClient } = await import('../csi/index.js');
     const calls: CsiCall[] = [];
     const onCall = (call: CsiCall): void => void calls.push(call);
     try {
-      const client = new CsiNodeClient(options.endpoint, { timeoutMs: options.timeout, onCall });
+      const client = new CsiNodeClient(value, { timeoutMs: options.timeout, onCall });
       return new CsiSession(client, options, signal, calls);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       // By the name that the user knows.
-      const name = options.endpoint === process.env['CSI_ENDPOINT'] ? 'CSI_ENDPOINT' : '--endpoint';
       throw new UsageError(error.message.replace(/\bendpoint\b/, name));
     }
   }
+
+  /** The operand of every command about a driver. */
+  SOCKET = {
+    name: 'SOCKET',
+    text: "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock",
+    isOptional: true,
+  } as const;
 
   /** What a call answered, or why it did not. */
   async ask<T>(call: (options: { signal: AbortSignal }) => Promise<T>): Promise<Outcome<T>> {
     try {
       return { answer: await call({ signal: this.#signal }) };
     } catch (error) {
-      const isAway = isTransient(error) || (isMetricsError(error) && isDriverAway(error));
+      const isAway = isMetricsError(error) && isDriverAway(error);
       return { failure: rowError(error, 'csi'), isAway };
     }
   }
@@ -101,17 +119,32 @@ export class CsiSession {
         serviceOf(one) < serviceOf(other) ? -1 : serviceOf(one) > serviceOf(other) ? 1 : 0,
       )
       // To the microsecond.
-      .map(({ method, code, durationMs }) => ({ method, code, durationMs: Number(durationMs.toFixed(3)) }));
+      .map((call) => ({ ...call, durationMs: Number(call.durationMs.toFixed(3)) }));
     if (this.#options.json) {
       return { text: jsonAnswer({ command, endpoint, ...json, calls }), isComplete };
     }
-    const timed = calls.map(({ method, code, durationMs }): Field => {
-      const status = code ? `status ${String(code)}` : 'OK';
+    const timed = calls.map(({ method, status, durationMs }): Field => {
       const rpc = method.slice(method.lastIndexOf('/') + 1);
       return { name: 'call', value: `${rpc}  ${durationMs.toFixed(1)} ms  ${status}` };
     });
     return { text: fieldLines([{ name: 'endpoint', value: endpoint }, ...fields, ...timed]), isComplete };
   }
+}
+
+/** Where the driver listens, and how the user said so. An operand counts more than the environment. */
+function endpointOf(
+  [operand]: readonly string[],
+  { endpoint }: CsiOptions,
+): { readonly name: string; readonly value: string } {
+  if (operand === undefined && endpoint === undefined) {
+    throw new UsageError("expected the driver's socket, such as /var/lib/kubelet/plugins/DRIVER/csi.sock");
+  }
+  const isFromEnvironment = endpoint === process.env['CSI_ENDPOINT'];
+  if (operand !== undefined && endpoint !== undefined && !isFromEnvironment && operand !== endpoint) {
+    throw new UsageError(`expected one socket, got '${operand}' and --endpoint ${endpoint}`);
+  }
+  if (operand !== undefined) return { name: 'SOCKET', value: operand };
+  return { name: isFromEnvironment ? 'CSI_ENDPOINT' : '--endpoint', value: endpoint ?? '' };
 }
 
 function serviceOf({ method }: CsiCall): string {

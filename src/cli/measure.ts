@@ -93,7 +93,8 @@ const EVEN_ROOT =
   'Root is refused too: this may be FUSE without allow_root, NFS with root_squash, or a security module. ' +
   'Try as the user who mounted the volume.';
 const DRIVER_GONE =
-  "Check that the driver's pod runs on this node, and that --endpoint is the driver's socket: usually /var/lib/kubelet/plugins/DRIVER/csi.sock.";
+  "Check that the driver's pod runs on this node, and that the path is the driver's socket: usually /var/lib/kubelet/plugins/DRIVER/csi.sock.";
+const DRIVER_LOG = "Look at the driver's log.";
 
 /** What to do about an error that a provider (`statfs`, `du`, `block`, or a CSI driver's name) gave. */
 function adviceOn(error: unknown, provider: string): Advice {
@@ -116,7 +117,10 @@ function hintOn(error: MetricsError, provider: string): string | undefined {
     case 'METRICS_NOT_MOUNTED':
       return 'Mount the volume there, or look at what is mounted with: kube-volume-metrics mounts --path PATH';
     case 'METRICS_TIMED_OUT':
-      if (!isLocal(provider)) return `The driver is silent. ${DRIVER_GONE} A longer --timeout may help.`;
+      if (!isLocal(provider)) {
+        if (!isDriverAway(error)) return DRIVER_LOG;
+        return `The driver is silent. ${DRIVER_GONE} A longer --timeout may help.`;
+      }
       return error.stuckSince === undefined
         ? 'A longer --timeout may help. If not, check the server or device behind the volume.'
         : 'Check the server or device behind the volume: it does not answer the kernel.';
@@ -127,7 +131,7 @@ function hintOn(error: MetricsError, provider: string): string | undefined {
     case 'METRICS_NO_PATH_DEFINED':
       return 'Give a path that is not empty.';
     case 'METRICS_CSI_FAILED':
-      return refused ?? (isDriverAway(error) ? DRIVER_GONE : "Look at the driver's log.");
+      return refused ?? (isDriverAway(error) ? DRIVER_GONE : DRIVER_LOG);
     default:
       return refused;
   }
@@ -150,9 +154,15 @@ function isPermission(error: MetricsError): boolean {
   return error.code === 'METRICS_CSI_FAILED' && /\bconnect (EACCES|EPERM)\b/.test(words(error));
 }
 
-/** Whether no driver listens on the socket, as far as the words of the error say. */
+/**
+ * Whether no driver answers on the socket, by the words of the client and of gRPC. A status that the driver
+ * itself sent, UNAVAILABLE and DEADLINE_EXCEEDED included, is an answer.
+ */
 export function isDriverAway(error: MetricsError): boolean {
-  return /\b(ENOENT|ECONNREFUSED|ENOTSOCK|UNAVAILABLE)\b|may not be running/.test(words(error));
+  const { code, message, cause } = error;
+  if (code === 'METRICS_TIMED_OUT') return message.includes(': no answer within ');
+  const { details } = (cause ?? {}) as { details?: unknown };
+  return typeof details === 'string' && details.startsWith('No connection established');
 }
 
 function words(error: MetricsError): string {

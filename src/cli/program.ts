@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type Argument } from 'commander';
 import { setMaxListeners } from 'node:events';
 import { createRequire } from 'node:module';
 import { PROGRAM, UsageError, type Answer, type CliCommand } from './command.js';
@@ -65,7 +65,9 @@ export function problemOf(error: unknown, { command, args }: Request): string {
     return `expected a command${command.parent === null ? '' : ` after ${command.name()}`}: ${names}`;
   }
   if (code === 'commander.excessArguments') {
-    return `${command.name()} takes no operands, got '${command.args[0] ?? ''}'`;
+    const most = command.registeredArguments.length;
+    const taken = most === 0 ? 'no operands' : 'only one operand';
+    return `${command.name()} takes ${taken}, got '${command.args[most] ?? ''}'`;
   }
   const [, flag = ''] = /^error: unknown option '(--[^=]+)=/.exec(message) ?? [];
   if (command.options.some(({ long }) => long === flag)) return `option '${flag}' takes no value`;
@@ -133,8 +135,11 @@ function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) =>
     .summary(summary)
     .description(description)
     .helpOption('-h, --help', 'print help');
-  if (operand !== undefined) added.argument(`<${operand.name}...>`, operand.text);
-  added.usage(['[OPTIONS]', ...(operand === undefined ? [] : [`${operand.name}...`])].join(' '));
+  if (operand !== undefined) {
+    const { name: called, text, isOptional } = operand;
+    added.argument(isOptional ? `[${called}]` : `<${called}...>`, text);
+  }
+  added.usage(['[OPTIONS]', ...added.registeredArguments.map(operandOf)].join(' '));
   for (const option of options) added.addOption(option);
   const full = [PROGRAM, command.group, name].filter((each) => each !== undefined).join(' ');
   const shown = examples.map((example) => `\n  ${full} ${example}`).join('');
@@ -156,7 +161,11 @@ function visibleCommands(command: Command): Command[] {
 
 /** A command in the list of commands. */
 function termOf(command: Command): string {
-  return [command.name(), ...command.registeredArguments.map((each) => `${each.name()}...`)].join(' ');
+  return [command.name(), ...command.registeredArguments.map(operandOf)].join(' ');
+}
+
+function operandOf(operand: Argument): string {
+  return operand.variadic ? `${operand.name()}...` : `[${operand.name()}]`;
 }
 
 /** What {@link findCommand} finds. */

@@ -1,7 +1,14 @@
 import { status } from '@grpc/grpc-js';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { NodeServiceCapability_RPC_Type as Capability, VolumeUsage_Unit } from '../../src/csi/v1/index.js';
+import {
+  NodeServiceCapability_RPC_Type as Capability,
+  StorageHealthErrorType,
+  VolumeHealthErrorType,
+  VolumeCapability_AccessMode_Mode,
+  VolumeUsage_Unit,
+  type VolumeUsage,
+} from '../../src/csi/v1/index.js';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
 import { ended, run, start } from './run-main.js';
 
@@ -79,8 +86,66 @@ describe('csi stats', () => {
           metrics: { condition: { abnormal: true } },
         },
       ],
-      calls: [{ method: '/csi.v1.Identity/GetPluginInfo', code: 0 }, { code: 0 }, { code: 0 }],
+      calls: [{ method: '/csi.v1.Identity/GetPluginInfo', code: 0, status: 'OK' }, { code: 0 }, { code: 0 }],
+      errors: [],
     });
+  });
+
+  test('names the status of a call, and says in JSON too why the driver has no name', async () => {
+    driver.answer('getPluginInfo', { code: status.UNAVAILABLE, details: 'the leader is elsewhere' });
+    driver.answer('nodeGetVolumeStats', { code: status.NOT_FOUND, details: 'no such volume' });
+    const people = await stats();
+    expect(people.code).toBe(1);
+    expect(fields(people.stdout)).toMatchObject({
+      driver: expect.stringMatching(/ failed with 14 UNAVAILABLE: the leader is elsewhere$/) as string,
+      state: 'failed',
+      reason: expect.stringMatching(/^METRICS_NOT_FOUND: /) as string,
+      call: expect.stringMatching(/^GetPluginInfo .* UNAVAILABLE\n.* OK\n.* ms {2}NOT_FOUND$/) as string,
+    });
+    // The driver is there and said no: not a reason to look for its pod.
+    expect(fields(people.stdout)['hint']).toMatch(/^Look at the driver's log\. /);
+    expect(JSON.parse((await stats('--json')).stdout)).toMatchObject({
+      errors: [
+        {
+          code: 'METRICS_CSI_FAILED',
+          message: expect.stringMatching(/ 14 UNAVAILABLE: the leader is elsewhere$/) as string,
+        },
+      ],
+      calls: [{ status: 'UNAVAILABLE' }, { status: 'OK' }, { code: 5, status: 'NOT_FOUND' }],
+    });
+  });
+
+  test.each<[string, Partial<VolumeUsage>[]]>([
+    ['no usage, but a condition, as spiffe-csi does', []],
+    ['zeros only', [{ unit: VolumeUsage_Unit.BYTES }, { unit: VolumeUsage_Unit.INODES }]],
+  ])('of a driver that sends %s is no success', async (_, usage) => {
+    driver.script.usage = usage;
+    const { code, stdout } = await stats();
+    expect(code).toBe(1);
+    expect(fields(stdout)).toMatchObject({
+      state: 'failed',
+      reason: 'METRICS_CSI_FAILED: the driver answered without a number: it sent none, or only zeros',
+      hint: expect.stringMatching(/ See docs\/csi\.md#what-becomes-of-an-answer$/) as string,
+      capacity: '-',
+      condition: 'abnormal: half \\x1b[31mbroken',
+    });
+    const { volumes } = JSON.parse((await stats('--json')).stdout) as { volumes: object[] };
+    expect(volumes).toMatchObject([
+      { state: 'failed', error: { code: 'METRICS_CSI_FAILED' }, metrics: { condition: { abnormal: true } } },
+    ]);
+  });
+
+  test('shows the problems that a driver of CSI 1.13 lists', async () => {
+    driver.script.capabilities = [Capability.GET_VOLUME_STATS, Capability.GET_VOLUME_HEALTH];
+    driver.script.health = [
+      { status: VolumeHealthErrorType.DATA_LOSS, reason: 'BadBlocks', message: '3 blocks' },
+      { status: VolumeHealthErrorType.DEGRADED, reason: 'SlowDisk', message: 'slow \x1b[31m' },
+    ];
+    const { code, stdout } = await stats();
+    expect(code).toBe(0);
+    expect(fields(stdout)['condition']).toBe(
+      'abnormal: DATA_LOSS BadBlocks: 3 blocks; DEGRADED SlowDisk: slow \\x1b[31m',
+    );
   });
 
   test('asks for the name and the numbers at once, and waits for each as long as it was told', async () => {
@@ -180,6 +245,81 @@ describe('csi probe', () => {
     });
   });
 
+  test('names what CSI 1.13 added, and shows what is wrong with the storage', async () => {
+    driver.script.capabilities = [
+      Capability.VOLUME_CONDITION,
+      Capability.GET_VOLUME_HEALTH,
+      Capability.GET_STORAGE_HEALTH,
+    ];
+    const well = await probe();
+    expect(well.code).toBe(0);
+    expect(fields(well.stdout)).toMatchObject({
+      'node service': 'VOLUME_CONDITION, GET_VOLUME_HEALTH, GET_STORAGE_HEALTH',
+      'volume health':
+        'yes: it advertises GET_VOLUME_HEALTH (CSI 1.13), and VOLUME_CONDITION for older callers',
+      'storage health': 'yes: it knows of no problem',
+    });
+    expect(JSON.parse((await probe('--json')).stdout)).toMatchObject({ storageProblems: [] });
+
+    driver.script.storageHealth = [
+      {
+        status: StorageHealthErrorType.STORAGE_UNREACHABLE,
+        reason: 'Offline',
+        message: 'no \x1b[31manswer',
+        volumeCapability: {
+          block: {},
+          accessMode: { mode: VolumeCapability_AccessMode_Mode.MULTI_NODE_MULTI_WRITER },
+        },
+      },
+      // A newer CSI may send any.
+      { status: 9 as StorageHealthErrorType, reason: 'New', message: '' },
+    ];
+    // What is wrong with the storage is an answer.
+    const { code, stdout } = await probe();
+    expect(code).toBe(0);
+    expect(fields(stdout)['storage health']).toBe(
+      'STORAGE_UNREACHABLE Offline: no \\x1b[31manswer (block MULTI_NODE_MULTI_WRITER)\ntype 9 New',
+    );
+    expect(JSON.parse((await probe('--json')).stdout)).toMatchObject({
+      storageProblems: [
+        { status: 'STORAGE_UNREACHABLE', reason: 'Offline', volumes: 'block MULTI_NODE_MULTI_WRITER' },
+        { status: 'type 9', reason: 'New', message: '' },
+      ],
+    });
+
+    driver.answer('nodeGetStorageHealth', { code: status.UNIMPLEMENTED, details: 'not yet' });
+    const failing = await probe();
+    expect(failing.code).toBe(1);
+    expect(fields(failing.stdout)['storage health']).toMatch(/ failed with 12 UNIMPLEMENTED: not yet$/);
+  });
+
+  test.each([status.UNAVAILABLE, status.RESOURCE_EXHAUSTED, status.DEADLINE_EXCEEDED, status.CANCELLED])(
+    'goes on after a driver that does not say its name and answers %i itself',
+    async (code) => {
+      driver.answer('getPluginInfo', { code, details: 'not now' });
+      const probed = await probe();
+      expect(probed.code).toBe(1);
+      expect(fields(probed.stdout)).toMatchObject({
+        driver: expect.stringMatching(/: not now$/) as string,
+        hint: expect.stringMatching(/^Look at the driver's log\. /) as string,
+        ready: 'yes',
+        'node service': 'GET_VOLUME_STATS, VOLUME_CONDITION',
+      });
+      expect(JSON.parse((await probe('--json')).stdout)).toMatchObject({
+        errors: [{ message: expect.stringMatching(/: not now$/) as string }],
+        volumeStats: true,
+      });
+    },
+  );
+
+  test('gives the most volumes of the node only if the driver says it', async () => {
+    const nodeOf = async (): Promise<unknown> =>
+      (JSON.parse((await probe('--json')).stdout) as { node: unknown }).node;
+    expect(await nodeOf()).toEqual({ id: 'fake-node' });
+    driver.answer('nodeGetInfo', { nodeId: 'n', maxVolumesPerNode: 16n });
+    expect(await nodeOf()).toEqual({ id: 'n', maxVolumes: 16 });
+  });
+
   test('says what failed, and answers the rest', async () => {
     driver.answer('probe', { code: status.FAILED_PRECONDITION, details: 'no backend' });
     const { code, stdout } = await probe();
@@ -216,6 +356,20 @@ describe('csi probe', () => {
       );
     }
   });
+});
+
+test('the path of the socket is enough, and counts more than CSI_ENDPOINT', async () => {
+  const path = driver.endpoint.replace('unix://', '');
+  for (const args of [
+    ['csi', 'probe', path],
+    ['csi', 'probe', driver.endpoint, '--json'],
+    ['csi', 'stats', path, '--volume-id', 'v', '--path', '/p'],
+    ['csi', 'stats', '--volume-id', 'v', '--path', '/p', path, '--endpoint', path],
+  ]) {
+    const { code, stdout } = await ended(start(args, undefined, { CSI_ENDPOINT: '/nowhere/csi.sock' }));
+    expect(code).toBe(0);
+    expect(stdout).toContain('fake.csi.example');
+  }
 });
 
 test('the endpoint comes from CSI_ENDPOINT if no option gives it', async () => {

@@ -86,14 +86,24 @@ describe('a wrong command line', () => {
     [['csi'], /^expected a command after csi: stats, probe$/, 'csi'],
     [['csi', 'df'], /^unknown command 'df'$/, 'csi'],
     [['help', 'csi', 'prob'], /^unknown command 'prob' \(Did you mean probe\?\)$/, 'csi'],
-    [['csi', 'probe'], /^required option '--endpoint <SOCKET>' not specified$/, 'csi probe'],
+    [['csi', 'probe'], /^expected the driver's socket, such as \/var\/lib\/kubelet\//, 'csi probe'],
+    [
+      ['csi', 'probe', 'csi.sock'],
+      /^Expected SOCKET to be the absolute path of a unix socket.* the path is relative$/,
+      'csi probe',
+    ],
     [
       ['csi', 'probe', '--endpoint', 'tcp://x:1'],
       /^Expected --endpoint to be .*CSI uses unix sockets only$/,
       'csi probe',
     ],
     [['csi', 'probe', '--endpoint', '/x', '--path', '/p'], /^unknown option '--path'$/, 'csi probe'],
-    [['csi', 'probe', '/x', '--endpoint', '/x'], /^probe takes no operands, got '\/x'$/, 'csi probe'],
+    [
+      ['csi', 'probe', '/x', '--endpoint', '/y'],
+      /^expected one socket, got '\/x' and --endpoint \/y$/,
+      'csi probe',
+    ],
+    [['csi', 'probe', '/x', '/y'], /^probe takes only one operand, got '\/y'$/, 'csi probe'],
     [
       ['csi', 'stats', '--endpoint', '/x', '--path', '/p'],
       /^required option '--volume-id <ID>' not specified$/,

@@ -1,7 +1,16 @@
 import type { NodeCapabilities } from '../../csi/index.js';
-import type { PluginCapability } from '../../csi/v1/index.js';
+import type { NodeGetStorageHealthResponse, PluginCapability } from '../../csi/v1/index.js';
 import type { CliCommand } from '../command.js';
-import { CSI_OPTIONS, CsiSession, told, type CsiOptions } from '../csi-session.js';
+import {
+  CSI_OPTIONS,
+  CsiSession,
+  failed,
+  SOCKET,
+  told,
+  type CsiOptions,
+  type Field,
+  type Outcome,
+} from '../csi-session.js';
 
 const WITH_STATS = 'yes: it advertises GET_VOLUME_STATS';
 
@@ -18,11 +27,12 @@ export const CSI_PROBE: CliCommand<CsiOptions> = {
   summary: 'what a CSI driver can do, and whether it reports numbers',
   description:
     'Asks a CSI driver for its name, whether it is ready and what it can do, and says whether it reports numbers for its volumes.',
+  operand: SOCKET,
   options: CSI_OPTIONS,
   incomplete: 'the driver did not answer everything, or is not ready',
-  examples: ['--endpoint /var/lib/kubelet/plugins/hostpath.csi.k8s.io/csi.sock'],
-  run: async (_, options, signal) => {
-    const session = await CsiSession.open(options, signal);
+  examples: ['/var/lib/kubelet/plugins/hostpath.csi.k8s.io/csi.sock'],
+  run: async (operands, options, signal) => {
+    const session = await CsiSession.open(operands, options, signal);
     const { client } = session;
     const identity = await session.ask((limits) => client.getPluginInfo(limits));
     const driver = identity.answer && { name: identity.answer.name, version: identity.answer.vendorVersion };
@@ -37,23 +47,31 @@ export const CSI_PROBE: CliCommand<CsiOptions> = {
       session.ask((limits) => client.nodeGetCapabilities(limits)),
       session.ask((limits) => client.nodeGetInfo(limits)),
     ]);
-    client.close();
-
     const protocol = await import('../../csi/v1/index.js');
     const { NodeServiceCapability_RPC_Type: NodeCapability } = protocol;
+    const storage = node.answer?.has(NodeCapability.GET_STORAGE_HEALTH)
+      ? await session.ask((limits) => client.nodeGetStorageHealth(limits))
+      : undefined;
+    client.close();
+
     const pluginCapabilities = plugin.answer?.capabilities.map((each) => pluginCapability(protocol, each));
     // A type without a name is one of a newer CSI.
     const nodeCapabilities =
       node.answer && [...node.answer].map((type) => NodeCapability[type] ?? `type ${String(type)}`);
     const volumeStats = node.answer?.has(NodeCapability.GET_VOLUME_STATS);
-    const errors = [identity, ready, plugin, node, info].flatMap(({ failure }) => failure ?? []);
+    const problems = storage?.answer && storageProblems(protocol, storage.answer);
+    const outcomes = [identity, ready, plugin, node, info, ...(storage === undefined ? [] : [storage])];
+    const errors = outcomes.flatMap(({ failure }) => failure ?? []);
+    // 0 leaves it to the orchestrator.
+    const maxVolumes = info.answer?.maxVolumesPerNode === 0n ? undefined : info.answer?.maxVolumesPerNode;
     const json = {
       driver,
       ready: ready.answer,
-      node: info.answer && { id: info.answer.nodeId, maxVolumes: info.answer.maxVolumesPerNode },
+      node: info.answer && { id: info.answer.nodeId, maxVolumes },
       pluginCapabilities,
       nodeCapabilities,
       volumeStats,
+      storageProblems: problems,
       errors,
     };
     const fields = [
@@ -67,6 +85,7 @@ export const CSI_PROBE: CliCommand<CsiOptions> = {
         : [
             { name: 'volume stats', ...(volumeStats === true ? YES : NO) },
             { name: 'volume health', value: health(protocol, node.answer) },
+            ...storageFields(storage, problems),
           ]),
     ];
     return session.answer('csi probe', json, fields, errors.length === 0 && ready.answer === true);
@@ -80,8 +99,55 @@ function listed(names: readonly string[] = []): string {
   return names.length === 0 ? 'nothing' : names.join(', ');
 }
 
+/** A problem of the storage as JSON has it, with names for the protocol's numbers. */
+interface Problem {
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+  /** Which volumes it is about; absent for all of them. */
+  readonly volumes?: string;
+}
+
+function storageProblems(
+  { StorageHealthErrorType: Status, VolumeCapability_AccessMode_Mode: Mode }: Protocol,
+  { backendHealth }: NodeGetStorageHealthResponse,
+): Problem[] {
+  return backendHealth.map(({ status, reason, message, volumeCapability }) => {
+    const name = Status[status] ?? `type ${String(status)}`;
+    if (volumeCapability === undefined) return { status: name, reason, message };
+    const { block, mount, accessMode } = volumeCapability;
+    const kind = block ? 'block' : mount ? 'filesystem' : 'a kind that is not said';
+    const mode = accessMode && (Mode[accessMode.mode] ?? `mode ${String(accessMode.mode)}`);
+    return {
+      status: name,
+      reason,
+      message,
+      volumes: [kind, ...(mode === undefined ? [] : [mode])].join(' '),
+    };
+  });
+}
+
+/** @param storage - undefined if the driver was not asked */
+function storageFields(
+  storage: Outcome<NodeGetStorageHealthResponse> | undefined,
+  problems: readonly Problem[] = [],
+): Field[] {
+  const name = 'storage health';
+  if (storage === undefined) return [{ name, value: 'no' }];
+  if (storage.failure !== undefined) return failed(name, storage.failure);
+  if (problems.length === 0) return [{ name, value: 'yes: it knows of no problem', style: 'green' }];
+  return problems.map(({ status, reason, message, volumes }) => ({
+    name,
+    value: `${status} ${reason}${message === '' ? '' : `: ${message}`}${volumes === undefined ? '' : ` (${volumes})`}`,
+    style: 'red',
+  }));
+}
+
 function health({ NodeServiceCapability_RPC_Type: Type }: Protocol, capabilities: NodeCapabilities): string {
-  if (capabilities.has(Type.GET_VOLUME_HEALTH)) return 'yes: it advertises GET_VOLUME_HEALTH (CSI 1.13)';
+  if (capabilities.has(Type.GET_VOLUME_HEALTH)) {
+    const old = capabilities.has(Type.VOLUME_CONDITION) ? ', and VOLUME_CONDITION for older callers' : '';
+    return `yes: it advertises GET_VOLUME_HEALTH (CSI 1.13)${old}`;
+  }
   if (capabilities.has(Type.VOLUME_CONDITION)) {
     return 'yes: it advertises VOLUME_CONDITION (before CSI 1.13)';
   }

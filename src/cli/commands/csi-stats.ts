@@ -1,7 +1,15 @@
 import { Option } from 'commander';
 import type { Metrics, VolumeCondition } from '../../index.js';
 import { BYTES, notEmpty, type CliCommand } from '../command.js';
-import { CSI_OPTIONS, CsiSession, failed, told, type CsiOptions, type Field } from '../csi-session.js';
+import {
+  CSI_OPTIONS,
+  CsiSession,
+  failed,
+  SOCKET,
+  told,
+  type CsiOptions,
+  type Field,
+} from '../csi-session.js';
 import { measure, type Row } from '../measure.js';
 import { humanBytes, percent, UNKNOWN } from '../output/table.js';
 import { styleOfState } from '../output/volumes.js';
@@ -17,6 +25,7 @@ export const CSI_STATS: CliCommand<Options> = {
   name: 'stats',
   summary: 'what a CSI driver says about one volume',
   description: 'Asks a CSI driver for the size, use and condition of one volume, as the kubelet does.',
+  operand: SOCKET,
   options: [
     new Option(
       '--volume-id <ID>',
@@ -34,10 +43,10 @@ export const CSI_STATS: CliCommand<Options> = {
     ...CSI_OPTIONS,
   ],
   incomplete: 'the driver did not answer, or has no numbers',
-  examples: ['--endpoint /csi/csi.sock --volume-id pvc-1 --path /mnt/pvc-1'],
-  run: async (_, options, signal) => {
+  examples: ['/csi/csi.sock --volume-id pvc-1 --path /mnt/pvc-1'],
+  run: async (operands, options, signal) => {
     const { volumeId, path: volumePath, stagingPath: stagingTargetPath } = options;
-    const session = await CsiSession.open(options, signal);
+    const session = await CsiSession.open(operands, options, signal);
     const { MetricsCsi } = await import('../../csi/index.js');
     const { client } = session;
     const volume = { volumeId, volumePath, ...(stagingTargetPath !== undefined && { stagingTargetPath }) };
@@ -54,13 +63,14 @@ export const CSI_STATS: CliCommand<Options> = {
       name: reader.name,
       getMetrics: async () => ({ ...(await reader.getMetrics({ signal })), time }),
     };
-    const rows = await measure([{ path: volumePath, provider }], signal);
+    const rows = (await measure([{ path: volumePath, provider }], signal)).map(withoutNumbers);
     client.close();
     return session.answer(
       'csi stats',
       {
         driver: identity.answer && { name, version },
         volumes: rows.map((row) => ({ volumeId, ...row })),
+        errors: identity.failure === undefined ? [] : [identity.failure],
       },
       [
         ...told('driver', identity, (answer) => `${answer.name} ${answer.vendorVersion}`),
@@ -71,6 +81,22 @@ export const CSI_STATS: CliCommand<Options> = {
     );
   },
 };
+
+const NO_NUMBERS = {
+  code: 'METRICS_CSI_FAILED',
+  message: 'the driver answered without a number: it sent none, or only zeros',
+  hint: 'Only the driver can change that. The kubelet shows 0, or nothing if the answer has no usage at all.',
+  docs: 'docs/csi.md#what-becomes-of-an-answer',
+} as const;
+
+/** A reading without any number is a failure: the driver has not said what it was asked for. */
+function withoutNumbers(row: Row): Row {
+  const { state, metrics } = row;
+  if (state !== 'ok' || metrics === undefined) return row;
+  const { capacity, available, used, inodes, inodesFree, inodesUsed } = metrics;
+  const numbers = [capacity, available, used, inodes, inodesFree, inodesUsed];
+  return numbers.some((each) => each !== undefined) ? row : { ...row, state: 'failed', error: NO_NUMBERS };
+}
 
 function fieldsOf({ state, metrics, error }: Row, exact: boolean): Field[] {
   const isReadOnly = metrics?.readOnly === true;

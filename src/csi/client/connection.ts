@@ -20,8 +20,9 @@ export type Reach = 'nothing' | 'socket' | 'driver';
 export interface CsiCall {
   /** The method's full name, such as `/csi.v1.Node/NodeGetVolumeStats`. */
   readonly method: string;
-  /** The gRPC status; 0 is OK. */
+  /** The gRPC status, 0 for OK, and its name, such as `NOT_FOUND`. */
   readonly code: status;
+  readonly status: string;
   readonly durationMs: number;
 }
 
@@ -211,7 +212,8 @@ export class Connection {
       const settle = (code: status): void => {
         this.#inFlight.delete(giveUp);
         stopListening();
-        this.#onCall({ method: method.path, code, durationMs: performance.now() - startMs });
+        const durationMs = performance.now() - startMs;
+        this.#onCall({ method: method.path, code, status: status[code], durationMs });
       };
       const giveUp = (error: unknown): void => {
         if (!this.#inFlight.has(giveUp)) return;

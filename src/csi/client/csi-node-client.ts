@@ -1,14 +1,5 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { MetricsError } from '../../errors.js';
-import {
-  callListener,
-  checkedFunction,
-  checkedMs,
-  checkedObject,
-  checkedOptions,
-  checkedSignal,
-  checkedText,
-} from '../../options.js';
+import { callListener, checkedFunction, checkedMs, checkedOptions, checkedSignal } from '../../options.js';
 import { Deadline } from '../../waiting/deadline.js';
 import {
   IdentityService,
@@ -21,7 +12,7 @@ import {
   type NodeGetVolumeHealthResponse,
   type NodeGetVolumeStatsResponse,
 } from '../gen/csi/v1/csi.js';
-import type { CsiVolume } from '../messages/csi-volume.js';
+import { checkedId, checkedVolume, type CsiVolume } from '../messages/csi-volume.js';
 import { socketPath } from '../messages/socket-path.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
 import { DriverConnection } from './driver-connection.js';
@@ -242,25 +233,4 @@ export class CsiNodeClient {
     const deadline = new Deadline(checkedMs('timeoutMs', timeoutMs, this.#timeoutMs));
     return { deadline, signal: checkedSignal(signal) };
   }
-}
-
-/** @throws TypeError naming the field that is not a string */
-export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const { volumeId, volumePath, stagingTargetPath = '' } = checkedObject('volume', volume);
-  checkedText('volumeId', volumeId);
-  checkedText('volumePath', volumePath);
-  return { volumeId, volumePath, stagingTargetPath: checkedText('stagingTargetPath', stagingTargetPath) };
-}
-
-/** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
-function checkedVolume(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const texts = checkedId(volume);
-  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
-  return texts;
-}
-
-function checkedId(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const texts = volumeTexts(volume);
-  if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  return texts;
 }

@@ -9,12 +9,26 @@ import {
 } from '@grpc/grpc-js';
 import type { GrpcObject, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
 import { loadSync, type Options } from '@grpc/proto-loader';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { nodeGetVolumeStats, type NodeGetVolumeStatsOptions } from '../../../src/csi/index.js';
-import { NodeGetVolumeStatsRequest, NodeService } from '../../../src/csi/v1/index.js';
+import {
+  nodeGetStorageHealth,
+  nodeGetVolumeHealth,
+  nodeGetVolumeStats,
+  type CsiVolume,
+  type NodeGetVolumeStatsOptions,
+  type StorageProblem,
+  type VolumeProblem,
+} from '../../../src/csi/index.js';
+import {
+  NodeGetStorageHealthRequest,
+  NodeGetVolumeHealthRequest,
+  NodeGetVolumeStatsRequest,
+  NodeService,
+  VolumeCapability_AccessMode_Mode as Mode,
+} from '../../../src/csi/v1/index.js';
 import { MetricsError } from '../../../src/errors.js';
 import { FakeMetrics, type FakeStep } from '../../../src/testing/index.js';
 
@@ -46,7 +60,8 @@ function loaded(options: Options): ServiceClientConstructor['service'] {
 /** What a server answers to a request of bytes: the bytes of a response, or a status. */
 async function ask(
   add: (server: Server) => void,
-  request: NodeGetVolumeStatsRequest,
+  request: Uint8Array,
+  rpc = 'NodeGetVolumeStats',
 ): Promise<{ bytes: string } | { code: status; details: string }> {
   const server = new Server();
   ends.push(() => {
@@ -66,8 +81,8 @@ async function ask(
   });
   return await new Promise((resolve) => {
     client.makeUnaryRequest(
-      '/csi.v1.Node/NodeGetVolumeStats',
-      (message: NodeGetVolumeStatsRequest) => Buffer.from(NodeGetVolumeStatsRequest.encode(message).finish()),
+      `/csi.v1.Node/${rpc}`,
+      (message: Uint8Array) => Buffer.from(message),
       (bytes: Buffer) => bytes.toString('hex'),
       request,
       new Metadata(),
@@ -86,7 +101,8 @@ async function answers(
   loader: Options,
   request: Partial<NodeGetVolumeStatsRequest> = {},
 ): Promise<unknown[]> {
-  const asked = { volumeId: 'v', volumePath: '/p', stagingTargetPath: '/s', ...request };
+  const message = { volumeId: 'v', volumePath: '/p', stagingTargetPath: '/s', ...request };
+  const asked = NodeGetVolumeStatsRequest.encode(message).finish();
   const common = { providerFor: () => new FakeMetrics({ script: [step] }), ...options };
   return [
     await ask((server) => {
@@ -157,4 +173,132 @@ test('they see the same request', async () => {
   await answers({}, { providerFor }, KEEP_CASE);
   expect(seen[0]).toEqual({ volumeId: 'v', volumePath: '/p', stagingTargetPath: '/s' });
   expect(seen[1]).toEqual(seen[0]);
+});
+
+/** What the official Go package of CSI encodes: see ../wire/main.go. */
+const GOLDEN = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../wire/recorded/messages.json'), 'utf8'),
+) as readonly { readonly name: string; readonly hex: string; readonly orderedHex?: string }[];
+
+function golden(name: string): { bytes: string } {
+  const found = GOLDEN.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`no message ${name}`);
+  return { bytes: found.orderedHex ?? found.hex };
+}
+
+const LOST: readonly VolumeProblem[] = [
+  { status: 'DEGRADED', reason: 'SlowDisk', message: 'reads take longer than a second' },
+  { status: 'DATA_LOSS', reason: 'BadBlocks', message: '3 blocks are lost' },
+  { status: 'INACCESSIBLE', reason: 'Gone' },
+];
+
+test.each<[string, readonly VolumeProblem[]]>([
+  ['a healthy volume', []],
+  ['a sick volume', LOST],
+])('they send the bytes of the official Go package for %s', async (name, problems) => {
+  const seen: CsiVolume[] = [];
+  const health = (volume: CsiVolume): readonly VolumeProblem[] => {
+    seen.push({ ...volume });
+    return problems;
+  };
+  const request = NodeGetVolumeHealthRequest.encode({
+    volumeId: 'v',
+    volumePublishPath: '/p',
+    stagingTargetPath: '/s',
+  }).finish();
+  const ours = await ask(
+    (server) => {
+      server.addService(NodeService, { nodeGetVolumeHealth: nodeGetVolumeHealth({ health }) });
+    },
+    request,
+    'NodeGetVolumeHealth',
+  );
+  expect(ours).toEqual(golden(name));
+  for (const [, loader] of LOADERS) {
+    const theirs = await ask(
+      (server) => {
+        const handler = nodeGetVolumeHealth({ health, codec: 'proto-loader' });
+        server.addService(loaded(loader), { NodeGetVolumeHealth: handler });
+      },
+      request,
+      'NodeGetVolumeHealth',
+    );
+    expect(theirs).toEqual(ours);
+  }
+  expect(seen.length).toBe(1 + LOADERS.length);
+  for (const each of seen) expect(each).toEqual(seen[0]);
+});
+
+const OFF: readonly StorageProblem[] = [
+  { status: 'STORAGE_DEGRADED', reason: 'PathLost', message: 'one of two paths is gone' },
+  {
+    status: 'STORAGE_UNREACHABLE',
+    reason: 'Offline',
+    message: 'no answer',
+    volumeCapability: { block: {}, accessMode: { mode: Mode.SINGLE_NODE_WRITER } },
+  },
+  {
+    status: 'STORAGE_DEGRADED',
+    reason: 'PathLost',
+    volumeCapability: {
+      mount: { fsType: 'ext4', mountFlags: ['noatime', 'ro'], volumeMountGroup: '' },
+      accessMode: { mode: Mode.MULTI_NODE_READER_ONLY },
+    },
+  },
+];
+
+test.each<[string, readonly StorageProblem[]]>([
+  ['healthy storage', []],
+  ['sick storage', OFF],
+])('they send the bytes of the official Go package for %s', async (name, problems) => {
+  const seen: unknown[] = [];
+  const health = ({ secrets }: { secrets: object }): readonly StorageProblem[] => {
+    seen.push({ ...secrets });
+    return problems;
+  };
+  const request = NodeGetStorageHealthRequest.encode({ secrets: { user: 'a' } }).finish();
+  const ours = await ask(
+    (server) => {
+      server.addService(NodeService, { nodeGetStorageHealth: nodeGetStorageHealth({ health }) });
+    },
+    request,
+    'NodeGetStorageHealth',
+  );
+  expect(ours).toEqual(golden(name));
+  for (const [, loader] of LOADERS) {
+    const theirs = await ask(
+      (server) => {
+        const handler = nodeGetStorageHealth({ health, codec: 'proto-loader' });
+        server.addService(loaded(loader), { NodeGetStorageHealth: handler });
+      },
+      request,
+      'NodeGetStorageHealth',
+    );
+    expect(theirs).toEqual(ours);
+  }
+  expect(seen).toEqual([{ user: 'a' }, ...LOADERS.map(() => ({ user: 'a' }))]);
+});
+
+test('a request without fields is refused alike, though proto-loader may leave out what is empty', async () => {
+  for (const loader of [KEEP_CASE, { keepCase: true }]) {
+    const refused = await ask(
+      (server) => {
+        server.addService(loaded(loader), {
+          NodeGetVolumeHealth: nodeGetVolumeHealth({ codec: 'proto-loader' }),
+        });
+      },
+      Buffer.alloc(0),
+      'NodeGetVolumeHealth',
+    );
+    expect(refused).toEqual({ code: status.INVALID_ARGUMENT, details: 'volume_id is missing' });
+    const answered = await ask(
+      (server) => {
+        const handler = nodeGetStorageHealth({ health: () => undefined, codec: 'proto-loader' });
+        server.addService(loaded(loader), { NodeGetStorageHealth: handler });
+      },
+      Buffer.alloc(0),
+      'NodeGetStorageHealth',
+    );
+    expect(answered).toEqual({ bytes: '' });
+  }
 });

@@ -76,6 +76,8 @@ export enum PluginCapability_Service_Type {
   VOLUME_ACCESSIBILITY_CONSTRAINTS = 2,
   GROUP_CONTROLLER_SERVICE = 3,
   SNAPSHOT_METADATA_SERVICE = 4,
+  /** SNAPSHOT_ACCESSIBILITY_CONSTRAINTS - 1.13 */
+  SNAPSHOT_ACCESSIBILITY_CONSTRAINTS = 5,
 }
 
 export interface PluginCapability_VolumeExpansion {
