@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { VolumeCapability } from '../../../src/csi/v1/index.js';
 import { CsiTestClient } from '../../../src/testing/csi/index.js';
@@ -119,6 +120,13 @@ async function isRegistered(): Promise<boolean> {
   return spec.drivers?.some(({ name, nodeID }) => name === DRIVER && nodeID === NODE_NAME) ?? false;
 }
 
+/** Removes an object that waits for a controller, of which none runs. */
+async function removeProtected(kind: string, name: string): Promise<void> {
+  const path = pathOf(kind, name);
+  await api('PATCH', path, { metadata: { finalizers: null } }, 'application/merge-patch+json');
+  await remove(kind, name, 'default');
+}
+
 const PATIENCE = { timeout: 300_000, interval: 500 };
 
 beforeAll(async () => {
@@ -165,14 +173,14 @@ beforeAll(async () => {
   await provision(`${POD}-scratch`, DIRECTORY, [
     { apiVersion: 'v1', kind: 'Pod', name: POD, uid: pod.metadata.uid, controller: true },
   ]);
-  await expect.poll(async () => (await podOf()).status.phase, PATIENCE).toBe('Running');
+  while ((await podOf()).status.phase !== 'Running') await delay(100);
 });
 
 afterAll(async () => {
   await remove('Pod', POD, 'default');
   for (const claim of ids.keys()) {
-    await remove('PersistentVolumeClaim', claim, 'default');
-    await remove('PersistentVolume', `pv-${claim}`, 'default');
+    await removeProtected('PersistentVolumeClaim', claim);
+    await removeProtected('PersistentVolume', `pv-${claim}`);
   }
   await api('DELETE', pathOf('CSIDriver', DRIVER));
   caller.close();
