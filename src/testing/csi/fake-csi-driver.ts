@@ -60,7 +60,8 @@ function checkMode(mode: FakeCsiMode): void {
 }
 
 /**
- * A CSI driver for tests: a real gRPC server with the real codec on a unix socket that follows a script. Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
+ * A CSI driver for tests: a real gRPC server with the real codec on a unix socket that follows a script.
+ * Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
  */
 export class FakeCsiDriver {
   /** What it answers, unless {@link FakeCsiDriver.answer} says otherwise. */
@@ -192,7 +193,10 @@ export class FakeCsiDriver {
     await this.#server.listen();
   }
 
-  /** Ends the driver for good and removes its socket, and its temporary directory. Once is enough, and twice does no harm. */
+  /**
+   * Ends the driver for good and removes its socket, and its temporary directory. Once is enough, and twice
+   * does no harm.
+   */
   async stop(): Promise<void> {
     await this.#server.close();
   }
