@@ -1,3 +1,4 @@
+import type { Metrics } from '../metrics.js';
 import { QUANTITIES, type Quantity } from '../reading.js';
 import type { Labels, MetricHead, Sample } from './registry.js';
 import { amountOf, INODES, type SeenReading, type SeenVolume, type Snapshot } from './snapshot.js';
@@ -94,6 +95,16 @@ export const FAMILIES: readonly Family[] = [
   },
   {
     prefix: 'selfPrefix',
+    name: 'volume_problem',
+    type: 'gauge',
+    help: 'A problem of the volume that its storage lists: 1 for each status and reason; absent if it lists none',
+    samples: ({ volumes }) =>
+      volumes.flatMap(({ labels, metrics }) =>
+        problemLabels(metrics).map((problem) => sample(1, labels, undefined, problem)),
+      ),
+  },
+  {
+    prefix: 'selfPrefix',
     name: 'listing_failed',
     type: 'gauge',
     help: 'Whether the last attempt to list the pods failed: 1 or 0. If it failed, the pods of the last successful listing are shown',
@@ -110,6 +121,25 @@ export const FAMILIES: readonly Family[] = [
 ];
 
 const NO_LABELS: Labels = {};
+
+/** As many problems as Kubernetes keeps of a volume, and as long a reason. A driver chooses both. */
+const MOST_PROBLEMS = 16;
+const LONGEST_REASON = 256;
+
+/** Status and reason of the problems of a volume. Twice the same would make the whole scrape invalid. */
+function problemLabels(metrics: Metrics | undefined): readonly Labels[] {
+  const problems: unknown = metrics?.condition?.problems;
+  if (!Array.isArray(problems)) return [];
+  const labels = new Map<string, Labels>();
+  for (const problem of problems as readonly unknown[]) {
+    const { status, reason } = (problem ?? {}) as { status?: unknown; reason?: unknown };
+    if (typeof status !== 'string' || typeof reason !== 'string') continue;
+    const each = { status: status.slice(0, LONGEST_REASON), reason: reason.slice(0, LONGEST_REASON) };
+    labels.set(JSON.stringify(each), each);
+    if (labels.size === MOST_PROBLEMS) break;
+  }
+  return [...labels.values()];
+}
 
 function sample(value: number, sharedLabels: Labels, metricName?: string, labels = NO_LABELS): Sample {
   return { value, labels, sharedLabels, metricName };

@@ -272,7 +272,7 @@ describe('csi probe', () => {
         },
       },
       // A newer CSI may send any.
-      { status: 9 as StorageHealthErrorType, reason: 'New', message: '' },
+      { status: 9 as never, reason: 'New', message: '' },
     ];
     // What is wrong with the storage is an answer.
     const { code, stdout } = await probe();

@@ -5,6 +5,7 @@ import {
   type VolumeStatsCollectorOptions,
   type VolumeStatsSource,
 } from '../../src/prometheus/index.js';
+import type { Metrics } from '../../src/metrics.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import type { PodVolumeStats } from '../../src/stats/volume-stats.js';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
@@ -247,6 +248,61 @@ describe('read-only volumes', () => {
 
   test('lose it with their other numbers when the reading is too old', async () => {
     const registry = registryOf([pod('db', [claimed('c', reading({ readOnly: true, used: 1n }))])]);
+    vi.setSystemTime(+NOW + 900_000);
+    expect(await samples(registry, name)).toHaveLength(1);
+    vi.setSystemTime(+NOW + 900_001);
+    expect(await samples(registry, name)).toEqual([]);
+  });
+});
+
+describe('problems that a storage lists', () => {
+  const name = 'kube_volume_metrics_volume_problem';
+  const problem = (status: string, reason: string) => ({ status, reason, message: 'words' });
+  const sick = (...problems: unknown[]): Metrics =>
+    reading({ condition: { abnormal: true, message: 'm', problems: problems as never } });
+
+  test('are series with status and reason, of volumes with and without a claim', async () => {
+    const registry = registryOf([
+      pod('db', [
+        claimed('sick', sick(problem('DEGRADED', 'SlowDisk'), problem('DATA_LOSS', 'BadBlocks'))),
+        claimed('well', reading({ condition: { abnormal: false, message: '' } })),
+        // Of CSI before 1.13, which has no list.
+        claimed('old', reading({ condition: { abnormal: true, message: 'm' } })),
+        claimed('never', undefined),
+        volume('cache', { metrics: sick(problem('9', 'of a newer "CSI"\n')) }),
+      ]),
+    ]);
+    const of = (status: string, reason: string, volume: string): string =>
+      `${name}{status="${status}",reason="${reason}",namespace="testns",pod="db",volume_name="${volume}"`;
+    expect(await samples(registry, name)).toEqual([
+      `${of('9', 'of a newer \\"CSI\\"\\n', 'cache')}} 1`,
+      `${of('DEGRADED', 'SlowDisk', 'sick')},persistentvolumeclaim="sick"} 1`,
+      `${of('DATA_LOSS', 'BadBlocks', 'sick')},persistentvolumeclaim="sick"} 1`,
+    ]);
+  });
+
+  test('are one series each, few, and short, whatever a driver lists', async () => {
+    const many = Array.from({ length: 100 }, (_, index) => problem('DEGRADED', `R${String(index)}`));
+    const registry = registryOf([
+      pod('db', [
+        claimed('twice', sick(problem('DEGRADED', 'R'), problem('DEGRADED', 'R'))),
+        claimed('many', sick(...many)),
+        claimed('long', sick(problem('DEGRADED', 'x'.repeat(10_000)))),
+        claimed('odd', sick(null, 5, {}, { status: 5, reason: 'R' }, problem('DEGRADED', 'Odd'))),
+        claimed('none', reading({ condition: { abnormal: true, message: 'm', problems: 'bad' as never } })),
+      ]),
+    ]);
+    const lines = await samples(registry, name);
+    const of = (claim: string): string[] => lines.filter((line) => line.includes(`claim="${claim}"`));
+    expect(of('twice')).toHaveLength(1);
+    expect(of('many')).toHaveLength(16);
+    expect(of('long')).toEqual([expect.stringContaining(`reason="${'x'.repeat(256)}",`)]);
+    expect(of('odd')).toEqual([expect.stringContaining('reason="Odd",')]);
+    expect(of('none')).toEqual([]);
+  });
+
+  test('go with their reading when it is too old', async () => {
+    const registry = registryOf([pod('db', [claimed('c', sick(problem('DEGRADED', 'R')))])]);
     vi.setSystemTime(+NOW + 900_000);
     expect(await samples(registry, name)).toHaveLength(1);
     vi.setSystemTime(+NOW + 900_001);

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CsiNodeClient, MetricsCsi, type MetricsCsiOptions } from '../../../src/csi/index.js';
+import { CsiNodeClient, MetricsCsi, type CsiVolume, type MetricsCsiOptions } from '../../../src/csi/index.js';
 import {
   NodeGetVolumeStatsRequest,
   NodeServiceCapability_RPC_Type as Capability,
@@ -10,7 +10,8 @@ import {
 import { isNotSupported } from '../../../src/errors.js';
 import type { Metrics } from '../../../src/metrics.js';
 import { FakeCsiDriver } from '../../../src/testing/csi/index.js';
-import { metricsProviderTests } from '../../../src/testing/index.js';
+import { FakeMetrics, metricsProviderTests } from '../../../src/testing/index.js';
+import { StatsServer } from '../handler/stats-server.js';
 
 const { GET_VOLUME_STATS, VOLUME_CONDITION, GET_VOLUME_HEALTH } = Capability;
 const { BYTES } = VolumeUsage_Unit;
@@ -319,6 +320,86 @@ describe('the health of CSI 1.13', () => {
       ]);
     } finally {
       impatient.close();
+    }
+  });
+});
+
+describe('drivers of CSI 1.12 and of 1.13 in one process', () => {
+  test('are both understood: the condition of the one, the problems of the other', async () => {
+    driver.script.capabilities = [GET_VOLUME_STATS, VOLUME_CONDITION];
+    driver.script.condition = { abnormal: true, message: 'a disk is missing' };
+    const newer = await FakeCsiDriver.start({
+      name: 'newer.csi.example',
+      capabilities: [GET_VOLUME_STATS, GET_VOLUME_HEALTH],
+      health: [
+        { status: VolumeHealthErrorType.DEGRADED, reason: 'DiskMissing', message: 'a disk is missing' },
+        { status: VolumeHealthErrorType.DATA_LOSS, reason: 'BadBlocks', message: '3 blocks are lost' },
+      ],
+    });
+    const newerClient = new CsiNodeClient(newer.endpoint);
+    try {
+      const volumes = [provider(), provider({ client: newerClient, driverName: 'newer.csi.example' })];
+      const conditions = async (): Promise<unknown[]> =>
+        (await Promise.all(volumes.map((volume) => volume.getMetrics()))).map(({ condition }) => condition);
+      expect(await conditions()).toEqual([
+        { abnormal: true, message: 'a disk is missing' },
+        {
+          abnormal: true,
+          message: 'a disk is missing',
+          problems: [
+            { status: 'DEGRADED', reason: 'DiskMissing', message: 'a disk is missing' },
+            { status: 'DATA_LOSS', reason: 'BadBlocks', message: '3 blocks are lost' },
+          ],
+        },
+      ]);
+      driver.script.condition = { abnormal: false, message: 'ok' };
+      newer.script.health = [];
+      expect(await conditions()).toEqual([
+        { abnormal: false, message: 'ok' },
+        { abnormal: false, message: '' },
+      ]);
+      expect(driver.calls('nodeGetVolumeHealth')).toBe(0);
+      expect(newer.calls('nodeGetVolumeHealth')).toBe(2);
+    } finally {
+      newerClient.close();
+      await newer.stop();
+    }
+  });
+
+  test('may be one driver, made of this package’s handlers', async () => {
+    const options = {
+      providerFor: () => new FakeMetrics({ script: [{ capacity: 10n }] }),
+      health: () => [{ status: 'DEGRADED', reason: 'SlowDisk', message: 'slow' }] as const,
+    };
+    const both = await StatsServer.start(options);
+    try {
+      const asked = async (...types: Capability[]): Promise<Metrics['condition']> => {
+        const bothClient = new CsiNodeClient(both.socket);
+        const capabilities = new Set(types);
+        const client = {
+          // The server has no NodeGetCapabilities: it stands for a driver before and after an update.
+          readVolume: async (volume: CsiVolume) => ({
+            capabilities,
+            stats: await bothClient.nodeGetVolumeStats(volume),
+            ...(capabilities.has(GET_VOLUME_HEALTH) && {
+              health: await bothClient.nodeGetVolumeHealth(volume),
+            }),
+          }),
+        };
+        try {
+          return (await provider({ client }).getMetrics()).condition;
+        } finally {
+          bothClient.close();
+        }
+      };
+      expect(await asked(GET_VOLUME_STATS, VOLUME_CONDITION)).toEqual({ abnormal: true, message: 'slow' });
+      expect(await asked(GET_VOLUME_STATS, VOLUME_CONDITION, GET_VOLUME_HEALTH)).toEqual({
+        abnormal: true,
+        message: 'slow',
+        problems: [{ status: 'DEGRADED', reason: 'SlowDisk', message: 'slow' }],
+      });
+    } finally {
+      both.close();
     }
   });
 });

@@ -313,7 +313,7 @@ describe('a function of the driver', () => {
     async (_, error, code, details) => {
       const told: unknown[] = [];
       const server = await serve({
-        health: () => Promise.reject(error as Error),
+        health: () => Promise.reject(error),
         onError: (each, { volumeId }) => told.push(each, volumeId),
       });
       expect(await server.askHealth({})).toMatchObject({ code, details });
