@@ -87,7 +87,8 @@ async function podOf(): Promise<{ metadata: { uid: string }; status: PodStatus }
 
 interface PodStatus {
   readonly phase: string;
-  readonly volumeHealth?: readonly { name: string; healthConditions: readonly Condition[] }[];
+  /** Without conditions: the volume has recovered. */
+  readonly volumeHealth?: readonly { name: string; healthConditions?: readonly Condition[] }[];
 }
 
 interface Condition {
@@ -101,16 +102,20 @@ const shown = ({ status, reason, message }: Condition): Condition => ({ status, 
 /** What the kubelet wrote about a volume's health into the pod's status. */
 async function volumeHealth(volume: string): Promise<Condition[]> {
   const { volumeHealth: all = [] } = (await podOf()).status;
-  return all.filter(({ name }) => name === volume).flatMap((each) => each.healthConditions.map(shown));
+  return all
+    .filter(({ name }) => name === volume)
+    .flatMap(({ healthConditions = [] }) => healthConditions.map(shown));
 }
 
 /** What it wrote about the driver's storage into the CSINode. */
 async function storageHealth(): Promise<Condition[]> {
   const { status } = (await get(`/apis/storage.k8s.io/v1/csinodes/${NODE_NAME}`)) as {
-    status?: { storageHealth?: { name: string; healthConditions: Condition[] }[] };
+    status?: { storageHealth?: { name: string; healthConditions?: Condition[] }[] };
   };
   const all = status?.storageHealth ?? [];
-  return all.filter(({ name }) => name === DRIVER).flatMap((each) => each.healthConditions.map(shown));
+  return all
+    .filter(({ name }) => name === DRIVER)
+    .flatMap(({ healthConditions = [] }) => healthConditions.map(shown));
 }
 
 async function isRegistered(): Promise<boolean> {
