@@ -76,6 +76,8 @@ export async function listenOnSocket(
   try {
     listener.listen(madeAs);
     await once(listener, 'listening');
+    // Such as EMFILE: a connection that cannot be taken now is taken later.
+    listener.on('error', () => undefined);
     await chmod(madeAs, mode);
     const own = await lstat(madeAs, { bigint: true });
     await link(madeAs, path);
