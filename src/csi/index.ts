@@ -1,6 +1,7 @@
 // For code that asks a driver.
 export { CsiNodeClient } from './client/csi-node-client.js';
-export type { CsiCallOptions, CsiNodeClientOptions, CsiVolumeAnswer } from './client/csi-node-client.js';
+export type { CsiCallOptions, CsiNodeClientOptions } from './client/csi-node-client.js';
+export type { CsiVolumeAnswer } from './client/driver-connection.js';
 export type { CsiCall, NodeCapabilities } from './client/connection.js';
 export { MetricsCsi } from './client/metrics-csi.js';
 export type { MetricsCsiOptions } from './client/metrics-csi.js';

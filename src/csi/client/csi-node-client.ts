@@ -1,5 +1,14 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { callListener, checkedFunction, checkedMs, checkedOptions, checkedSignal } from '../../options.js';
+import { MetricsError } from '../../errors.js';
+import {
+  callListener,
+  checkedFunction,
+  checkedMs,
+  checkedObject,
+  checkedOptions,
+  checkedSignal,
+  checkedText,
+} from '../../options.js';
 import { Deadline } from '../../waiting/deadline.js';
 import {
   IdentityService,
@@ -12,10 +21,10 @@ import {
   type NodeGetVolumeHealthResponse,
   type NodeGetVolumeStatsResponse,
 } from '../gen/csi/v1/csi.js';
-import { checkedId, checkedVolume, type CsiVolume } from '../messages/csi-volume.js';
+import type { CsiVolume } from '../messages/csi-volume.js';
 import { socketPath } from '../messages/socket-path.js';
 import type { CallLimits, CsiCall, NodeCapabilities } from './connection.js';
-import { DriverConnection } from './driver-connection.js';
+import { DriverConnection, type CsiVolumeAnswer } from './driver-connection.js';
 
 /** Options of {@link CsiNodeClient}. */
 export interface CsiNodeClientOptions {
@@ -36,18 +45,6 @@ export interface CsiCallOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for this call, instead of the client's. */
   readonly timeoutMs?: number | undefined;
-}
-
-/** What a driver says about a volume. */
-export interface CsiVolumeAnswer {
-  /** What the driver's node service can do. */
-  readonly capabilities: NodeCapabilities;
-  /** Absent if the driver does not advertise GET_VOLUME_STATS. */
-  readonly stats?: NodeGetVolumeStatsResponse;
-  /** Absent if the driver does not advertise GET_VOLUME_HEALTH, or if asking failed. */
-  readonly health?: NodeGetVolumeHealthResponse;
-  /** Why there is no health although the driver advertises it. */
-  readonly healthError?: unknown;
 }
 
 /** The kubelet's csiTimeout, kubernetes pkg/volume/csi/csi_util.go. */
@@ -165,7 +162,7 @@ export class CsiNodeClient {
     volume: CsiVolume,
     options: CsiCallOptions = {},
   ): Promise<NodeGetVolumeHealthResponse> {
-    const { volumeId, volumePath, stagingTargetPath } = checkedId(volume);
+    const { volumeId, volumePath, stagingTargetPath } = checkedVolume(volume, false);
     const request = { volumeId, volumePublishPath: volumePath, stagingTargetPath };
     return await this.#call(NodeService.nodeGetVolumeHealth, request, options, volumePath || undefined);
   }
@@ -233,4 +230,21 @@ export class CsiNodeClient {
     const deadline = new Deadline(checkedMs('timeoutMs', timeoutMs, this.#timeoutMs));
     return { deadline, signal: checkedSignal(signal) };
   }
+}
+
+/** @throws TypeError naming the field that is not a string */
+export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
+  const { volumeId, volumePath, stagingTargetPath = '' } = checkedObject('volume', volume);
+  checkedText('volumeId', volumeId);
+  checkedText('volumePath', volumePath);
+  return { volumeId, volumePath, stagingTargetPath: checkedText('stagingTargetPath', stagingTargetPath) };
+}
+
+/** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
+function checkedVolume(volume: CsiVolume, needsPath = true): Readonly<Record<keyof CsiVolume, string>> {
+  const texts = volumeTexts(volume);
+  if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
+  if (needsPath && texts.volumePath === '')
+    throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
+  return texts;
 }

@@ -2,8 +2,28 @@ import { status, type ServiceError } from '@grpc/grpc-js';
 import { MetricsError, propertyOf } from '../../errors.js';
 import { pathInfo } from '../../os/path-info.js';
 import { throwIfAborted } from '../../waiting/abort.js';
+import type { NodeGetVolumeHealthResponse, NodeGetVolumeStatsResponse } from '../gen/csi/v1/csi.js';
 import { isServiceError, statusToMetricsError } from '../messages/grpc-status.js';
-import { Connection, EARLY_MS, type CallLimits, type CsiCall, type Reach } from './connection.js';
+import {
+  Connection,
+  EARLY_MS,
+  type CallLimits,
+  type CsiCall,
+  type NodeCapabilities,
+  type Reach,
+} from './connection.js';
+
+/** What a driver says about a volume. */
+export interface CsiVolumeAnswer {
+  /** What the driver's node service can do. */
+  readonly capabilities: NodeCapabilities;
+  /** Absent if the driver does not advertise GET_VOLUME_STATS. */
+  readonly stats?: NodeGetVolumeStatsResponse;
+  /** Absent if the driver does not advertise GET_VOLUME_HEALTH, or if asking failed. */
+  readonly health?: NodeGetVolumeHealthResponse;
+  /** Why there is no health although the driver advertises it. */
+  readonly healthError?: unknown;
+}
 
 /** What a call was about, for the message if it fails. */
 export interface CallSubject {

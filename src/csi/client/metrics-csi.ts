@@ -3,10 +3,11 @@ import type { GetMetricsOptions, Metrics, MetricsProvider, VolumeCondition } fro
 import { checkedOptions, checkedText, openSignal } from '../../options.js';
 import { waitFor } from '../../waiting/joined-call.js';
 import { NodeServiceCapability_RPC_Type as Capability } from '../gen/csi/v1/csi.js';
-import { volumeTexts, type CsiVolume } from '../messages/csi-volume.js';
+import type { CsiVolume } from '../messages/csi-volume.js';
 import { healthToCondition } from '../messages/health.js';
 import { isKnownUnit, usageToMetrics } from '../messages/usage.js';
-import type { CsiNodeClient, CsiVolumeAnswer } from './csi-node-client.js';
+import { volumeTexts, type CsiNodeClient } from './csi-node-client.js';
+import type { CsiVolumeAnswer } from './driver-connection.js';
 
 /** Options of {@link MetricsCsi}. */
 export interface MetricsCsiOptions extends CsiVolume {

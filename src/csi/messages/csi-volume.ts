@@ -1,6 +1,4 @@
 import { status } from '@grpc/grpc-js';
-import { MetricsError } from '../../errors.js';
-import { checkedObject, checkedText } from '../../options.js';
 import type { NodeGetVolumeHealthRequest } from '../gen/csi/v1/csi.js';
 import { serviceError } from './grpc-status.js';
 
@@ -68,26 +66,4 @@ function checkPath(name: string, path: string): void {
 
 function refuseIf(isWrong: boolean, details: string): void {
   if (isWrong) throw serviceError(status.INVALID_ARGUMENT, details);
-}
-
-/** @throws TypeError naming the field that is not a string */
-export function volumeTexts(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const { volumeId, volumePath, stagingTargetPath = '' } = checkedObject('volume', volume);
-  checkedText('volumeId', volumeId);
-  checkedText('volumePath', volumePath);
-  return { volumeId, volumePath, stagingTargetPath: checkedText('stagingTargetPath', stagingTargetPath) };
-}
-
-/** @throws TypeError; MetricsError with the kubelet's texts, kubernetes pkg/volume/csi/csi_client.go */
-export function checkedVolume(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const texts = checkedId(volume);
-  if (texts.volumePath === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing target path');
-  return texts;
-}
-
-/** The same for a volume that may have no path. */
-export function checkedId(volume: CsiVolume): Readonly<Record<keyof CsiVolume, string>> {
-  const texts = volumeTexts(volume);
-  if (texts.volumeId === '') throw new MetricsError('METRICS_NO_PATH_DEFINED', 'missing volume id');
-  return texts;
 }
