@@ -49,7 +49,7 @@ function snippetsOf(text: string, name: string): Snippet[] {
   return [...text.matchAll(/^```(\w+) ?(.*)\n([\s\S]*?)^```$/gm)].map((match, index) => {
     const [, language = '', note = '', code = ''] = match;
     const line = text.slice(0, match.index).split('\n').length;
-    const file = /^\/\/ ([\w.-]+\.[jt]s)\n/.exec(code)?.[1] ?? `snippet-${String(index)}.${language}`;
+    const file = /^\/\/ ([\w.-]+\.c?[jt]s)\n/.exec(code)?.[1] ?? `snippet-${String(index)}.${language}`;
     return {
       place: `${name}:${String(line)}`,
       language,

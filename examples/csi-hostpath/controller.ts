@@ -69,7 +69,13 @@ async function createdVolume(
   const parameters = checkedParameters(given);
   const there = volumes.get(volumeIdOf(name));
   if (there === undefined) {
-    return await volumes.create({ name, kind, capacityBytes: newCapacity(capacityRange, kind), parameters });
+    return await volumes.create({
+      name,
+      isInline: false,
+      kind,
+      capacityBytes: newCapacity(capacityRange, kind),
+      parameters,
+    });
   }
   if (there.kind !== kind) throw alreadyExists(`the volume exists, as a ${there.kind}`);
   if (!isInRange(there.capacityBytes, capacityRange)) {

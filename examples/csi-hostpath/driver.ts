@@ -1,11 +1,15 @@
 import { Server } from '@grpc/grpc-js';
-import { socketPath } from 'kube-volume-metrics/csi';
+import {
+  listenOnSocket,
+  registerWithKubelet,
+  socketPath,
+  type KubeletRegistration,
+} from 'kube-volume-metrics/csi';
 import { ControllerService, IdentityService, NodeService } from 'kube-volume-metrics/csi/v1';
 import { hostname } from 'node:os';
 import { isAbsolute } from 'node:path';
 import { controllerService } from './controller.js';
 import { identityService } from './identity.js';
-import { claimSocket, listen, shutDown } from './listening-socket.js';
 import { escapedLines, type Log } from './log.js';
 import { mayMount } from './may-mount.js';
 import { nodeService } from './node.js';
@@ -41,11 +45,24 @@ export interface DriverOptions {
    */
   readonly placeBy?: 'mount' | 'symlink' | undefined;
   /**
-   * Whether it advertises GET_VOLUME_HEALTH, of CSI 1.13. csi-sanity up to 5.5.0 refuses a driver that does.
+   * Whether it advertises GET_VOLUME_HEALTH and GET_STORAGE_HEALTH, of CSI 1.13. csi-sanity up to 5.5.0
+   * refuses a driver that does.
    *
-   * @defaultValue `false`
+   * @defaultValue `true`
    */
-  readonly volumeHealth?: boolean | undefined;
+  readonly health?: boolean | undefined;
+  /**
+   * The kubelet's folder `plugins_registry`, to make the driver known to the kubelet.
+   *
+   * @defaultValue the driver is not registered
+   */
+  readonly kubeletRegistry?: string | undefined;
+  /**
+   * The path of the driver's socket as the kubelet sees it, if that differs: in a pod, the path on the host.
+   *
+   * @defaultValue `endpoint`
+   */
+  readonly kubeletEndpoint?: string | undefined;
   /**
    * Milliseconds that an answer may take at most.
    *
@@ -77,7 +94,7 @@ const GRACE_MS = 1_000;
  * @throws TypeError for an invalid option; Error if the socket or the data root cannot be used
  */
 export async function startDriver(options: DriverOptions): Promise<RunningDriver> {
-  const { dataRoot, name = DEFAULT_NAME, nodeId = hostname(), volumeHealth = false } = options;
+  const { dataRoot, name = DEFAULT_NAME, nodeId = hostname(), health = true } = options;
   const { timeoutMs = DEFAULT_TIMEOUT_MS, placeBy = mayMount() ? 'mount' : 'symlink' } = options;
   const socket = socketPath(options.endpoint);
   if (!isAbsolute(dataRoot)) throw new TypeError(`Expected dataRoot to be an absolute path, got ${dataRoot}`);
@@ -88,8 +105,6 @@ export async function startDriver(options: DriverOptions): Promise<RunningDriver
     throw new TypeError('Expected nodeId to have between 1 and 256 bytes');
   }
 
-  // Before anything of another driver's is touched: one that lives still works on the data root.
-  await claimSocket(socket);
   const log = escapedLines(options.log ?? (() => undefined));
   const placement = placeBy === 'mount' ? placeByMount : placeBySymlink;
   const volumes = await VolumeStore.open(dataRoot, log);
@@ -100,15 +115,53 @@ export async function startDriver(options: DriverOptions): Promise<RunningDriver
   server.addService(ControllerService, controllerService({ volumes, changes, placement }, unary));
   server.addService(
     NodeService,
-    nodeService({ volumes, changes, placement, nodeId, volumeHealth, timeoutMs, log }, unary),
+    nodeService({ volumes, changes, placement, nodeId, dataRoot, health, timeoutMs, log }, unary),
   );
-  await listen(server, socket);
+  const listening = await listenOnSocket(server, socket);
+  // Not before: as long as another driver listens there, it works on the data root.
+  await volumes.removeLeftovers();
   log(`${name} listens on ${socket}; ${String(volumes.size)} volumes in ${dataRoot}, placed by ${placeBy}`);
 
-  let closing: Promise<void> | undefined;
-  return {
-    socket,
-    placeBy,
-    close: () => (closing ??= shutDown(server, timeoutMs + GRACE_MS)),
+  let registration: KubeletRegistration | undefined;
+  const end = async (): Promise<void> => {
+    await registration?.close();
+    await listening.close();
+    await shutDown(server, timeoutMs + GRACE_MS);
   };
+  const { kubeletRegistry, kubeletEndpoint = socket } = options;
+  if (kubeletRegistry !== undefined) {
+    try {
+      registration = await registerWithKubelet({
+        driver: name,
+        endpoint: kubeletEndpoint,
+        registryDir: kubeletRegistry,
+        onStatus: ({ error }) => {
+          log(
+            error === undefined ? 'registered with the kubelet' : `not registered with the kubelet: ${error}`,
+          );
+        },
+      });
+    } catch (error) {
+      await end();
+      throw error;
+    }
+    log(`waits for the kubelet at ${registration.socket}`);
+  }
+
+  let closing: Promise<void> | undefined;
+  return { socket, placeBy, close: () => (closing ??= end()) };
+}
+
+/** Lets the calls in flight end; those that have not after the given time are cancelled. */
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -2,13 +2,16 @@ import { status } from '@grpc/grpc-js';
 import {
   conditionCapability,
   healthCapability,
+  nodeGetStorageHealth,
   nodeGetVolumeHealth,
   nodeGetVolumeStats,
   statsCapability,
+  storageHealthCapability,
   type CsiVolume,
 } from 'kube-volume-metrics/csi';
 import {
   NodeServiceCapability_RPC_Type as Capability,
+  type NodePublishVolumeRequest,
   type NodeServer,
   type VolumeCapability,
 } from 'kube-volume-metrics/csi/v1';
@@ -19,9 +22,10 @@ import type { Placement } from './placement.js';
 import { absolutePath, required } from './request-fields.js';
 import type { Unary } from './unary.js';
 import { VolumeAtPath } from './volume-at-path.js';
+import { inlineVolume, isInlineId, isInlineRequest } from './inline-volumes.js';
 import { checkedCapability, isReadOnly, kindOf } from './volume-capabilities.js';
 import type { VolumeChanges } from './volume-changes.js';
-import { problemsOf } from './volume-condition.js';
+import { problemsOf, storageProblems } from './health.js';
 import type { Volume, VolumeStore } from './volume-store.js';
 
 /** What the node service is made of. */
@@ -30,15 +34,16 @@ export interface NodeParts {
   readonly changes: VolumeChanges;
   readonly placement: Placement;
   readonly nodeId: string;
-  /** Whether it advertises GET_VOLUME_HEALTH, of CSI 1.13. */
-  readonly volumeHealth: boolean;
+  readonly dataRoot: string;
+  /** Whether it advertises GET_VOLUME_HEALTH and GET_STORAGE_HEALTH, of CSI 1.13. */
+  readonly health: boolean;
   readonly timeoutMs: number;
   readonly log: Log;
 }
 
 /** Brings volumes to where the orchestrator wants them, and says how they are. */
 export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
-  const { volumes, changes, placement, nodeId, volumeHealth, timeoutMs, log } = parts;
+  const { volumes, changes, placement, nodeId, dataRoot, health, timeoutMs, log } = parts;
 
   const known = (volumeId: string): Volume => {
     const volume = volumes.get(volumeId);
@@ -55,8 +60,7 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
     onError: (error: unknown, { volumeId }: CsiVolume) => {
       // A question about a volume that is gone comes after each unpublish; nothing is wrong.
       if (isNotFound(error)) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      log(`asking about ${JSON.stringify(volumeId.slice(0, 128))} failed: ${reason}`);
+      log(`asking about ${JSON.stringify(volumeId.slice(0, 128))} failed: ${errorText(error)}`);
     },
   };
   const stats = nodeGetVolumeStats(options);
@@ -69,7 +73,7 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
         { rpc: { type: Capability.STAGE_UNSTAGE_VOLUME } },
         statsCapability,
         conditionCapability,
-        ...(volumeHealth ? [healthCapability] : []),
+        ...(health ? [healthCapability, storageHealthCapability] : []),
       ],
     })),
 
@@ -99,14 +103,14 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
       const volumeId = required('volume_id', request.volumeId);
       const path = absolutePath('target_path', request.targetPath);
       const capability = checkedCapability(request.volumeCapability, placement);
-      if (request.stagingTargetPath === '') throw failedPrecondition('staging_target_path is missing');
-      const stagingPath = absolutePath('staging_target_path', request.stagingTargetPath);
+      const isInline = isInlineRequest(request);
+      const stagingPath = isInline ? '' : stagingPathOf(request);
       const readOnly = request.readonly || isReadOnly(capability);
       return await changes.make(volumeId, deadlineMs, async (change) => {
-        const volume = known(volumeId);
+        const volume = isInline ? await inlineVolume(volumes, request) : known(volumeId);
         checkKind(volume, capability);
         if (readOnly) checkReadOnly(volume, placement);
-        if (!(await placement.isStaged(volume, stagingPath, change))) {
+        if (!isInline && !(await placement.isStaged(volume, stagingPath, change))) {
           throw failedPrecondition(`the volume is not staged at ${stagingPath}`);
         }
         await placement.publish(volume, path, readOnly, change);
@@ -118,24 +122,43 @@ export function nodeService(parts: NodeParts, unary: Unary): NodeServer {
       const volumeId = required('volume_id', request.volumeId);
       const path = absolutePath('target_path', request.targetPath);
       return await changes.make(volumeId, deadlineMs, async (change) => {
-        await placement.unpublish(known(volumeId), path, change);
+        // An inline volume is gone with the first of the calls, and the kubelet repeats one until it succeeds.
+        if (isInlineId(volumeId) && volumes.get(volumeId) === undefined) return {};
+        const volume = known(volumeId);
+        await placement.unpublish(volume, path, change);
         stats.forget(volumeId, request.targetPath);
+        if (volume.isInline && !(await placement.isInUse(volume, change))) await volumes.remove(volume);
         return {};
       });
     }),
 
     nodeGetVolumeStats: stats,
 
-    nodeGetVolumeHealth: volumeHealth
-      ? nodeGetVolumeHealth(options)
-      : unary(() => {
-          throw new CsiError(status.UNIMPLEMENTED, 'GET_VOLUME_HEALTH is not switched on');
-        }),
+    nodeGetVolumeHealth: health ? nodeGetVolumeHealth(options) : unary(notSwitchedOn),
 
-    nodeGetStorageHealth: unary(() => {
-      throw new CsiError(status.UNIMPLEMENTED, 'GET_STORAGE_HEALTH is not advertised');
-    }),
+    nodeGetStorageHealth: health
+      ? nodeGetStorageHealth({
+          timeoutMs,
+          health: () => storageProblems(dataRoot, { timeoutMs }),
+          onError: (error) => {
+            log(`asking about the storage failed: ${errorText(error)}`);
+          },
+        })
+      : unary(notSwitchedOn),
   };
+}
+
+function stagingPathOf({ stagingTargetPath }: NodePublishVolumeRequest): string {
+  if (stagingTargetPath === '') throw failedPrecondition('staging_target_path is missing');
+  return absolutePath('staging_target_path', stagingTargetPath);
+}
+
+function notSwitchedOn(): never {
+  throw new CsiError(status.UNIMPLEMENTED, 'health is not switched on');
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function checkKind(volume: Volume, capability: VolumeCapability): void {

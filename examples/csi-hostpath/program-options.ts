@@ -10,7 +10,9 @@ export const USAGE = `Usage: CSI_ENDPOINT=unix:///path/csi.sock npm run example:
   --node-id ID      the node's name (HOSTPATH_NODE_ID; the host's)
   --driver-name N   the driver's name
   --place-by HOW    mount or symlink; by default what the process may do
-  --volume-health   advertise NodeGetVolumeHealth, of CSI 1.13
+  --no-health       do not advertise the health of CSI 1.13
+  --kubelet-registry DIR   register with the kubelet: its folder plugins_registry
+  --kubelet-endpoint PATH  the socket as the kubelet sees it, in a pod the path on the host
   --help            this text
 `;
 
@@ -29,7 +31,9 @@ export function programOptions(args: readonly string[], env: NodeJS.ProcessEnv):
       'node-id': { type: 'string' },
       'driver-name': { type: 'string' },
       'place-by': { type: 'string' },
-      'volume-health': { type: 'boolean' },
+      'no-health': { type: 'boolean' },
+      'kubelet-registry': { type: 'string' },
+      'kubelet-endpoint': { type: 'string' },
       help: { type: 'boolean' },
     },
   });
@@ -46,7 +50,9 @@ export function programOptions(args: readonly string[], env: NodeJS.ProcessEnv):
     nodeId: values['node-id'] ?? env['HOSTPATH_NODE_ID'],
     name: values['driver-name'],
     placeBy,
-    volumeHealth: values['volume-health'],
+    health: values['no-health'] !== true,
+    kubeletRegistry: values['kubelet-registry'],
+    kubeletEndpoint: values['kubelet-endpoint'],
   };
 }
 

@@ -9,7 +9,7 @@ import {
   type PathInfo,
 } from 'kube-volume-metrics';
 import { loopDevicesOf } from './loop-devices.js';
-import { dataOf } from './volume-condition.js';
+import { dataOf } from './health.js';
 import type { Volume } from './volume-store.js';
 
 /**

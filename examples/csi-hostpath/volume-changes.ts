@@ -79,32 +79,57 @@ export class VolumeChange {
   }
 }
 
-/** Lets one change at a time work on a volume. */
+/** The longest that a timer of Node waits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Lets one change at a time work on a volume, in the order in which they come: two pods that share a claim and
+ * are deleted together have it unpublished twice at once.
+ */
 export class VolumeChanges {
-  readonly #busy = new Set<string>();
+  /** Of each volume that is being changed: when all of its changes will be over. */
+  readonly #over = new Map<string, Promise<unknown>>();
 
   /**
-   * Makes a change. As long as a command that was given up still works on the volume, there is no other one.
+   * Makes a change, once those before it are over: also the commands that they gave up, which may still work
+   * on the volume.
    *
    * @param deadlineMs - when the caller is to have its answer, in milliseconds since the epoch
-   * @throws CsiError ABORTED when the volume is being changed; what the change throws
+   * @throws CsiError ABORTED when the volume is still being changed by then; what the change throws
    */
   async make<T>(
     volumeId: string,
     deadlineMs: number,
     work: (change: VolumeChange) => Promise<T>,
   ): Promise<T> {
-    if (this.#busy.has(volumeId)) {
-      throw new CsiError(status.ABORTED, `the volume ${volumeId} is being changed by another call`);
-    }
-    this.#busy.add(volumeId);
+    let isOver: (ended: unknown) => void = () => undefined;
+    const own = new Promise((resolve) => (isOver = resolve));
+    const before = this.#over.get(volumeId);
+    const all = Promise.all([before, own]);
+    this.#over.set(volumeId, all);
+    void all.then(() => {
+      if (this.#over.get(volumeId) === all) this.#over.delete(volumeId);
+    });
     const change = new VolumeChange(deadlineMs);
     try {
+      if (before !== undefined && !(await isOverBy(before, deadlineMs))) {
+        throw new CsiError(status.ABORTED, `the volume ${volumeId} is being changed by another call`);
+      }
       return await work(change);
     } finally {
-      const { commandsGone } = change;
-      if (commandsGone === undefined) this.#busy.delete(volumeId);
-      else void commandsGone.then(() => this.#busy.delete(volumeId));
+      isOver(change.commandsGone);
     }
+  }
+}
+
+async function isOverBy(before: Promise<unknown>, deadlineMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, Math.min(deadlineMs - Date.now(), LONGEST_TIMER_MS), false);
+  });
+  try {
+    return await Promise.race([before.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -20,6 +20,8 @@ export interface Volume {
   readonly id: string;
   /** As the orchestrator asked for it. */
   readonly name: string;
+  /** Whether it belongs to one pod, came with its publishing, and goes with it. */
+  readonly isInline: boolean;
   readonly kind: VolumeKind;
   readonly capacityBytes: bigint;
   readonly parameters: Readonly<Record<string, string>>;
@@ -30,7 +32,7 @@ export interface Volume {
 }
 
 /** How a new volume is described. */
-export type NewVolume = Pick<Volume, 'name' | 'kind' | 'capacityBytes' | 'parameters'>;
+export type NewVolume = Pick<Volume, 'name' | 'isInline' | 'kind' | 'capacityBytes' | 'parameters'>;
 
 const DESCRIPTION = 'volume.json';
 const NEW = '.new-';
@@ -44,7 +46,16 @@ const REMOVAL_MS = 5_000;
  * what it made before. It is all that ever becomes part of a path.
  */
 export function volumeIdOf(name: string): string {
-  return `vol-${createHash('sha256').update(name).digest('hex').slice(0, 32)}`;
+  return `vol-${shortHash(name)}`;
+}
+
+/** The folder of a volume. The id of an inline volume is the orchestrator's choice, and no name of a folder. */
+function folderNameOf({ name, isInline }: NewVolume): string {
+  return isInline ? `inline-${shortHash(name)}` : volumeIdOf(name);
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }
 
 /**
@@ -55,22 +66,25 @@ export class VolumeStore {
   readonly #folder: string;
   readonly #log: Log;
   readonly #volumes = new Map<string, Volume>();
+  readonly #leftovers: string[] = [];
 
   private constructor(folder: string, log: Log) {
     this.#folder = folder;
     this.#log = log;
   }
 
-  /**
-   * Finds the volumes of a data root, which is made when it is not there, and removes what a process that
-   * died left half done.
-   */
+  /** Finds the volumes of a data root, which is made when it is not there. */
   static async open(dataRoot: string, log: Log): Promise<VolumeStore> {
     await mkdir(join(dataRoot, 'volumes'), { recursive: true, mode: 0o700 });
     // As the kernel lists it where it is mounted.
     const store = new VolumeStore(join(await realpath(dataRoot), 'volumes'), log);
     await store.#load();
     return store;
+  }
+
+  /** Removes what a process that died before this one was opened left half done. */
+  async removeLeftovers(): Promise<void> {
+    for (const folder of this.#leftovers.splice(0)) await this.#clear(folder);
   }
 
   get(volumeId: string): Volume | undefined {
@@ -84,7 +98,7 @@ export class VolumeStore {
   /** Makes a volume; it is there as a whole or not at all. */
   async create(described: NewVolume): Promise<Volume> {
     const folder = await mkdtemp(join(this.#folder, NEW));
-    const volume = this.#volume(volumeIdOf(described.name), described);
+    const volume = this.#volume(described);
     try {
       const dataPath = join(folder, dataNameOf(described.kind));
       if (described.kind === 'directory') await makeDirectory(dataPath);
@@ -114,13 +128,14 @@ export class VolumeStore {
     for (const name of await readdir(this.#folder)) {
       const folder = join(this.#folder, name);
       if (name.startsWith(NEW) || name.startsWith(GONE)) {
-        await this.#clear(folder);
+        this.#leftovers.push(folder);
         continue;
       }
       try {
         const described = parseDescription(await readFile(join(folder, DESCRIPTION), 'utf8'));
-        if (volumeIdOf(described.name) !== name) throw new Error('it is of another volume');
-        this.#volumes.set(name, this.#volume(name, described));
+        if (folderNameOf(described) !== name) throw new Error('it is of another volume');
+        const volume = this.#volume(described);
+        this.#volumes.set(volume.id, volume);
       } catch (error) {
         // One that is damaged is no reason to withhold the others.
         this.#log(`${folder} is left alone, it has no description of a volume: ${String(error)}`);
@@ -137,9 +152,15 @@ export class VolumeStore {
     }
   }
 
-  #volume(id: string, { name, kind, capacityBytes, parameters }: NewVolume): Volume {
-    const folder = join(this.#folder, id);
-    return { id, name, kind, capacityBytes, parameters, folder, dataPath: join(folder, dataNameOf(kind)) };
+  #volume(described: NewVolume): Volume {
+    const { name, isInline, kind } = described;
+    const folder = join(this.#folder, folderNameOf(described));
+    return {
+      ...described,
+      id: isInline ? name : volumeIdOf(name),
+      folder,
+      dataPath: join(folder, dataNameOf(kind)),
+    };
   }
 }
 
@@ -165,11 +186,13 @@ async function makeImage(path: string, bytes: bigint): Promise<void> {
 }
 
 function parseDescription(text: string): NewVolume {
-  const { name, kind, capacityBytes, parameters } = JSON.parse(text) as Record<keyof NewVolume, unknown>;
+  const described = JSON.parse(text) as Record<keyof NewVolume, unknown>;
+  const { name, kind, capacityBytes, parameters } = described;
   if (typeof name !== 'string' || typeof capacityBytes !== 'string') throw new Error('it is not complete');
   if (kind !== 'directory' && kind !== 'block') throw new Error('it has no kind of volume');
   return {
     name,
+    isInline: described.isInline === true,
     kind,
     capacityBytes: BigInt(capacityBytes),
     parameters: (parameters ?? {}) as Record<string, string>,

@@ -6,7 +6,7 @@ import { chmod, link, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server as Listener, type Socket } from 'node:net';
 import { posix } from 'node:path';
 import { Duplex, pipeline } from 'node:stream';
-import { propertyOf } from '../../errors.js';
+import { errorText, propertyOf } from '../../errors.js';
 import { checkedOptions, show } from '../../options.js';
 import { LONGEST_SOCKET_PATH_BYTES, socketPath } from '../messages/socket-path.js';
 import { RewriteAuthority } from './rewrite-authority.js';
@@ -14,7 +14,7 @@ import { RewriteAuthority } from './rewrite-authority.js';
 /** Options of {@link listenOnSocket}. */
 export interface ListenOnSocketOptions {
   /**
-   * The permissions of the socket. Whoever may write to it may call the server.
+   * The permissions of the socket: who may write to it may call the server.
    *
    * @defaultValue `0o660`: the owner and the group
    */
@@ -76,6 +76,8 @@ export async function listenOnSocket(
   try {
     listener.listen(madeAs);
     await once(listener, 'listening');
+    // Such as EMFILE: a connection that cannot be taken now is taken later.
+    listener.on('error', () => undefined);
     await chmod(madeAs, mode);
     const own = await lstat(madeAs, { bigint: true });
     await link(madeAs, path);
@@ -83,7 +85,7 @@ export async function listenOnSocket(
     return new SocketOfServer(path, own, listener);
   } catch (error) {
     listener.close();
-    throw listenError(path, error);
+    throw listenError(path, error, madeAs);
   }
 }
 
@@ -132,7 +134,12 @@ function nameBeside(path: string): string {
 /** Removes a socket that nobody listens on any more. */
 async function makeWay(path: string): Promise<void> {
   const there = await statOf(path);
-  if (there === undefined) return;
+  if (there === undefined) {
+    // Listening would say EACCES.
+    const directory = posix.dirname(path);
+    if ((await statOf(directory)) !== undefined) return;
+    throw failure('ENOENT', `there is no directory ${directory} for the socket`);
+  }
   if (!there.isSocket()) {
     throw failure('EEXIST', `${path} is there and is no socket: remove it, or choose another path`);
   }
@@ -184,12 +191,10 @@ function isSame(one: BigIntStats, other: BigIntStats): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
 
-function listenError(path: string, error: unknown): Error {
+function listenError(path: string, error: unknown, madeAs = path): Error {
   const code = codeOf(error) ?? 'EIO';
   if (code === 'EEXIST') return failure('EADDRINUSE', `another process listens on ${path}`, error);
-  const directory = posix.dirname(path);
-  if (code === 'ENOENT') return failure(code, `there is no directory ${directory} for the socket`, error);
-  return failure(code, `cannot listen on ${path}: ${(error as Error).message}`, error);
+  return failure(code, `cannot listen on ${path}: ${errorText(error).replaceAll(madeAs, path)}`, error);
 }
 
 function failure(code: string, message: string, cause?: unknown): Error {

@@ -47,10 +47,10 @@ const CSI_PLUGIN = 'CSIPlugin';
  * Makes a CSI driver known to the kubelet from inside the driver's process: what the sidecar
  * node-driver-registrar does for others. Call it once the driver answers NodeGetInfo.
  *
- * It serves the kubelet's plugin registration on a socket in `registryDir`. The kubelet finds the socket, asks
- * who is there, calls the driver's NodeGetInfo, and says what became of it. It finds the socket again after
- * its own restart. A socket that a killed driver left behind is replaced; if the file is removed while the
- * driver lives, it is made again.
+ * It serves the kubelet's plugin registration on a socket in `registryDir`. The kubelet finds the socket,
+ * asks who is there, calls the driver's NodeGetInfo, and says what became of it. It finds the socket again
+ * after its own restart. A socket that a killed driver left behind is replaced; if the file is removed while
+ * the driver lives, it is made again.
  *
  * Up to Kubernetes 1.25 the kubelet cannot call a server of Node that was bound with `bindAsync`:
  * `listenOnSocket` serves it, and without it `onStatus` says so.

@@ -27,7 +27,8 @@ const LOCALHOST = Buffer.from('\x09localhost', 'latin1');
  * handler sees it (grpc/grpc-node#258).
  *
  * Only literal fields are replaced. The entries of HPACK's dynamic table keep their order, so whatever the
- * client refers to later is found. Frames that cannot be understood pass as they are, for the server to judge.
+ * client refers to later is found. Frames that cannot be understood pass as they are, for the server to
+ * judge.
  */
 export class RewriteAuthority extends Transform {
   #held: Buffer = Buffer.alloc(0);

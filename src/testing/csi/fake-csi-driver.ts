@@ -1,5 +1,6 @@
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { setTimeout } from 'node:timers/promises';
+import { socketPath } from '../../csi/messages/socket-path.js';
 import { checkedOptions } from '../../options.js';
 import { checkedScript, DEFAULT_SCRIPT, scriptedAnswer, type FakeCsiScript } from './fake-csi-script.js';
 import {
@@ -32,6 +33,13 @@ export type FakeCsiAnswerer<Rpc extends FakeCsiRpc> = (
 export interface FakeCsiDriverOptions extends Partial<FakeCsiScript> {
   /** @defaultValue `'serve'` */
   readonly mode?: FakeCsiMode;
+  /**
+   * Where it listens: the path of a socket, as `/abs`, `unix:/abs` or `unix:///abs`, in a directory that is
+   * there. Nothing may be at the path.
+   *
+   * @defaultValue a socket in a temporary directory, which goes with the driver
+   */
+  readonly endpoint?: string;
 }
 
 /** What happens to new connections. */
@@ -43,7 +51,7 @@ const FATES: Readonly<Record<FakeCsiMode, ConnectionFate>> = {
   nonsense: 'nonsense',
 };
 
-const OPTIONS = ['mode', ...(Object.keys(DEFAULT_SCRIPT) as (keyof FakeCsiScript)[])] as const;
+const OPTIONS = ['mode', 'endpoint', ...(Object.keys(DEFAULT_SCRIPT) as (keyof FakeCsiScript)[])] as const;
 
 function checkMode(mode: FakeCsiMode): void {
   if (Object.hasOwn(FATES, mode)) return;
@@ -52,8 +60,8 @@ function checkMode(mode: FakeCsiMode): void {
 }
 
 /**
- * A CSI driver for tests: a real gRPC server with the real codec, on a unix socket in a temporary directory,
- * that follows a script. Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
+ * A CSI driver for tests: a real gRPC server with the real codec on a unix socket that follows a script.
+ * Works wherever there are unix sockets. End it with {@link FakeCsiDriver.stop}.
  */
 export class FakeCsiDriver {
   /** What it answers, unless {@link FakeCsiDriver.answer} says otherwise. */
@@ -78,10 +86,11 @@ export class FakeCsiDriver {
    *
    * @param options - what it answers; by default one capability, GET_VOLUME_STATS, and 100 bytes and 10
    * inodes for every volume
-   * @throws TypeError for an invalid or unknown option
+   * @throws TypeError for an invalid or unknown option; Error if something is at the path of `endpoint`, or
+   * its directory is missing
    */
   static async start(options: FakeCsiDriverOptions = {}): Promise<FakeCsiDriver> {
-    const { mode = 'serve', ...changes } = checkedOptions(options, OPTIONS);
+    const { mode = 'serve', endpoint, ...changes } = checkedOptions(options, OPTIONS);
     const script = checkedScript({ ...DEFAULT_SCRIPT, ...changes });
     checkMode(mode);
     const services = fakeServices((rpc, call) => driver.#handle(rpc, call));
@@ -92,6 +101,7 @@ export class FakeCsiDriver {
         }
       },
       () => FATES[driver.#mode],
+      endpoint === undefined ? undefined : socketPath(endpoint),
     );
     const driver: FakeCsiDriver = new FakeCsiDriver(server, script, mode);
     return driver;
@@ -183,7 +193,10 @@ export class FakeCsiDriver {
     await this.#server.listen();
   }
 
-  /** Ends the driver for good and removes its directory. Once is enough, and twice does no harm. */
+  /**
+   * Ends the driver for good and removes its socket, and its temporary directory. Once is enough, and twice
+   * does no harm.
+   */
   async stop(): Promise<void> {
     await this.#server.close();
   }

@@ -9,8 +9,9 @@ import type fsExtra from 'fs-extra';
 import { once } from 'node:events';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { IdentityService, NodeService } from '../../csi/gen/csi/v1/csi.js';
+import { propertyOf } from '../../errors.js';
 import { show } from '../../reading.js';
 import type { FailureStatus } from '../../csi/messages/grpc-status.js';
 
@@ -106,7 +107,8 @@ const NONSENSE = Buffer.alloc(64, 0xff);
 export class FakeCsiServer {
   /** Loaded when a driver is started, not with the entry. */
   readonly #files: typeof fsExtra;
-  readonly #directory: string;
+  /** A temporary one; undefined if the path was given. */
+  readonly #directory: string | undefined;
   readonly path: string;
   readonly #register: (server: Server) => void;
   readonly #fate: () => ConnectionFate;
@@ -117,13 +119,14 @@ export class FakeCsiServer {
 
   private constructor(
     files: typeof fsExtra,
-    directory: string,
+    directory: string | undefined,
+    path: string,
     register: (server: Server) => void,
     fate: () => ConnectionFate,
   ) {
     this.#files = files;
     this.#directory = directory;
-    this.path = join(directory, 'csi.sock');
+    this.path = path;
     this.#register = register;
     this.#fate = fate;
   }
@@ -131,11 +134,30 @@ export class FakeCsiServer {
   /**
    * @param register - adds the services to a server
    * @param fate - asked for each new connection
+   * @param path - where to listen, instead of a temporary directory
+   * @throws Error if something is at the path, or its directory is missing
    */
-  static async open(register: (server: Server) => void, fate: () => ConnectionFate): Promise<FakeCsiServer> {
+  static async open(
+    register: (server: Server) => void,
+    fate: () => ConnectionFate,
+    path?: string,
+  ): Promise<FakeCsiServer> {
     const files = (await import('fs-extra')).default;
-    const directory = await files.mkdtemp(join(tmpdir(), 'fake-csi-'));
-    const socket = new FakeCsiServer(files, directory, register, fate);
+    if (path !== undefined) {
+      if (!(await files.pathExists(dirname(path)))) throw new Error(`there is no directory ${dirname(path)}`);
+      // Not even a socket that nobody listens on: it is not this driver's.
+      if ((await files.readdir(dirname(path))).includes(basename(path))) {
+        throw new Error(`something is at ${path}: remove it first`);
+      }
+    }
+    const directory = path === undefined ? await files.mkdtemp(join(tmpdir(), 'fake-csi-')) : undefined;
+    const socket = new FakeCsiServer(
+      files,
+      directory,
+      path ?? join(directory ?? '', 'csi.sock'),
+      register,
+      fate,
+    );
     await socket.listen();
     return socket;
   }
@@ -158,7 +180,7 @@ export class FakeCsiServer {
   async listen(): Promise<void> {
     if (this.#isClosed) throw new Error('the fake driver has been stopped: start a new one');
     if (this.#running !== undefined) return;
-    await this.#files.remove(this.path);
+    await this.#removeSocket();
     const server = new Server();
     this.#register(server);
     // Every connection passes through here, so that it can be counted, dropped, or withheld from the server.
@@ -199,8 +221,16 @@ export class FakeCsiServer {
 
   /** Ends for good and leaves nothing behind. */
   async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     await this.crash();
-    await this.#files.remove(this.#directory);
+    if (this.#directory === undefined) await this.#removeSocket();
+    else await this.#files.remove(this.#directory);
+  }
+
+  async #removeSocket(): Promise<void> {
+    await this.#files.unlink(this.path).catch((error: unknown) => {
+      if (propertyOf(error, 'code') !== 'ENOENT') throw error;
+    });
   }
 }

@@ -220,12 +220,14 @@ describe.each(WAYS)('csi-sanity, volumes as $how', ({ args, capability, skip }) 
       test('NodeGetCapabilities: every entry has a type that is known', async () => {
         const { capabilities } = await place.caller.call('nodeGetCapabilities');
         const types = capabilities.map(({ rpc }) => rpc?.type);
-        // Up to 6: those of CSI 1.12.
-        for (const type of types) expect(type).toBeLessThanOrEqual(6);
+        // Up to 8: those of CSI 1.13.
+        for (const type of types) expect(type).toBeLessThanOrEqual(8);
         expect(types).toEqual([
           NodeRpc.STAGE_UNSTAGE_VOLUME,
           NodeRpc.GET_VOLUME_STATS,
           NodeRpc.VOLUME_CONDITION,
+          NodeRpc.GET_VOLUME_HEALTH,
+          NodeRpc.GET_STORAGE_HEALTH,
         ]);
       });
 
@@ -330,12 +332,12 @@ describe.each(WAYS)('csi-sanity, volumes as $how', ({ args, capability, skip }) 
   });
 });
 
-describe('csi-sanity after v5.5.0, of a driver that advertises GET_VOLUME_HEALTH', () => {
+describe('csi-sanity 5.6.0, of a driver that advertises the health of CSI 1.13', () => {
   let place: Workplace;
 
   beforeAll(async () => {
     place = new Workplace();
-    await place.start({ args: ['--place-by', 'symlink', '--volume-health'] });
+    await place.start({ args: ['--place-by', 'symlink'] });
   });
 
   afterAll(async () => {
@@ -344,11 +346,17 @@ describe('csi-sanity after v5.5.0, of a driver that advertises GET_VOLUME_HEALTH
 
   test('NodeGetCapabilities has it', async () => {
     const { capabilities } = await place.caller.call('nodeGetCapabilities');
-    expect(capabilities.map(({ rpc }) => rpc?.type)).toContain(NodeRpc.GET_VOLUME_HEALTH);
+    const types = capabilities.map(({ rpc }) => rpc?.type);
+    expect(types).toContain(NodeRpc.GET_VOLUME_HEALTH);
+    expect(types).toContain(NodeRpc.GET_STORAGE_HEALTH);
   });
 
   test('NodeGetVolumeHealth fails when no volume id is provided', async () => {
     expect((await place.caller.failure('nodeGetVolumeHealth')).code).toBe(status.INVALID_ARGUMENT);
+  });
+
+  test('NodeGetStorageHealth works', async () => {
+    expect(await place.caller.call('nodeGetStorageHealth')).toEqual({ backendHealth: [] });
   });
 
   test('NodeGetVolumeHealth works without any path, and names the volume', async () => {

@@ -74,7 +74,7 @@ describe.skipIf(needs({ fuse: true }))('paths that hang', () => {
             targetPath: join(dead.path, String(index), 'target'),
             volumeCapability: DIRECTORY,
           },
-          CALLER_MS,
+          { timeoutMs: CALLER_MS },
         ),
       );
       let ended = 0;
@@ -100,7 +100,7 @@ describe.skipIf(needs({ fuse: true }))('paths that hang', () => {
     const healthy = await create('healthy');
     const { target } = await bring(healthy);
     const statsOf = (volumeId: string, volumePath: string) =>
-      place.caller.call('nodeGetVolumeStats', { volumeId, volumePath }, CALLER_MS);
+      place.caller.call('nodeGetVolumeStats', { volumeId, volumePath }, { timeoutMs: CALLER_MS });
     const before = await Promise.all(hung.map((each) => statsOf(each.volumeId, each.target)));
     for (const { usage, volumeCondition } of before) {
       expect(usage).not.toEqual([]);
@@ -139,7 +139,7 @@ describe.skipIf(needs({ fuse: true }))('paths that hang', () => {
       changes.make('v', deadlineMs, (it) => it.run('stat', join(mount.path, 'file')));
     try {
       await expect(change(Date.now() + 500)).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
-      await expect(change(Infinity)).rejects.toMatchObject({ code: status.ABORTED });
+      await expect(change(Date.now() + 500)).rejects.toMatchObject({ code: status.ABORTED });
       expect(await changes.make('w', Infinity, () => Promise.resolve('another'))).toBe('another');
     } finally {
       await mount.release();
@@ -172,6 +172,37 @@ describe('a change of a volume', () => {
       code: status.INTERNAL,
       details: expect.stringContaining('no-such-command') as string,
     });
+  });
+
+  test('waits for those before it, in their order, and has no part in their failures', async () => {
+    const done: string[] = [];
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const first = changes.make('v', Infinity, async () => {
+      await gate;
+      done.push('first');
+      throw new Error('on purpose');
+    });
+    const others = ['second', 'third'].map((name) =>
+      changes.make('v', Infinity, () => Promise.resolve(done.push(name))),
+    );
+    await changes.make('w', Infinity, () => Promise.resolve(done.push('of another volume')));
+    open();
+    await expect(first).rejects.toThrow('on purpose');
+    await Promise.all(others);
+    expect(done).toEqual(['of another volume', 'first', 'second', 'third']);
+  });
+
+  test('that waited in vain leaves the turn to those after it', async () => {
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    const first = changes.make('v', Infinity, () => gate);
+    const late = changes.make('v', Date.now() + 50, () => Promise.resolve());
+    const last = changes.make('v', Infinity, () => Promise.resolve('changed'));
+    await expect(late).rejects.toMatchObject({ code: status.ABORTED });
+    open();
+    await first;
+    expect(await last).toBe('changed');
   });
 
   test('that fails leaves the volume free', async () => {

@@ -134,7 +134,7 @@ describe('the socket', () => {
     else writeFileSync(place.socket, 'precious');
     const driver = new DriverProcess({ socket: place.socket, args: ['--data-root', place.dataRoot] });
     expect((await driver.ended).code).toBe(1);
-    expect(driver.lines).toEqual([expect.stringContaining('it is no socket')]);
+    expect(driver.lines).toEqual([expect.stringContaining('is no socket')]);
     if (what === 'a file') expect(readFileSync(place.socket, 'utf8')).toBe('precious');
     expect(existsSync(elsewhere)).toBe(false);
   });
@@ -232,7 +232,7 @@ describe.skipIf(skipFuse)('the end, with a call in flight', () => {
         stagingTargetPath: join(dead.path, 'directory/staging'),
         volumeCapability: DIRECTORY,
       },
-      3_000,
+      { timeoutMs: 3_000 },
     );
     try {
       await dead.received('lookup', driver.pid);

@@ -265,18 +265,30 @@ describe.each(WAYS)('a directory placed by $how', ({ args, skip }) => {
       await place.caller.call('nodeUnstageVolume', { ...volume.request, ...nowhere });
     });
 
-    test('is changed by one caller at a time', async () => {
+    test('is changed by one caller after the other', async () => {
       await place.caller.call('nodeStageVolume', volume.request);
       const calls = Array.from({ length: 8 }, () => place.caller.call('nodePublishVolume', volume.request));
-      const outcomes = await Promise.allSettled(calls);
-      const codes = outcomes.map((each) =>
-        each.status === 'fulfilled' ? status.OK : (each.reason as { code: status }).code,
-      );
-      expect(codes).toContain(status.OK);
-      expect(codes.filter((code) => code !== status.OK && code !== status.ABORTED)).toEqual([]);
+      await Promise.all(calls);
       await volume.takeAway();
       expect(existsSync(volume.target)).toBe(false);
     });
+  });
+});
+
+describe.skipIf(needs({ root: true }))('two pods that share a volume', () => {
+  shareDriver({ args: ['--place-by', 'mount'] }, use);
+
+  test('have it unpublished at the same time', async () => {
+    const volume = await TestVolume.create(place, 'shared', DIRECTORY);
+    await volume.bring();
+    const targetPath = place.newPath();
+    await place.caller.call('nodePublishVolume', { ...volume.request, targetPath });
+    await Promise.all([
+      place.caller.call('nodeUnpublishVolume', volume.request),
+      place.caller.call('nodeUnpublishVolume', { ...volume.request, targetPath }),
+    ]);
+    expect([volume.target, targetPath].filter((path) => existsSync(path))).toEqual([]);
+    await volume.takeAway();
   });
 });
 

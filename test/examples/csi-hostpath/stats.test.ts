@@ -1,10 +1,12 @@
 import { status } from '@grpc/grpc-js';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CsiNodeClient, MetricsCsi } from '../../../src/csi/index.js';
 import {
+  NodeServiceCapability_RPC_Type as Capability,
+  StorageHealthErrorType,
   VolumeHealthErrorType,
   VolumeUsage_Unit as Unit,
   type VolumeCapability,
@@ -159,7 +161,11 @@ describe.each(WAYS)('NodeGetVolumeStats of directories placed by $how', ({ args,
         const metrics = await new MetricsCsi({ client, volumeId, volumePath: target }).getMetrics();
         const { blocks, bsize } = statfsSync(target, { bigint: true });
         expect(metrics.capacity).toBe(blocks * bsize);
-        expect(metrics.condition).toEqual({ abnormal: true, message: 'for the reader' });
+        expect(metrics.condition).toEqual({
+          abnormal: true,
+          message: 'for the reader',
+          problems: [{ status: 'DEGRADED', reason: 'MarkedAbnormal', message: 'for the reader' }],
+        });
         expect(metrics.warnings).toBeUndefined();
       } finally {
         client.close();
@@ -199,18 +205,23 @@ describe.skipIf(needs({ root: true, loop: true }))('NodeGetVolumeStats of block 
   });
 });
 
-describe('NodeGetVolumeHealth without the option', () => {
-  shareDriver({ args: ['--place-by', 'symlink'] }, use);
+describe('NodeGetVolumeHealth, switched off,', () => {
+  shareDriver({ args: ['--place-by', 'symlink', '--no-health'] }, use);
 
   test('is not there', async () => {
     const { volumeId } = await published('unasked');
     const { code } = await place.caller.failure('nodeGetVolumeHealth', { volumeId });
     expect(code).toBe(status.UNIMPLEMENTED);
+    expect((await place.caller.failure('nodeGetStorageHealth')).code).toBe(status.UNIMPLEMENTED);
+    const { capabilities } = await place.caller.call('nodeGetCapabilities');
+    const types = capabilities.map(({ rpc }) => rpc?.type);
+    expect(types).not.toContain(Capability.GET_VOLUME_HEALTH);
+    expect(types).not.toContain(Capability.GET_STORAGE_HEALTH);
   });
 });
 
 describe('NodeGetVolumeHealth', () => {
-  shareDriver({ args: ['--place-by', 'symlink', '--volume-health'] }, use);
+  shareDriver({ args: ['--place-by', 'symlink'] }, use);
 
   test('lists what is wrong', async () => {
     const { volumeId, folder, target } = await published('ailing', DIRECTORY, { abnormal: 'slow' });
@@ -231,5 +242,33 @@ describe('NodeGetVolumeHealth', () => {
     }
     const { code } = await place.caller.failure('nodeGetVolumeHealth', { volumeId: 'unknown' });
     expect(code).toBe(status.NOT_FOUND);
+  });
+});
+
+describe('NodeGetStorageHealth', () => {
+  shareDriver({ args: ['--place-by', 'symlink'] }, use);
+
+  test('says what is wrong with the data root, and forgets it', async () => {
+    const marker = join(place.dataRoot, 'abnormal');
+    expect(await place.caller.call('nodeGetStorageHealth')).toEqual({ backendHealth: [] });
+    writeFileSync(marker, 'one of two disks is gone');
+    expect(await place.caller.call('nodeGetStorageHealth')).toEqual({
+      backendHealth: [
+        {
+          status: StorageHealthErrorType.STORAGE_DEGRADED,
+          reason: 'MarkedAbnormal',
+          message: 'one of two disks is gone',
+        },
+      ],
+    });
+    rmSync(marker);
+    expect(await place.caller.call('nodeGetStorageHealth')).toEqual({ backendHealth: [] });
+    const moved = `${place.dataRoot}-moved`;
+    renameSync(place.dataRoot, moved);
+    const { backendHealth } = await place.caller.call('nodeGetStorageHealth');
+    renameSync(moved, place.dataRoot);
+    expect(backendHealth).toMatchObject([
+      { status: StorageHealthErrorType.STORAGE_UNREACHABLE, reason: 'DataRootDoesNotAnswer' },
+    ]);
   });
 });

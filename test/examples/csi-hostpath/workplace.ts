@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { CsiCaller } from './csi-caller.js';
+import { CsiTestClient } from '../../../src/testing/csi/index.js';
 import { DriverProcess, type StartOptions } from './driver-process.js';
 
 /**
@@ -14,7 +14,7 @@ export class Workplace {
   readonly directory = realpathSync(mkdtempSync(join(tmpdir(), 'kvm-hostpath-')));
   readonly socket = join(this.directory, 'csi.sock');
   readonly dataRoot = join(this.directory, 'data-root');
-  readonly caller = new CsiCaller(this.socket);
+  readonly caller = new CsiTestClient(this.socket);
   #driver: DriverProcess | undefined;
   #names = 0;
 

@@ -1,13 +1,14 @@
 import { credentials } from '@grpc/grpc-js';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CsiNodeClient, socketPath } from '../../../src/csi/index.js';
 import { NodeClient, VolumeUsage_Unit } from '../../../src/csi/v1/index.js';
-import { FakeCsiDriver, type FakeCsiMode } from '../../../src/testing/csi/index.js';
+import { CsiTestClient, FakeCsiDriver, type FakeCsiMode } from '../../../src/testing/csi/index.js';
 
 const VOLUME = { volumeId: 'v', volumePath: '/p' };
 
@@ -21,6 +22,57 @@ beforeEach(async () => {
 afterEach(async () => {
   client.close();
   await driver.stop();
+});
+
+describe('FakeCsiDriver on a path that it is given', () => {
+  let directory: string;
+  let path: string;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'kvm-fake-'));
+    path = join(directory, 'csi.sock');
+  });
+  afterEach(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  test('listens there, also after a crash, and leaves nothing', async () => {
+    const placed = await FakeCsiDriver.start({ endpoint: `unix://${path}`, name: 'placed' });
+    expect(placed.endpoint).toBe(`unix://${path}`);
+    const caller = new CsiTestClient(path);
+    expect(await caller.call('getPluginInfo')).toMatchObject({ name: 'placed' });
+    await placed.crash();
+    expect(readdirSync(directory)).toEqual(['csi.sock']);
+    await placed.restart();
+    expect(await caller.call('getPluginInfo')).toMatchObject({ name: 'placed' });
+    caller.close();
+    await placed.stop();
+    expect(readdirSync(directory)).toEqual([]);
+    writeFileSync(path, 'of another');
+    await placed.stop();
+    expect(readdirSync(directory)).toEqual(['csi.sock']);
+  });
+
+  test('takes away nothing that is there', async () => {
+    writeFileSync(path, 'precious');
+    await expect(FakeCsiDriver.start({ endpoint: path })).rejects.toThrow(
+      `something is at ${path}: remove it first`,
+    );
+    expect(readFileSync(path, 'utf8')).toBe('precious');
+    const first = await FakeCsiDriver.start({ endpoint: join(directory, 'taken.sock') });
+    await expect(FakeCsiDriver.start({ endpoint: join(directory, 'taken.sock') })).rejects.toThrow(
+      'something is at',
+    );
+    await first.stop();
+  });
+
+  test.each([
+    ['csi.sock', 'the path is relative'],
+    ['/nowhere/csi.sock', 'there is no directory /nowhere'],
+    ['tcp://127.0.0.1:1', 'unix sockets only'],
+  ])('refuses %s', async (endpoint, message) => {
+    await expect(FakeCsiDriver.start({ endpoint })).rejects.toThrow(message);
+  });
 });
 
 describe('FakeCsiDriver', () => {
@@ -120,7 +172,7 @@ describe('FakeCsiDriver', () => {
   test('refuses an unknown option, by name', async () => {
     await expect(FakeCsiDriver.start({ capacity: 5 } as object)).rejects.toThrow(
       new TypeError(
-        'Unknown option "capacity": the options are mode, name, version, capabilities, usage, condition, health, delayMs',
+        'Unknown option "capacity": the options are mode, endpoint, name, version, capabilities, usage, condition, health, storageHealth, delayMs',
       ),
     );
   });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isMetricsError, pathInfo, type Limits, type PathInfo } from 'kube-volume-metrics';
-import type { VolumeProblem } from 'kube-volume-metrics/csi';
+import { fsInfo, isMetricsError, pathInfo, type Limits, type PathInfo } from 'kube-volume-metrics';
+import type { StorageProblem, VolumeProblem } from 'kube-volume-metrics/csi';
 import type { Volume } from './volume-store.js';
 
 /**
@@ -14,7 +14,7 @@ export async function problemsOf(volume: Volume, limits: Limits): Promise<readon
   if ((await dataOf(volume, limits)) === undefined) {
     return [{ status: 'DATA_LOSS', reason: 'DataMissing', message: 'the data of the volume is gone' }];
   }
-  const message = await marker(volume);
+  const message = await marker(volume.folder);
   return message === undefined ? [] : [{ status: 'DEGRADED', reason: 'MarkedAbnormal', message }];
 }
 
@@ -28,10 +28,25 @@ export async function dataOf({ dataPath }: Volume, limits: Limits): Promise<Path
   }
 }
 
-async function marker({ folder }: Volume): Promise<string | undefined> {
+/**
+ * What is wrong with the storage behind all volumes: it does not answer, or there is a file `abnormal` in the
+ * data root, with the reason in it.
+ */
+export async function storageProblems(dataRoot: string, limits: Limits): Promise<readonly StorageProblem[]> {
+  try {
+    await fsInfo(dataRoot, limits);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return [{ status: 'STORAGE_UNREACHABLE', reason: 'DataRootDoesNotAnswer', message }];
+  }
+  const message = await marker(dataRoot);
+  return message === undefined ? [] : [{ status: 'STORAGE_DEGRADED', reason: 'MarkedAbnormal', message }];
+}
+
+async function marker(folder: string): Promise<string | undefined> {
   try {
     const text = await readFile(join(folder, 'abnormal'), 'utf8');
-    return text.trim().slice(0, 1024) || 'the volume is marked as abnormal';
+    return text.trim().slice(0, 1024) || 'it is marked as abnormal';
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
