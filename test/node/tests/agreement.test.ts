@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { NodeComparison } from './comparison.js';
+import { changed, NodeComparison } from './comparison.js';
 import { isKnown, KNOWN_DIFFERENCES, type Difference, type KnownDifference } from './differences.js';
 import { closeDoors, get } from '../doors.mjs';
 import { NodeVolumes } from './node-volumes.js';
@@ -16,6 +16,9 @@ import { podsRun } from '../pods.mjs';
  * measured each volume this many times, and nothing has moved on either side.
  */
 const ROUNDS_AT_REST = 5;
+
+/** For a node that never comes to rest. */
+const MOST_TRIES = 300;
 
 const MAIN = join(import.meta.dirname, '../main.mjs');
 const volumes = new NodeVolumes();
@@ -31,11 +34,12 @@ afterAll(() => {
   closeDoors();
 });
 
-/** Compares until the two agree, but for what is known, or until both have come to rest without. */
+/** Compares until the two agree, but for what is known, or until both have come to rest and do not. */
 async function expectAgreement(): Promise<void> {
-  let state: string | undefined;
+  let state: ReadonlyMap<string, string> = new Map();
   let seen = new Map<string, Set<string>>();
-  for (;;) {
+  let moved: readonly string[] = [];
+  for (let tries = 1; ; tries += 1) {
     const comparison = await node.compare();
     const unknown = comparison.differences.filter(
       (each) => !KNOWN_DIFFERENCES.some((known) => isKnown(each, known)),
@@ -46,13 +50,24 @@ async function expectAgreement(): Promise<void> {
       }
       return;
     }
-    if (comparison.state !== state) seen = new Map();
+    const moves = changed(state, comparison.state).map(
+      (each) => `${each}: ${state.get(each) ?? 'nothing'}, then ${comparison.state.get(each) ?? 'nothing'}`,
+    );
+    if (moves.length > 0) {
+      moved = moves;
+      seen = new Map();
+    }
     state = comparison.state;
     for (const [volume, time] of comparison.times)
       seen.set(volume, (seen.get(volume) ?? new Set()).add(time));
     const isAtRest =
       seen.size > 0 && Array.from(seen.values()).every((times) => times.size >= ROUNDS_AT_REST);
     if (isAtRest) expect(unknown.map(lineOf)).toStrictEqual([]);
+    if (tries === MOST_TRIES) {
+      throw new Error(
+        ['they never came to rest:', ...moved, 'and differ:', ...unknown.map(lineOf)].join('\n  '),
+      );
+    }
     await delay(500);
   }
 }

@@ -33,8 +33,8 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** The kubelet's time of each volume. */
   readonly times: ReadonlyMap<string, string>;
-  /** Everything that was compared but the times, as a text. */
-  readonly state: string;
+  /** What each side said of each volume, but for the times. */
+  readonly state: ReadonlyMap<string, string>;
 }
 
 const NUMBERS = [
@@ -82,7 +82,10 @@ export class NodeComparison {
         ...differentSummaries(kubelet.summary, ours.summary, plugins),
       ],
       times: timesOf(kubelet.summary),
-      state: JSON.stringify([entriesOf(kubelet.summary), Array.from(readings), entriesOf(ours.summary)]),
+      state: new Map([
+        ...entriesOf(kubelet.summary).map(([title, text]) => [`kubelet: ${title}`, text] as const),
+        ...Array.from(readings, ([title, numbers]) => [`here: ${title}`, JSON.stringify(numbers)] as const),
+      ]),
     };
   }
 
@@ -154,6 +157,14 @@ function entriesOf(summary: Summary): readonly (readonly [string, string])[] {
 
 function textOf(entry: SummaryVolume): string {
   return JSON.stringify(entry, (key, value: unknown) => (key === 'time' ? undefined : value));
+}
+
+/** The keys of both whose values differ. */
+export function changed(
+  one: ReadonlyMap<string, string>,
+  other: ReadonlyMap<string, string>,
+): readonly string[] {
+  return both(one, other).filter((key) => one.get(key) !== other.get(key));
 }
 
 /** The keys of both, in the order of the first. */
