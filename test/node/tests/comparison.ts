@@ -33,8 +33,6 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** The kubelet's time of each volume. */
   readonly times: ReadonlyMap<string, string>;
-  /** What each side said of each volume, but for the times. */
-  readonly state: ReadonlyMap<string, string>;
 }
 
 const NUMBERS = [
@@ -57,7 +55,7 @@ export class NodeComparison {
   constructor(volumes: NodeVolumes) {
     this.#volumes = volumes;
     this.#analyzer = new FsResourceAnalyzer(volumes, { periodMs: 0 });
-    new VolumeStatsCollector(this.#analyzer, { registry: this.#registry });
+    new VolumeStatsCollector(this.#analyzer, { registry: this.#registry, zeroFill: true });
   }
 
   async compare(): Promise<Comparison> {
@@ -82,10 +80,6 @@ export class NodeComparison {
         ...differentSummaries(kubelet.summary, ours.summary, plugins),
       ],
       times: timesOf(kubelet.summary),
-      state: new Map([
-        ...entriesOf(kubelet.summary).map(([title, text]) => [`kubelet: ${title}`, text] as const),
-        ...Array.from(readings, ([title, numbers]) => [`here: ${title}`, JSON.stringify(numbers)] as const),
-      ]),
     };
   }
 
@@ -157,14 +151,6 @@ function entriesOf(summary: Summary): readonly (readonly [string, string])[] {
 
 function textOf(entry: SummaryVolume): string {
   return JSON.stringify(entry, (key, value: unknown) => (key === 'time' ? undefined : value));
-}
-
-/** The keys of both whose values differ. */
-export function changed(
-  one: ReadonlyMap<string, string>,
-  other: ReadonlyMap<string, string>,
-): readonly string[] {
-  return both(one, other).filter((key) => one.get(key) !== other.get(key));
 }
 
 /** The keys of both, in the order of the first. */
