@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NodeComparison } from './comparison.js';
 import { isKnown, KNOWN_DIFFERENCES, type Difference, type KnownDifference } from './differences.js';
-import { closeDoors, get } from '../doors.mjs';
+import { closeDoors, get, kubeletText } from '../doors.mjs';
 import { NodeVolumes } from './node-volumes.js';
 import { make, makeClaim, makePod, pathOf, remove, SLEEP } from '../objects.mjs';
 import { DRIVER, KUBELET_ROOT } from '../place.mjs';
@@ -82,6 +82,15 @@ function restart(daemon: string): void {
   execFileSync(process.execPath, [MAIN, 'restart', daemon], { stdio: 'inherit' });
 }
 
+async function kubeletAnswers(): Promise<boolean> {
+  try {
+    await kubeletText('/stats/summary');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 interface PodObject {
   readonly metadata: { readonly uid: string };
   readonly status: { readonly containerStatuses?: readonly { readonly restartCount: number }[] };
@@ -98,7 +107,7 @@ describe('a kubelet and this package agree about', () => {
 
   test('a volume that is filled and emptied', async () => {
     const { metadata } = await podNamed('kinds');
-    const folder = join(KUBELET_ROOT, 'pods', metadata.uid, 'volumes/kubernetes.io~empty-dir/unused');
+    const folder = join(KUBELET_ROOT, 'pods', metadata.uid, 'volumes/kubernetes.io~empty-dir/limited');
     for (let index = 0; index < 50; index += 1) writeFileSync(join(folder, `f${index}`), 'x'.repeat(10_000));
     await expectAgreement();
     for (let index = 0; index < 50; index += 1) rmSync(join(folder, `f${index}`));
@@ -162,6 +171,7 @@ describe('a kubelet and this package agree about', () => {
 
   test('a node whose kubelet is restarted', async () => {
     restart('kubelet');
+    while (!(await kubeletAnswers())) await delay(200);
     await podsRun();
     await expectAgreement();
   });
