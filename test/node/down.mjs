@@ -18,6 +18,8 @@ import { CGROUP, CONTAINERD_STATE, KUBELET_ROOT, STATE } from './place.mjs';
 
 const CGROUPS = '/sys/fs/cgroup';
 const MADE = join(STATE, 'made.json');
+/** For what goes away by itself. */
+const LIMIT_MS = 120_000;
 const CONTAINER_LOGS = '/var/log/containers';
 
 /** What a kubelet sets for the whole machine. */
@@ -68,7 +70,9 @@ async function takeDown() {
     for (const path of mountPoints()) spawnSync('umount', tries < 3 ? [path] : ['-l', path]);
   }
   for (const { device } of loops()) spawnSync('losetup', ['-d', device]);
-  for (let tries = 0; tries < 100 && (loops().length > 0 || cgroups().length > 0); tries += 1) {
+  // A device stays as long as a mount namespace that was copied from ours, of a process of anybody.
+  const limit = Date.now() + LIMIT_MS;
+  while ((loops().length > 0 || cgroups().length > 0) && Date.now() < limit) {
     for (const folder of cgroups()) attempt(() => rmdirSync(folder));
     await delay(50);
   }

@@ -87,12 +87,12 @@ function startJanitor() {
   let isFree = false;
   const interrupted = (signal) => {
     console.error(`${signal}: taking the node down`);
-    down().finally(() => process.exit(1));
+    void downAndExit();
   };
   for (const signal of SIGNALS) process.once(signal, interrupted);
   // A node without a janitor would stay if this process were killed.
   void ended.then(() => {
-    if (!isFree) down().finally(() => process.exit(1));
+    if (!isFree) void downAndExit();
   });
   return {
     async letGo() {
@@ -103,6 +103,11 @@ function startJanitor() {
       await ended;
     },
   };
+}
+
+async function downAndExit() {
+  await down().catch((error) => console.error(error.message));
+  process.exit(1);
 }
 
 async function startAll(built, { kubelet, gates, say }) {

@@ -33,8 +33,6 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** The kubelet's time of each volume. */
   readonly times: ReadonlyMap<string, string>;
-  /** Everything that was compared but the times, as a text. */
-  readonly state: string;
 }
 
 const NUMBERS = [
@@ -57,7 +55,7 @@ export class NodeComparison {
   constructor(volumes: NodeVolumes) {
     this.#volumes = volumes;
     this.#analyzer = new FsResourceAnalyzer(volumes, { periodMs: 0 });
-    new VolumeStatsCollector(this.#analyzer, { registry: this.#registry });
+    new VolumeStatsCollector(this.#analyzer, { registry: this.#registry, zeroFill: true });
   }
 
   async compare(): Promise<Comparison> {
@@ -82,7 +80,6 @@ export class NodeComparison {
         ...differentSummaries(kubelet.summary, ours.summary, plugins),
       ],
       times: timesOf(kubelet.summary),
-      state: JSON.stringify([entriesOf(kubelet.summary), Array.from(readings), entriesOf(ours.summary)]),
     };
   }
 

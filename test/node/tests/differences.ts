@@ -31,6 +31,20 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
     ours: undefined,
     reason: 'of a block device only the capacity is known; the kubelet writes 0 for what is not known',
   },
+  {
+    view: 'metrics',
+    fields: ['kubelet_volume_stats_health_status_abnormal'],
+    plugins: ['-'],
+    kubelet: undefined,
+    ours: 'gauge',
+    reason: 'kubelets from 1.24 to 1.36 have it, 1.37 does not',
+  },
+  {
+    view: 'metrics',
+    fields: ['kubelet_volume_metric_collection_duration_seconds'],
+    plugins: ['-'],
+    reason: 'how often each process has measured, and how long that took; heads and series are the same',
+  },
 ];
 
 export function isKnown(difference: Difference, known: KnownDifference): boolean {
