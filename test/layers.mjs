@@ -120,6 +120,7 @@ export const READS_FILES = [
   'os/devices.ts',
   'os/mounts.ts',
   'os/native/addon.ts',
+  'testing/kubelet/fake-files.ts',
 ];
 
 /** Which files may import `node:child_process`. */
