@@ -108,7 +108,7 @@ const outcomeOf = (call: Promise<unknown>, endpoint: string): Promise<object> =>
   call.then(
     (value) => ({ value }),
     (error: unknown) => ({
-      ...(error as KubeletError),
+      ...(error as KubeletError).toJSON(),
       message: (error as Error).message.replaceAll(endpoint, 'URL'),
     }),
   );
