@@ -1,0 +1,172 @@
+import { escapeControls } from '../escape.js';
+import type { Measure, PlannedVolume } from './described-volume.js';
+import { CSI, escapedPlugin, subPathUses, type FolderVolume, type PodFolder } from './disk/pod-folder.js';
+import { isClaimed, joinClaims, modeOf, type ClaimedVolume } from './join-claims.js';
+import { KIND_OF_PLUGIN, PLUGIN_OF_KIND, WITHOUT_FOLDER } from './measured-by.js';
+import type { NodePod, NodeVolume } from './node-pod.js';
+import { none, planEntry, type PodPlace } from './plan-entry.js';
+import type { ClaimSource } from './sources.js';
+
+/** How hostPath volumes are measured. */
+export type HostPathWay = 'unsupported' | 'statfs' | 'du';
+
+/** What planning needs besides the pod and its folder. */
+export interface PlanContext extends PodPlace {
+  readonly claims: ClaimSource | undefined;
+  readonly hostPath: HostPathWay;
+}
+
+/** What is known of each volume of a pod, and how it is to be measured. */
+export interface PodPlan {
+  readonly volumes: readonly PlannedVolume[];
+  readonly problems: readonly string[];
+}
+
+/** Brings together what the pod says and what is on disk. Each volume that either has is in the plan. */
+export async function planPod(pod: NodePod, folder: PodFolder, context: PlanContext): Promise<PodPlan> {
+  const problems = [...folder.problems];
+  const inline = new Map<string, FolderVolume>();
+  for (const volume of pod.volumes) {
+    const entry = isClaimed(volume) ? undefined : folder.volumes.find((each) => isFolderOf(each, volume));
+    if (entry !== undefined) inline.set(volume.name, entry);
+  }
+  const taken = new Set(inline.values());
+  const joined = await joinClaims(pod, {
+    entries: folder.volumes.filter((each) => !taken.has(each)),
+    subPaths: () => subPathUses(folder, context.mounts, problems),
+    claims: context.claims,
+  });
+  const claimed = new Map(joined.map((each) => [each.volume.name, each]));
+  for (const { entry } of joined) if (entry !== undefined) taken.add(entry);
+  const volumes = pod.volumes.map((volume) => {
+    const claim = claimed.get(volume.name);
+    const entry = claim === undefined ? inline.get(volume.name) : claim.entry;
+    return entry === undefined
+      ? planAbsent(pod, volume, claim, context)
+      : planPresent(pod, volume, claim, entry, context);
+  });
+  for (const entry of folder.volumes) if (!taken.has(entry)) volumes.push(planNameless(pod, entry, context));
+  return { volumes, problems };
+}
+
+/** Whether a folder is that of an inline volume. */
+function isFolderOf(entry: FolderVolume, { name, kind, flexDriver }: NodeVolume): boolean {
+  if (entry.name !== name || entry.mode !== 'Filesystem') return false;
+  const plugin = kind === 'flexVolume' ? flexDriver : PLUGIN_OF_KIND[kind];
+  // A kind that Kubernetes no longer has, such as awsElasticBlockStore.
+  if (plugin === undefined) return !KIND_OF_PLUGIN.has(entry.plugin) && entry.plugin !== CSI;
+  if (plugin !== entry.plugin) return false;
+  // A PersistentVolume may have the name that the pod gave to its inline volume.
+  return plugin !== CSI || typeof entry.volData !== 'object' || entry.volData.volumeLifecycleMode === 'Ephemeral';
+}
+
+function planPresent(
+  pod: NodePod,
+  volume: NodeVolume,
+  claimed: ClaimedVolume | undefined,
+  entry: FolderVolume,
+  context: PlanContext,
+): PlannedVolume {
+  const { measure, ...found } = planEntry({ entry, volume, claim: claimed?.claim }, context);
+  const about = {
+    ...aboutVolume(pod, volume),
+    ...found,
+    ...(claimed !== undefined && { persistentVolume: entry.name }),
+    unknown: [...unnamed(pod), ...found.unknown],
+  };
+  return { about, measure };
+}
+
+/** A folder of which it is not known which volume of the pod it is. */
+function planNameless(pod: NodePod, entry: FolderVolume, context: PlanContext): PlannedVolume {
+  const { measure, ...found } = planEntry({ entry }, context);
+  const isInline = KIND_OF_PLUGIN.has(entry.plugin);
+  const why = isInline
+    ? 'the pod has no such volume; its folder was left over'
+    : 'which of the pod\'s volumes this is, and so its claim, is not known';
+  const about = {
+    name: `${escapedPlugin(entry.plugin)}/${entry.name}`,
+    kind: 'unknown',
+    ...found,
+    ...(!isInline && { persistentVolume: entry.name }),
+    unknown: [...unnamed(pod), why, ...found.unknown],
+  };
+  return { about, measure };
+}
+
+/** A volume that is not on disk. */
+function planAbsent(
+  pod: NodePod,
+  volume: NodeVolume,
+  claimed: ClaimedVolume | undefined,
+  context: PlanContext,
+): PlannedVolume {
+  const { measure, unknown } = whyAbsent(pod, volume, claimed, context);
+  const persistentVolume = claimed?.claim?.volumeName;
+  const path = measure.way === 'none' ? undefined : measure.path;
+  const about = {
+    ...aboutVolume(pod, volume),
+    ...(path !== undefined && { path }),
+    ...(persistentVolume !== undefined && { persistentVolume }),
+    unknown: [...unnamed(pod), ...(unknown === undefined ? [] : [unknown])],
+  };
+  return { about, measure };
+}
+
+function whyAbsent(
+  pod: NodePod,
+  volume: NodeVolume,
+  claimed: ClaimedVolume | undefined,
+  { hostPath, root, uid }: PlanContext,
+): { readonly measure: Measure; readonly unknown?: string | undefined } {
+  const onHost = volume.kind === 'hostPath' ? volume.hostPath : claimed?.claim?.volume?.hostPath;
+  if (volume.kind === 'hostPath' || claimed?.claim?.volume?.kind === 'hostPath') {
+    return { measure: planHostPath(onHost?.path, hostPath) };
+  }
+  const text = Object.hasOwn(WITHOUT_FOLDER, volume.kind) ? WITHOUT_FOLDER[volume.kind] : undefined;
+  if (text !== undefined) return { measure: none('METRICS_NOT_SUPPORTED', text) };
+  if (pod.phase === 'Succeeded' || pod.phase === 'Failed') {
+    const ended = `the pod has ended (${pod.phase}), and the kubelet has taken its volumes down`;
+    return { measure: none('METRICS_NOT_SUPPORTED', ended) };
+  }
+  if (modeOf(pod, volume.name) === undefined) {
+    const unused = 'no container of the pod uses it, so the kubelet does not set it up';
+    return { measure: none('METRICS_NOT_SUPPORTED', unused) };
+  }
+  const unknown = claimed?.unknown;
+  if (unknown !== undefined) return { measure: none('METRICS_NOT_FOUND', unknown), unknown };
+  const place = `${root}/pods/${uid}/${claimed?.mode === 'Block' ? 'volumeDevices' : 'volumes'}`;
+  const absent = `the kubelet has not set it up: there is no folder for it below ${escapeControls(place)}`;
+  const hint =
+    claimed !== undefined && claimed.claim === undefined
+      ? ', unless its PersistentVolume is a hostPath, which has none'
+      : '';
+  return { measure: none('METRICS_NOT_FOUND', absent + hint) };
+}
+
+function planHostPath(path: string | undefined, way: HostPathWay): Measure {
+  if (way === 'unsupported') return none('METRICS_NOT_SUPPORTED', WITHOUT_FOLDER['hostPath']!, path);
+  // The kubelet refuses a path with "..", and the API server one that is relative.
+  if (path === undefined || !path.startsWith('/') || path.split('/').includes('..')) {
+    return none('METRICS_NOT_SUPPORTED', 'the hostPath volume has no path that the kubelet would mount');
+  }
+  return { way, path, requireMount: false };
+}
+
+function aboutVolume(pod: NodePod, { name, kind, claimName }: NodeVolume): Pick<
+  PlannedVolume['about'],
+  'name' | 'kind' | 'claim'
+> {
+  return {
+    name,
+    kind,
+    ...(claimName !== undefined && { claim: { namespace: pod.namespace, name: claimName } }),
+  };
+}
+
+/** A pod that was found on disk has no namespace, and its name is its uid. */
+function unnamed(pod: NodePod): readonly string[] {
+  return pod.namespace === ''
+    ? ["the pod's name and namespace are not known: nobody who knows them was asked"]
+    : [];
+}

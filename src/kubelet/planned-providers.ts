@@ -1,0 +1,105 @@
+import { MetricsError } from '../errors.js';
+import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
+import { openSignal } from '../options.js';
+import { CachedMetrics } from '../providers/cached-metrics.js';
+import { MetricsBlock } from '../providers/metrics-block.js';
+import { MetricsDu } from '../providers/metrics-du.js';
+import { MetricsStatFs } from '../providers/metrics-stat-fs.js';
+import { MetricsCsi } from '../csi/index.js';
+import type { Measure, PlannedVolume } from './described-volume.js';
+import type { CsiDrivers } from './drivers/csi-drivers.js';
+
+/**
+ * The kubelet keeps the reading of a configMap until it next syncs the pod, about once a minute (kubernetes
+ * pkg/volume/metrics_cached.go).
+ */
+const CACHED_MS = 60_000;
+
+/** A volume of which nothing can be measured now, or ever. */
+class NotMeasured implements MetricsProvider {
+  readonly name: string;
+  readonly #measure: Measure & { readonly way: 'none' };
+
+  constructor(measure: Measure & { readonly way: 'none' }) {
+    this.name = measure.code === 'METRICS_NOT_SUPPORTED' ? 'nil' : 'unknown';
+    this.#measure = measure;
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
+  async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
+    openSignal(options);
+    const { code, reason, path } = this.#measure;
+    throw new MetricsError(code, reason, { path });
+  }
+}
+
+/**
+ * The providers of the volumes that are planned. As long as a volume is measured in the same way its provider
+ * stays the same object, and so does what it has learnt.
+ */
+export class PlannedProviders {
+  readonly #drivers: CsiDrivers;
+  readonly #byPod = new Map<string, Map<string, { readonly key: string; readonly provider: MetricsProvider }>>();
+
+  constructor(drivers: CsiDrivers) {
+    this.#drivers = drivers;
+  }
+
+  /** The provider of each volume of a pod, by its name in the plan. */
+  of(uid: string, volumes: readonly PlannedVolume[]): ReadonlyMap<string, MetricsProvider> {
+    const before = this.#byPod.get(uid);
+    const now = new Map<string, { readonly key: string; readonly provider: MetricsProvider }>();
+    const providers = new Map<string, MetricsProvider>();
+    for (const { about, measure } of volumes) {
+      const key = keyOf(measure);
+      let kept = before?.get(about.name);
+      if (kept?.key !== key) kept = { key, provider: this.#make(measure) };
+      now.set(about.name, kept);
+      providers.set(about.name, kept.provider);
+    }
+    this.#byPod.set(uid, now);
+    return providers;
+  }
+
+  /** Forgets the pods that are gone. */
+  keep(uids: ReadonlySet<string>): void {
+    for (const uid of this.#byPod.keys()) if (!uids.has(uid)) this.#byPod.delete(uid);
+  }
+
+  #make(measure: Measure): MetricsProvider {
+    switch (measure.way) {
+      case 'statfs':
+      case 'own tmpfs':
+        return new MetricsStatFs(measure.path, { requireMount: measure.requireMount });
+      case 'du':
+        return new MetricsDu(measure.path, { requireMount: measure.requireMount });
+      case 'cached du':
+        return new CachedMetrics(new MetricsDu(measure.path), { maxAgeMs: CACHED_MS });
+      case 'block':
+        return new MetricsBlock(measure.path);
+      case 'csi': {
+        const { driver, path, volumeHandle, stagingPath } = measure;
+        return new MetricsCsi({
+          client: this.#drivers.client(driver),
+          driverName: driver,
+          volumeId: volumeHandle,
+          volumePath: path,
+          ...(stagingPath !== undefined && { stagingTargetPath: stagingPath }),
+        });
+      }
+      case 'none':
+        return new NotMeasured(measure);
+    }
+  }
+}
+
+function keyOf(measure: Measure): string {
+  switch (measure.way) {
+    case 'csi':
+      return `csi\n${measure.driver}\n${measure.path}\n${measure.stagingPath ?? ''}\n${measure.volumeHandle}`;
+    case 'none':
+      return `${measure.code}\n${measure.path ?? ''}\n${measure.reason}`;
+    default:
+      return `${measure.way}\n${String(measure.requireMount)}\n${measure.path}`;
+  }
+}
