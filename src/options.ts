@@ -83,6 +83,22 @@ export function checkedFlag(name: string, value: boolean | undefined): boolean {
   throw new TypeError(`Expected ${name} to be a boolean, got ${typeOf(value)}`);
 }
 
+/**
+ * One of a few texts, the first by default.
+ *
+ * @throws TypeError naming the option unless it is one of them
+ */
+export function checkedChoice<T extends string>(
+  name: string,
+  value: T | undefined,
+  choices: readonly [T, ...T[]],
+): T {
+  if (value === undefined) return choices[0];
+  if (choices.includes(value)) return value;
+  const list = choices.map((each) => `'${each}'`).join(' or ');
+  throw new TypeError(`Expected ${name} to be ${list}, got ${show(value)}`);
+}
+
 /** @throws TypeError naming the argument unless it is a string; an empty one is for the call to refuse */
 export function checkedText(name: string, value: string): string {
   if (typeof value === 'string') return value;

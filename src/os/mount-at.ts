@@ -2,7 +2,7 @@ import { MetricsError } from '../errors.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
 import { mounts, visibleMounts, type Mount } from './mounts.js';
-import type { FsInfo } from './fs-info.js';
+import { fsInfoOf, type FsInfo } from './fs-info.js';
 import { pathInfoOf } from './path-info.js';
 import type { PathCall } from './os-binding.js';
 import { toMetricsError } from './system-error.js';
@@ -58,8 +58,11 @@ interface Look {
   readonly id: number;
   /** `PathInfo.uniqueMountId`, if it is known. */
   readonly uniqueId?: bigint | undefined;
-  /** `Mount.fsType`, if the list of mounts had to be read. */
+  /** `PathInfo.inode`, unless the list of mounts had to be read. */
+  readonly inode?: bigint;
+  /** `Mount.fsType` and `Mount.root`, if the list of mounts had to be read. */
   readonly fsType?: string;
+  readonly root?: string;
 }
 
 async function lookAt(call: VolumeCall): Promise<Look | undefined> {
@@ -67,7 +70,9 @@ async function lookAt(call: VolumeCall): Promise<Look | undefined> {
   const binding = osBinding(call.binding);
   let here = binding.name === 'native' ? await pathInfoOf(call) : undefined;
   if (here?.mountRoot === false) return undefined;
-  if (here?.mountId !== undefined) return { id: here.mountId, uniqueId: here.uniqueMountId };
+  if (here?.mountId !== undefined) {
+    return { id: here.mountId, uniqueId: here.uniqueMountId, inode: here.inode };
+  }
   const visible = visibleMounts(await mountsFromNow());
   const plain = withoutSlash(call.path);
   const named = visible.find((mount) => mount.mountPoint === plain);
@@ -134,6 +139,35 @@ function isSame(before: Look, after: Look): boolean {
  */
 function isOf({ fsType }: Look, type: string): boolean {
   return fsType !== 'tmpfs' || type === 'tmpfs';
+}
+
+/** The inode of a tmpfs's own root, since Linux 5.9. Before that it was any number. */
+const TMPFS_ROOT = 1n;
+
+/**
+ * The numbers of the tmpfs whose own root is mounted right at a path; undefined if there is none, or if it
+ * has no limit of its own and so counts nothing. Like {@link whileMounted}, it trusts numbers only between
+ * two looks that find the same mount.
+ *
+ * The looks ask about the path alone and never read the list of mounts, which is long on a node, unless they
+ * have to (see {@link mountAt}). A bind mount of a directory in a tmpfs shows by its inode number. Its owner
+ * could only make up that number by creating 2^32 inodes, to get the numbers of the tmpfs around it.
+ *
+ * @param call - the three questions share its deadline
+ * @throws as {@link mountAt}
+ */
+export async function ownTmpfsOf(call: VolumeCall): Promise<FsInfo | undefined> {
+  const before = await lookAt(call);
+  if (before === undefined || !isWhole(before)) return undefined;
+  const info = await fsInfoOf(call);
+  if (info.type !== 'tmpfs' || info.used === undefined || info.inodesUsed === undefined) return undefined;
+  const after = await lookAt(call);
+  return after !== undefined && isSame(before, after) ? info : undefined;
+}
+
+/** Whether the root of the mount is that of the filesystem, if this is a tmpfs. */
+function isWhole({ inode, root }: Look): boolean {
+  return root === undefined ? inode === TMPFS_ROOT : root === '/';
 }
 
 let next: Promise<readonly Mount[]> | undefined;

@@ -46,7 +46,8 @@ export interface CollectionOptions {
   /**
    * Whether a provider walks a tree, which costs time per file, or asks something that already knows.
    *
-   * @defaultValue true for providers named `du` and for those whose readings have the source `du`
+   * @defaultValue true for providers named `du`, unless the last reading has the source `statfs`, and for
+   * those whose last reading has the source `du`
    */
   readonly isWalk?: ((provider: MetricsProvider) => boolean) | undefined;
   /**

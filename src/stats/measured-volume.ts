@@ -132,7 +132,7 @@ export class MeasuredVolume {
     try {
       const answer: unknown =
         isWalk === undefined
-          ? providerName(provider) === 'du' || this.record.metrics?.source === 'du'
+          ? mayWalk(providerName(provider), this.record.metrics?.source)
           : isWalk(provider);
       if (typeof answer === 'boolean') return answer;
       // An async function's promise, whose rejection must not end the process.
@@ -191,6 +191,14 @@ export class MeasuredVolume {
       });
     };
   }
+}
+
+/**
+ * Whether a provider walks, by its name and the source of the volume's last reading. One named `du` may have
+ * found that statfs(2) knows the numbers (`ownTmpfs` of `MetricsDu`).
+ */
+function mayWalk(name: string, source: string | undefined): boolean {
+  return source === 'du' || (name === 'du' && source !== 'statfs');
 }
 
 function walkTooLong(provider: string, limitMs: number): MetricsError {

@@ -94,6 +94,12 @@ describe('MetricsDu', () => {
     expect(() => new MetricsDu('/', { stallTimeoutMs })).toThrow(/^Expected stallTimeoutMs to be /);
   });
 
+  test.each(['du', null, true, 1])('refuses %j for ownTmpfs', (ownTmpfs) => {
+    expect(() => new MetricsDu('/', { ownTmpfs: ownTmpfs as never })).toThrow(
+      /^Expected ownTmpfs to be 'walk' or 'statfs', got /,
+    );
+  });
+
   test('refuses a listener that is none', () => {
     expect(() => new MetricsDu('/', { onProgress: 'log' as never })).toThrow(/^Expected onProgress to be /);
   });

@@ -387,3 +387,33 @@ describe('what is a walk', () => {
     else expect(walk.walks.length).toBeGreaterThan(HOUR / (2 * MINUTE + 9_000) - 2);
   });
 });
+
+// A call that is no walk is overdue after timeoutMs, a walk only after walkTimeoutMs.
+test.each([
+  { sources: [], isWalk: true },
+  { sources: ['statfs'], isWalk: false },
+  { sources: ['statfs', 'du'], isWalk: true },
+  { sources: ['du', 'statfs'], isWalk: false },
+])('a provider named du, after readings of $sources, walks: $isWalk', async ({ sources, isWalk }) => {
+  const left = [...sources];
+  const provider: MetricsProvider = {
+    name: 'du',
+    getMetrics: () => {
+      const source = left.shift();
+      return source === undefined
+        ? new Promise(() => undefined)
+        : Promise.resolve({ time: new Date(), source });
+    },
+  };
+  const statsProvider = new FakeStatsProvider([{ name: 'a', volumes: { tmpfs: provider } }]);
+  const options = { walkShare: 1, timeoutMs: MINUTE, walkTimeoutMs: 20 * MINUTE };
+  await using analyzer = new FsResourceAnalyzer(statsProvider, options);
+  analyzer.start();
+  const state = (): string | undefined => analyzer.podVolumeStats()[0]?.ephemeralVolumes[0]?.state;
+  await vi.advanceTimersByTimeAsync(10 * MINUTE);
+  expect(left).toEqual([]);
+  const before = sources.length === 0 ? 'pending' : 'ok';
+  expect(state()).toBe(isWalk ? before : 'stuck');
+  await vi.advanceTimersByTimeAsync(20 * MINUTE);
+  expect(state()).toBe('stuck');
+});
