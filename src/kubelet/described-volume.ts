@@ -1,6 +1,9 @@
 import type { MetricsErrorCode } from '../errors.js';
 import type { Mount } from '../os/mounts.js';
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
+import type { FolderVolume } from './disk/pod-folder.js';
+import type { ClaimedVolume } from './join-claims.js';
+import type { NodeVolume } from './node-pod.js';
 import type { VolumeMode } from './sources.js';
 
 /**
@@ -49,7 +52,7 @@ export type Measure =
       readonly path: string;
       readonly driver: string;
       readonly volumeHandle: string;
-      readonly stagingPath: string | undefined;
+      readonly entry: FolderVolume;
     }
   | {
       readonly way: 'none';
@@ -61,6 +64,11 @@ export type Measure =
 
 /** A volume, and how it is to be measured. */
 export interface PlannedVolume {
-  readonly about: Omit<VolumeDescription, 'provider'>;
+  readonly name: string;
+  /** Undefined if it is not known which volume of the pod this is. */
+  readonly volume: NodeVolume | undefined;
+  readonly claimed: ClaimedVolume | undefined;
+  /** Undefined if it is not on disk. */
+  readonly entry: FolderVolume | undefined;
   readonly measure: Measure;
 }

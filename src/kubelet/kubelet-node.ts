@@ -5,6 +5,7 @@ import { MetricsDu } from '../providers/metrics-du.js';
 import { show } from '../reading.js';
 import type { Pod, StatsProvider, VolumeMap } from '../stats/pod.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
+import { describeVolume } from './describe-volume.js';
 import type { VolumeDescription } from './described-volume.js';
 import { MountReader } from './disk/mount-table.js';
 import { readPodFolder } from './disk/pod-folder.js';
@@ -67,7 +68,7 @@ export class KubeletNode implements StatsProvider {
   readonly #options: KubeletNodeOptions;
   readonly #mounts = new MountReader();
   readonly #drivers = new CsiDrivers(() => this.#resolveRoot());
-  readonly #providers = new PlannedProviders(this.#drivers);
+  readonly #providers = new PlannedProviders(this.#drivers, () => this.#resolveRoot());
   readonly #usage: ContainerUsage | undefined;
   #root: string | undefined;
   #pods: ReadonlyMap<string, NodePod> = new Map();
@@ -140,10 +141,12 @@ export class KubeletNode implements StatsProvider {
    * @returns undefined for any other pod
    */
   async describe(uid: string): Promise<readonly VolumeDescription[] | undefined> {
+    const pod = this.#pods.get(uid);
     const plan = await this.#plan(uid);
-    if (plan === undefined) return undefined;
+    if (pod === undefined || plan === undefined) return undefined;
     const providers = this.#providers.of(uid, plan.volumes);
-    return plan.volumes.map(({ about }) => ({ ...about, provider: providers.get(about.name)!.name }));
+    const place = { root: this.#resolveRoot(), uid, mounts: this.#mounts.read(MOUNTS_SHARED_MS) };
+    return plan.volumes.map((each) => describeVolume(each, pod, place, providers.get(each.name)!.name));
   }
 
   /**

@@ -6,8 +6,8 @@ import { CSI } from './disk/pod-folder.js';
  * | way | |
  * |---|---|
  * | `statfs` | one system call on the filesystem that is mounted at the volume's path |
- * | `own tmpfs` | the same, on a tmpfs that is this volume's alone: the numbers that the kubelet gets by walking it |
  * | `du` | a walk of the volume's directory, as often as it is due |
+ * | `own tmpfs` | the same numbers from the tmpfs that is this volume's alone, without a walk |
  * | `cached du` | a walk whose result is kept for a while, as in the kubelet |
  * | `block` | the size of the device |
  * | `csi` | a question to the driver |

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { escapeControls } from '../escape.js';
-import type { Measure, PlannedVolume } from './described-volume.js';
+import type { Measure } from './described-volume.js';
 import type { MountTable } from './disk/mount-table.js';
 import { CSI, type FolderVolume } from './disk/pod-folder.js';
 import { isDriverName } from './drivers/driver-name.js';
@@ -18,56 +18,41 @@ export interface PodPlace {
   readonly mounts: MountTable;
 }
 
-/** A volume's folder, and what is known of the volume it belongs to. */
-export interface KnownEntry {
-  readonly entry: FolderVolume;
-  /** Undefined if it is not known which volume of the pod it is. */
-  readonly volume?: NodeVolume | undefined;
-  readonly claim?: Claim | undefined;
-}
-
-/** How a volume that is on disk is to be measured. */
-export function planEntry(known: KnownEntry, place: PodPlace): Omit<PlannedVolume['about'], 'name' | 'kind'> & {
-  readonly measure: Measure;
-} {
-  const { entry, volume } = known;
+/** How a volume that is on disk is to be measured. This runs for each volume in each round. */
+export function measureOf(
+  entry: FolderVolume,
+  volume: NodeVolume | undefined,
+  claim: Claim | undefined,
+  place: PodPlace,
+): Measure {
   const { plugin, mode } = entry;
   const row = measuredBy(plugin, volume?.medium);
-  const isBlock = mode === 'Block';
-  const way = isBlock ? row.block : row.filesystem;
-  const path = isBlock ? devicePath(entry, place) : plugin === CSI ? `${entry.path}/mount` : entry.path;
-  const mount = place.mounts.at(path);
-  const about = { plugin, mode, path, ...(mount !== undefined && { mount }), unknown: [] };
-  const mustBeMount = isBlock ? row.deviceMustBeMount : row.mustBeMount;
-  const notMounted = mustBeMount && mount === undefined;
-  if (way === 'csi') {
-    const csi = csiVolume(known, place);
-    if ('reason' in csi) {
-      return { ...about, unknown: [csi.reason], measure: none('METRICS_NOT_FOUND', csi.reason, path) };
-    }
-    const { driver, volumeHandle } = csi;
-    const stagingPath = stagingOf(entry, driver, volumeHandle, place.root);
-    return {
-      ...about,
-      ...csi,
-      ...(stagingPath !== undefined && { stagingPath }),
-      measure: notMounted ? notMountedOn(path) : { way, path, driver, volumeHandle, stagingPath },
-    };
-  }
-  if (way === 'none') {
-    return { ...about, measure: none('METRICS_NOT_SUPPORTED', noMetrics(plugin, mode), path) };
-  }
+  const way = mode === 'Block' ? row.block : row.filesystem;
+  const path = pathOf(entry, place);
+  if (way === 'none') return none('METRICS_NOT_SUPPORTED', noMetrics(plugin, mode), path);
   // Providers of filesystems look themselves, each time.
-  if (way === 'block' && notMounted) return { ...about, measure: notMountedOn(path) };
-  return { ...about, measure: { way, path, requireMount: row.mustBeMount } };
+  if (way !== 'csi' && way !== 'block') return { way, path, requireMount: row.mustBeMount };
+  const mustBeMount = mode === 'Block' ? row.deviceMustBeMount : row.mustBeMount;
+  const isMissing = mustBeMount && place.mounts.at(path) === undefined;
+  if (way === 'csi') {
+    const csi = csiVolume(entry, volume, claim, place);
+    if ('reason' in csi) return none('METRICS_NOT_FOUND', csi.reason, path);
+    if (!isMissing) {
+      return { way, path, driver: csi.driver, volumeHandle: csi.volumeHandle, entry };
+    }
+  }
+  if (isMissing) return none('METRICS_NOT_MOUNTED', `nothing is mounted on ${escapeControls(path)}`, path);
+  return { way: 'block', path, requireMount: false };
+}
+
+/** What is measured of a volume, or named to its driver. */
+export function pathOf(entry: FolderVolume, place: PodPlace): string {
+  if (entry.mode === 'Block') return devicePath(entry, place);
+  return entry.plugin === CSI ? `${entry.path}/mount` : entry.path;
 }
 
 export function none(code: (Measure & { way: 'none' })['code'], reason: string, path?: string): Measure {
   return { way: 'none', code, reason, path };
-}
-
-function notMountedOn(path: string): Measure {
-  return none('METRICS_NOT_MOUNTED', `nothing is mounted on ${escapeControls(path)}`, path);
 }
 
 function noMetrics(plugin: string, mode: string): string {
@@ -88,8 +73,10 @@ function devicePath({ plugin, name, path }: FolderVolume, { root, uid }: PodPlac
 }
 
 /** The driver and the handle: what the kubelet noted, or else what the PersistentVolume or the pod says. */
-function csiVolume(
-  { entry, volume, claim }: KnownEntry,
+export function csiVolume(
+  entry: FolderVolume,
+  volume: NodeVolume | undefined,
+  claim: Claim | undefined,
   { uid }: PodPlace,
 ): { readonly driver: string; readonly volumeHandle: string } | { readonly reason: string } {
   const { volData } = entry;
@@ -117,7 +104,7 @@ function csiVolume(
 }
 
 /** Where the driver staged the volume: where the kubelet made a folder for that, in its present place or the old. */
-function stagingOf(entry: FolderVolume, driver: string, handle: string, root: string): string | undefined {
+export function stagingOf(entry: FolderVolume, driver: string, handle: string, root: string): string | undefined {
   const csi = `${root}/plugins/kubernetes.io/csi`;
   if (entry.mode === 'Block') {
     return isThere(`${csi}/volumeDevices/${entry.name}`) ? `${csi}/volumeDevices/staging/${entry.name}` : undefined;

@@ -4,7 +4,7 @@ import { CSI, escapedPlugin, subPathUses, type FolderVolume, type PodFolder } fr
 import { isClaimed, joinClaims, modeOf, type ClaimedVolume } from './join-claims.js';
 import { KIND_OF_PLUGIN, PLUGIN_OF_KIND, WITHOUT_FOLDER } from './measured-by.js';
 import type { NodePod, NodeVolume } from './node-pod.js';
-import { none, planEntry, type PodPlace } from './plan-entry.js';
+import { measureOf, none, type PodPlace } from './plan-entry.js';
 import type { ClaimSource } from './sources.js';
 
 /** How hostPath volumes are measured. */
@@ -38,14 +38,21 @@ export async function planPod(pod: NodePod, folder: PodFolder, context: PlanCont
   });
   const claimed = new Map(joined.map((each) => [each.volume.name, each]));
   for (const { entry } of joined) if (entry !== undefined) taken.add(entry);
-  const volumes = pod.volumes.map((volume) => {
-    const claim = claimed.get(volume.name);
-    const entry = claim === undefined ? inline.get(volume.name) : claim.entry;
-    return entry === undefined
-      ? planAbsent(pod, volume, claim, context)
-      : planPresent(pod, volume, claim, entry, context);
+  const volumes = pod.volumes.map((volume): PlannedVolume => {
+    const one = claimed.get(volume.name);
+    const entry = one === undefined ? inline.get(volume.name) : one.entry;
+    const measure =
+      entry === undefined
+        ? whyAbsent(pod, volume, one, context)
+        : measureOf(entry, volume, one?.claim, context);
+    return { name: volume.name, volume, claimed: one, entry, measure };
   });
-  for (const entry of folder.volumes) if (!taken.has(entry)) volumes.push(planNameless(pod, entry, context));
+  for (const entry of folder.volumes) {
+    if (taken.has(entry)) continue;
+    const name = `${escapedPlugin(entry.plugin)}/${entry.name}`;
+    const measure = measureOf(entry, undefined, undefined, context);
+    volumes.push({ name, volume: undefined, claimed: undefined, entry, measure });
+  }
   return { volumes, problems };
 }
 
@@ -60,88 +67,36 @@ function isFolderOf(entry: FolderVolume, { name, kind, flexDriver }: NodeVolume)
   return plugin !== CSI || typeof entry.volData !== 'object' || entry.volData.volumeLifecycleMode === 'Ephemeral';
 }
 
-function planPresent(
-  pod: NodePod,
-  volume: NodeVolume,
-  claimed: ClaimedVolume | undefined,
-  entry: FolderVolume,
-  context: PlanContext,
-): PlannedVolume {
-  const { measure, ...found } = planEntry({ entry, volume, claim: claimed?.claim }, context);
-  const about = {
-    ...aboutVolume(pod, volume),
-    ...found,
-    ...(claimed !== undefined && { persistentVolume: entry.name }),
-    unknown: [...unnamed(pod), ...found.unknown],
-  };
-  return { about, measure };
-}
-
-/** A folder of which it is not known which volume of the pod it is. */
-function planNameless(pod: NodePod, entry: FolderVolume, context: PlanContext): PlannedVolume {
-  const { measure, ...found } = planEntry({ entry }, context);
-  const isInline = KIND_OF_PLUGIN.has(entry.plugin);
-  const why = isInline
-    ? 'the pod has no such volume; its folder was left over'
-    : 'which of the pod\'s volumes this is, and so its claim, is not known';
-  const about = {
-    name: `${escapedPlugin(entry.plugin)}/${entry.name}`,
-    kind: 'unknown',
-    ...found,
-    ...(!isInline && { persistentVolume: entry.name }),
-    unknown: [...unnamed(pod), why, ...found.unknown],
-  };
-  return { about, measure };
-}
-
-/** A volume that is not on disk. */
-function planAbsent(
-  pod: NodePod,
-  volume: NodeVolume,
-  claimed: ClaimedVolume | undefined,
-  context: PlanContext,
-): PlannedVolume {
-  const { measure, unknown } = whyAbsent(pod, volume, claimed, context);
-  const persistentVolume = claimed?.claim?.volumeName;
-  const path = measure.way === 'none' ? undefined : measure.path;
-  const about = {
-    ...aboutVolume(pod, volume),
-    ...(path !== undefined && { path }),
-    ...(persistentVolume !== undefined && { persistentVolume }),
-    unknown: [...unnamed(pod), ...(unknown === undefined ? [] : [unknown])],
-  };
-  return { about, measure };
-}
-
+/** How a volume that is not on disk is measured, or why it is not. */
 function whyAbsent(
   pod: NodePod,
   volume: NodeVolume,
   claimed: ClaimedVolume | undefined,
   { hostPath, root, uid }: PlanContext,
-): { readonly measure: Measure; readonly unknown?: string | undefined } {
+): Measure {
   const onHost = volume.kind === 'hostPath' ? volume.hostPath : claimed?.claim?.volume?.hostPath;
   if (volume.kind === 'hostPath' || claimed?.claim?.volume?.kind === 'hostPath') {
-    return { measure: planHostPath(onHost?.path, hostPath) };
+    return planHostPath(onHost?.path, hostPath);
   }
   const text = Object.hasOwn(WITHOUT_FOLDER, volume.kind) ? WITHOUT_FOLDER[volume.kind] : undefined;
-  if (text !== undefined) return { measure: none('METRICS_NOT_SUPPORTED', text) };
+  if (text !== undefined) return none('METRICS_NOT_SUPPORTED', text);
   if (pod.phase === 'Succeeded' || pod.phase === 'Failed') {
     const ended = `the pod has ended (${pod.phase}), and the kubelet has taken its volumes down`;
-    return { measure: none('METRICS_NOT_SUPPORTED', ended) };
+    return none('METRICS_NOT_SUPPORTED', ended);
   }
   if (modeOf(pod, volume.name) === undefined) {
     const unused = 'no container of the pod uses it, so the kubelet does not set it up';
-    return { measure: none('METRICS_NOT_SUPPORTED', unused) };
+    return none('METRICS_NOT_SUPPORTED', unused);
   }
   const unknown = claimed?.unknown;
-  if (unknown !== undefined) return { measure: none('METRICS_NOT_FOUND', unknown), unknown };
+  if (unknown !== undefined) return none('METRICS_NOT_FOUND', unknown);
   const place = `${root}/pods/${uid}/${claimed?.mode === 'Block' ? 'volumeDevices' : 'volumes'}`;
   const absent = `the kubelet has not set it up: there is no folder for it below ${escapeControls(place)}`;
   const hint =
     claimed !== undefined && claimed.claim === undefined
       ? ', unless its PersistentVolume is a hostPath, which has none'
       : '';
-  return { measure: none('METRICS_NOT_FOUND', absent + hint) };
+  return none('METRICS_NOT_FOUND', absent + hint);
 }
 
 function planHostPath(path: string | undefined, way: HostPathWay): Measure {
@@ -151,22 +106,4 @@ function planHostPath(path: string | undefined, way: HostPathWay): Measure {
     return none('METRICS_NOT_SUPPORTED', 'the hostPath volume has no path that the kubelet would mount');
   }
   return { way, path, requireMount: false };
-}
-
-function aboutVolume(pod: NodePod, { name, kind, claimName }: NodeVolume): Pick<
-  PlannedVolume['about'],
-  'name' | 'kind' | 'claim'
-> {
-  return {
-    name,
-    kind,
-    ...(claimName !== undefined && { claim: { namespace: pod.namespace, name: claimName } }),
-  };
-}
-
-/** A pod that was found on disk has no namespace, and its name is its uid. */
-function unnamed(pod: NodePod): readonly string[] {
-  return pod.namespace === ''
-    ? ["the pod's name and namespace are not known: nobody who knows them was asked"]
-    : [];
 }

@@ -8,6 +8,7 @@ import { MetricsStatFs } from '../providers/metrics-stat-fs.js';
 import { MetricsCsi } from '../csi/index.js';
 import type { Measure, PlannedVolume } from './described-volume.js';
 import type { CsiDrivers } from './drivers/csi-drivers.js';
+import { stagingOf } from './plan-entry.js';
 
 /**
  * The kubelet keeps the reading of a configMap until it next syncs the pod, about once a minute (kubernetes
@@ -39,10 +40,13 @@ class NotMeasured implements MetricsProvider {
  */
 export class PlannedProviders {
   readonly #drivers: CsiDrivers;
+  readonly #root: () => string;
   readonly #byPod = new Map<string, Map<string, { readonly key: string; readonly provider: MetricsProvider }>>();
 
-  constructor(drivers: CsiDrivers) {
+  /** @param root - gives the kubelet's root, without symlinks */
+  constructor(drivers: CsiDrivers, root: () => string) {
     this.#drivers = drivers;
+    this.#root = root;
   }
 
   /** The provider of each volume of a pod, by its name in the plan. */
@@ -50,12 +54,12 @@ export class PlannedProviders {
     const before = this.#byPod.get(uid);
     const now = new Map<string, { readonly key: string; readonly provider: MetricsProvider }>();
     const providers = new Map<string, MetricsProvider>();
-    for (const { about, measure } of volumes) {
+    for (const { name, measure } of volumes) {
       const key = keyOf(measure);
-      let kept = before?.get(about.name);
+      let kept = before?.get(name);
       if (kept?.key !== key) kept = { key, provider: this.#make(measure) };
-      now.set(about.name, kept);
-      providers.set(about.name, kept.provider);
+      now.set(name, kept);
+      providers.set(name, kept.provider);
     }
     this.#byPod.set(uid, now);
     return providers;
@@ -68,8 +72,9 @@ export class PlannedProviders {
 
   #make(measure: Measure): MetricsProvider {
     switch (measure.way) {
-      case 'statfs':
       case 'own tmpfs':
+        return new MetricsDu(measure.path, { requireMount: true, ownTmpfs: 'statfs' });
+      case 'statfs':
         return new MetricsStatFs(measure.path, { requireMount: measure.requireMount });
       case 'du':
         return new MetricsDu(measure.path, { requireMount: measure.requireMount });
@@ -78,14 +83,10 @@ export class PlannedProviders {
       case 'block':
         return new MetricsBlock(measure.path);
       case 'csi': {
-        const { driver, path, volumeHandle, stagingPath } = measure;
-        return new MetricsCsi({
-          client: this.#drivers.client(driver),
-          driverName: driver,
-          volumeId: volumeHandle,
-          volumePath: path,
-          ...(stagingPath !== undefined && { stagingTargetPath: stagingPath }),
-        });
+        const { driver, path, volumeHandle, entry } = measure;
+        const staging = (): string | undefined => stagingOf(entry, driver, volumeHandle, this.#root());
+        const client = this.#drivers.reader(driver, staging);
+        return new MetricsCsi({ client, driverName: driver, volumeId: volumeHandle, volumePath: path });
       }
       case 'none':
         return new NotMeasured(measure);
@@ -96,7 +97,7 @@ export class PlannedProviders {
 function keyOf(measure: Measure): string {
   switch (measure.way) {
     case 'csi':
-      return `csi\n${measure.driver}\n${measure.path}\n${measure.stagingPath ?? ''}\n${measure.volumeHandle}`;
+      return `csi\n${measure.driver}\n${measure.path}\n${measure.volumeHandle}`;
     case 'none':
       return `${measure.code}\n${measure.path ?? ''}\n${measure.reason}`;
     default:

@@ -5,6 +5,11 @@ export interface MountTable {
   /** What is mounted right at a path without symlinks. */
   at(path: string): Mount | undefined;
   /**
+   * Whether something is mounted on a folder that holds volumes, where the kubelet mounts nothing: such a folder
+   * may never answer.
+   */
+  isOddlyMounted(path: string): boolean;
+  /**
    * Whether mounts that others make below a path reach this process. They do not if the mount that it is on is
    * private, as in a pod without `mountPropagation: HostToContainer`.
    */
@@ -41,11 +46,17 @@ export class MountReader {
   }
 }
 
+/** The folders that {@link MountTable.isOddlyMounted} is about, below any root. */
+const HOLDS_VOLUMES =
+  /\/pods\/[^/]+(\/(volumes|volumeDevices)(\/[^/]+)?|\/volume-subpaths(\/[^/]+){0,2}|\/plugins.*)?$/;
+
 function tableOf(text: string): MountTable {
   const visible = visibleMounts(parseMountinfo(text));
   const byPoint = new Map(visible.map((mount) => [mount.mountPoint, mount]));
+  const odd = new Set(visible.map(({ mountPoint }) => mountPoint).filter((point) => HOLDS_VOLUMES.test(point)));
   return {
     at: (path) => byPoint.get(path),
+    isOddlyMounted: (path) => odd.size > 0 && odd.has(path),
     isPrivate: (path) => {
       const mount = mountOf(path, visible);
       // The kubelet makes its root a shared mount when it starts. What is on `/` is nobody's bind mount.

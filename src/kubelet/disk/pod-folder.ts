@@ -44,7 +44,7 @@ export function unescapedPlugin(folder: string): string {
  * @param problems - gets a text if the folder is there but cannot be read
  */
 export function namesIn(path: string, mounts: MountTable | undefined, problems: string[]): readonly string[] {
-  if (mounts?.at(path) !== undefined) {
+  if (mounts?.isOddlyMounted(path) === true) {
     problems.push(`${escapeControls(path)} is not read: something is mounted on it`);
     return [];
   }

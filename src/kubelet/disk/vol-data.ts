@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { errorText, propertyOf } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
 
@@ -31,26 +31,26 @@ const KEYS = [
 /** A real one has some 300 bytes; CSI allows a handle of 128, and some drivers use more. */
 const MOST_BYTES = 64 * 1024;
 
-const buffer = Buffer.allocUnsafe(MOST_BYTES);
+const buffer = Buffer.allocUnsafeSlow(MOST_BYTES + 1);
 
 /**
  * Reads a `vol_data.json`. The kubelet does not write it atomically, so an empty or cut one is met in good
- * health too. Nothing but a regular file is read, and a symlink is not followed.
+ * health too. A symlink is not followed, and what is not a small file costs no more than one.
  *
  * @returns what is in it; or, as a text for people, why that is not known
  */
 export function readVolData(path: string): VolData | string {
   let text: string | undefined;
   try {
-    text = readRegularFile(path);
+    text = readSmallFile(path);
   } catch (error) {
     const code = propertyOf(error, 'code');
     if (code === 'ENOENT') return 'vol_data.json is missing';
     if (code === 'ELOOP') return 'vol_data.json is a symlink, and is not followed';
-    if (code === 'ENXIO') return 'vol_data.json is not a regular file';
+    if (code === 'EISDIR' || code === 'ENXIO' || code === 'EAGAIN') return 'vol_data.json is not a regular file';
     return `vol_data.json cannot be read: ${escapeControls(errorText(error))}`;
   }
-  if (text === undefined) return `vol_data.json is not a regular file of at most ${String(MOST_BYTES)} bytes`;
+  if (text === undefined) return `vol_data.json has more than ${String(MOST_BYTES)} bytes`;
   if (text === '') return 'vol_data.json is empty: the kubelet was about to write it, or its disk was full';
   let content: unknown;
   try {
@@ -69,20 +69,20 @@ export function readVolData(path: string): VolData | string {
   return data;
 }
 
-/** The text of a small regular file; undefined for anything else. Never waits for a fifo's writer. */
-function readRegularFile(path: string): string | undefined {
+/**
+ * The text of a small file; undefined if it is larger. Never waits for a fifo's writer, and reads no more of a
+ * device than of a file.
+ */
+function readSmallFile(path: string): string | undefined {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const stats = fstatSync(file);
-    if (!stats.isFile() || stats.size > MOST_BYTES) return undefined;
     let length = 0;
-    // A file that grows while it is read ends at the end of the buffer.
-    while (length < MOST_BYTES) {
-      const read = readSync(file, buffer, length, MOST_BYTES - length, null);
-      if (read === 0) break;
+    while (length < buffer.length) {
+      const read = readSync(file, buffer, length, buffer.length - length, null);
+      if (read === 0) return buffer.toString('utf8', 0, length);
       length += read;
     }
-    return buffer.toString('utf8', 0, length);
+    return undefined;
   } finally {
     closeSync(file);
   }

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { errorText, MetricsError, propertyOf } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
-import { CsiNodeClient, type CsiCallOptions, type CsiVolume, type CsiVolumeAnswer } from '../../csi/index.js';
+import { CsiNodeClient } from '../../csi/index.js';
 import { waitFor } from '../../waiting/joined-call.js';
 import { NodeServiceCapability_RPC_Type as Capability } from '../../csi/v1/index.js';
 import { askRegistration, type CsiDriver } from './registration.js';
@@ -87,27 +87,29 @@ export class CsiDrivers {
     return [...(this.#folderProblem === undefined ? [] : [this.#folderProblem]), ...sockets, ...doubles];
   }
 
-  /** Reads volumes of a driver, whether it is registered now or will be, over the driver's one client. */
-  client(driver: string): VolumeReader {
-    return { readVolume: (volume, options) => this.#readVolume(driver, volume, options) };
+  /**
+   * Reads a volume of a driver, whether it is registered now or will be, over the driver's one client.
+   *
+   * @param staging - gives the path where the volume is staged, if it is
+   */
+  reader(driver: string, staging: () => string | undefined): VolumeReader {
+    return {
+      readVolume: async (volume, options = {}) => {
+        const client = this.#clientOf(await this.#find(driver, options.signal));
+        const stagingTargetPath = staging();
+        if (stagingTargetPath === undefined) return await client.readVolume(volume, options);
+        // CSI wants no staging path from a driver that does not stage. The client knows the capabilities.
+        const capabilities = await client.nodeGetCapabilities(options);
+        const isStaged = capabilities.has(Capability.STAGE_UNSTAGE_VOLUME);
+        return await client.readVolume(isStaged ? { ...volume, stagingTargetPath } : volume, options);
+      },
+    };
   }
 
   /** Closes all clients: calls in flight and later ones reject. */
   close(): void {
     this.#isClosed = true;
     for (const client of this.#clients.values()) client.close();
-  }
-
-  async #readVolume(driver: string, volume: CsiVolume, options: CsiCallOptions = {}): Promise<CsiVolumeAnswer> {
-    const client = this.#clientOf(await this.#find(driver, options.signal));
-    if (volume.stagingTargetPath === undefined) return await client.readVolume(volume, options);
-    // CSI wants no staging path from a driver that does not stage. The client knows the capabilities already.
-    const capabilities = await client.nodeGetCapabilities(options);
-    const { volumeId, volumePath } = volume;
-    return await client.readVolume(
-      capabilities.has(Capability.STAGE_UNSTAGE_VOLUME) ? volume : { volumeId, volumePath },
-      options,
-    );
   }
 
   async #find(name: string, signal: AbortSignal | undefined): Promise<CsiDriver> {
