@@ -9,7 +9,7 @@ export const about = "finding a node's volumes";
 
 const PODS = 250;
 const MOUNTS_OF_A_POD = 4;
-const ROUNDS = 15;
+const ROUNDS = 41;
 
 /** Eight volumes: four that are mounts if this process may mount, and two claims with notes of their driver. */
 function podOf(index) {
@@ -26,7 +26,11 @@ function podOf(index) {
   ];
   const volumeMounts = volumes.map((volume) => ({ name: volume.name, mountPath: `/${volume.name}` }));
   return {
-    metadata: { uid: `${String(index).padStart(8, '0')}-0000-4000-8000-000000000000`, name, namespace: 'bench' },
+    metadata: {
+      uid: `${String(index).padStart(8, '0')}-0000-4000-8000-000000000000`,
+      name,
+      namespace: 'bench',
+    },
     spec: { volumes, containers: [{ name: 'main', volumeMounts }] },
     status: { phase: 'Running' },
   };
@@ -78,8 +82,15 @@ export async function run(report) {
     persistentVolumes: pods.map((_, index) => claimedVolume(index)),
   });
   try {
-    const listed = pods.map(listedPod);
-    const source = { name: 'bench', pods: () => Promise.resolve({ pods: listed, problems: [] }) };
+    // Each listing of a real source makes new objects.
+    const listings = [pods.map(listedPod), pods.map(listedPod)];
+    const source = {
+      name: 'bench',
+      pods: () => {
+        listings.reverse();
+        return Promise.resolve({ pods: listings[0], problems: [] });
+      },
+    };
     const node = new KubeletNode({ rootDir: root.rootDir, pods: source });
     const find = async () => {
       let volumes = 0;

@@ -74,13 +74,10 @@ export function ephemeralSum(
 
 /** What a summary may say, each part unchecked. */
 interface Summary {
-  readonly pods?: readonly (
-    | {
-        readonly podRef?: { readonly uid?: unknown } | null;
-        readonly containers?: readonly (Readonly<Record<'rootfs' | 'logs', FsStats | null | undefined>> | null)[];
-      }
-    | null
-  )[];
+  readonly pods?: readonly ({
+    readonly podRef?: { readonly uid?: unknown } | null;
+    readonly containers?: readonly (Readonly<Record<'rootfs' | 'logs', FsStats | null | undefined>> | null)[];
+  } | null)[];
 }
 interface FsStats {
   readonly time?: unknown;

@@ -144,14 +144,21 @@ function isOwnedBy(claim: Claim, pod: NodePod): boolean {
   return claim.ownerUids.includes(pod.apiUid);
 }
 
-function whyOpen(one: ClaimedVolume, free: Set<FolderVolume>, claims: ClaimSource | undefined): string | undefined {
+function whyOpen(
+  one: ClaimedVolume,
+  free: Set<FolderVolume>,
+  claims: ClaimSource | undefined,
+): string | undefined {
   const { claim } = one;
   if (claim !== undefined) {
     if (claim.volumeProblem !== undefined) return escapeControls(claim.volumeProblem);
-    if (claim.volumeName === undefined) return `the claim is ${claim.phase ?? 'not bound'}: it has no volume yet`;
+    if (claim.volumeName === undefined)
+      return `the claim is ${claim.phase ?? 'not bound'}: it has no volume yet`;
     return undefined;
   }
-  const candidates = [...free].filter(({ mode }) => mode === one.mode).map(({ name }) => escapeControls(name));
+  const candidates = [...free]
+    .filter(({ mode }) => mode === one.mode)
+    .map(({ name }) => escapeControls(name));
   if (candidates.length === 0) return undefined;
   const names = candidates.slice(0, 8).join(', ') + (candidates.length > 8 ? ', ...' : '');
   const advice = claims === undefined ? '; with a source of claims, the API server tells' : '';

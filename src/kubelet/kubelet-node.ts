@@ -1,58 +1,22 @@
 import { MetricsError } from '../errors.js';
 import type { GetMetricsOptions, Metrics } from '../metrics.js';
-import { checkedFunction, checkedObject, checkedOptions, checkedText, openSignal } from '../options.js';
+import { openSignal } from '../options.js';
 import { MetricsDu } from '../providers/metrics-du.js';
-import { show } from '../reading.js';
 import type { Pod, StatsProvider, VolumeMap } from '../stats/pod.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
 import { describeVolume } from './describe-volume.js';
 import type { VolumeDescription } from './described-volume.js';
-import { MountReader } from './disk/mount-table.js';
-import { readPodFolder } from './disk/pod-folder.js';
+import { MountReader, type MountTable } from './disk/mount-table.js';
+import { readPodFolder, type PodFolder } from './disk/pod-folder.js';
 import { CsiDrivers } from './drivers/csi-drivers.js';
 import type { CsiDriver } from './drivers/registration.js';
-import { ContainerUsage, ephemeralSum, type EphemeralStorage, type SummarySource } from './ephemeral-storage.js';
+import { ContainerUsage, ephemeralSum, type EphemeralStorage } from './ephemeral-storage.js';
+import { checkedNodeOptions, type KubeletNodeOptions } from './kubelet-node-options.js';
 import { findKubeletRoot, resolvedRoot } from './kubelet-root.js';
 import type { NodePod } from './node-pod.js';
-import { planPod, type HostPathWay, type PodPlan } from './plan-pod.js';
+import { planPod, type PodPlan } from './plan-pod.js';
 import { PlannedProviders } from './planned-providers.js';
 import { podOf } from './pod-of.js';
-import type { ClaimSource, PodSource } from './sources.js';
-
-/** Options of {@link KubeletNode}. */
-export interface KubeletNodeOptions {
-  /**
-   * The kubelet's root, its --root-dir. A symlink is resolved once, when the root is first read.
-   *
-   * @defaultValue the first of {@link KUBELET_ROOTS} that is one
-   */
-  readonly rootDir?: string | undefined;
-  /** Where the pods come from: `kubeletPods`, `apiServerPods`, `podsOnDisk`, or an object of that shape. */
-  readonly pods: PodSource;
-  /**
-   * Where claims come from. It is asked only for what the disk does not tell: which of several claims of a pod
-   * a folder belongs to.
-   *
-   * @defaultValue none: such a volume says that its claim is not known
-   */
-  readonly claims?: ClaimSource | undefined;
-  /**
-   * How hostPath volumes are measured. `statfs` shows the filesystem that the path is on, `du` the path itself.
-   * The path is looked up in this process's own view of the filesystem, which in a container is not the host's.
-   *
-   * @defaultValue `'unsupported'`, as in the kubelet
-   */
-  readonly hostPath?: HostPathWay | undefined;
-  /**
-   * Whose summary has the usage of containers, for {@link KubeletNode.ephemeralStorage}: a `KubeletClient`.
-   *
-   * @defaultValue none: the sum is not known
-   */
-  readonly summary?: SummarySource | undefined;
-}
-
-const OPTIONS = ['rootDir', 'pods', 'claims', 'hostPath', 'summary'] as const;
-const HOST_PATH_WAYS: readonly unknown[] = ['unsupported', 'statfs', 'du'] satisfies HostPathWay[];
 
 /** Pods are listed one after the other; so long may they share a reading of the mounts, in milliseconds. */
 const MOUNTS_SHARED_MS = 1_000;
@@ -71,32 +35,17 @@ export class KubeletNode implements StatsProvider {
   readonly #providers = new PlannedProviders(this.#drivers, () => this.#resolveRoot());
   readonly #usage: ContainerUsage | undefined;
   #root: string | undefined;
-  #pods: ReadonlyMap<string, NodePod> = new Map();
+  #pods: ReadonlyMap<string, ListedPod> = new Map();
   #podProblems: readonly string[] = [];
-  readonly #diskProblems = new Map<string, readonly string[]>();
+  readonly #plans = new Map<string, KeptPlan>();
 
   /**
    * @param options - where the kubelet's root is, and who knows pods and claims
    * @throws TypeError for an option that is missing, unknown or wrong
    */
   constructor(options: KubeletNodeOptions) {
-    const { rootDir, pods, claims, hostPath, summary } = checkedOptions(options, OPTIONS);
-    if (rootDir !== undefined && checkedText('rootDir', rootDir) === '') {
-      throw new TypeError('Expected rootDir to be a path, got an empty text');
-    }
-    checkedFunction('pods.pods', checkedObject('pods', pods).pods) ?? missing('pods', 'pods');
-    if (claims !== undefined) {
-      checkedFunction('claims.claim', checkedObject('claims', claims).claim) ?? missing('claims', 'claim');
-    }
-    if (summary !== undefined) {
-      const { statsSummary } = checkedObject('summary', summary);
-      checkedFunction('summary.statsSummary', statsSummary) ?? missing('summary', 'statsSummary');
-      this.#usage = new ContainerUsage(summary);
-    }
-    if (hostPath !== undefined && !HOST_PATH_WAYS.includes(hostPath)) {
-      throw new TypeError(`Expected hostPath to be 'unsupported', 'statfs' or 'du', got ${show(hostPath)}`);
-    }
-    this.#options = { rootDir, pods, claims, hostPath, summary };
+    this.#options = checkedNodeOptions(options);
+    if (options.summary !== undefined) this.#usage = new ContainerUsage(options.summary);
   }
 
   /**
@@ -113,11 +62,11 @@ export class KubeletNode implements StatsProvider {
     const usable = pods.filter(({ folderUid }) => isPathComponent(folderUid));
     const unusable = pods.length - usable.length;
     this.#podProblems =
-      unusable === 0 ? problems : [...problems, `${String(unusable)} pods have a uid that no folder can have`];
-    this.#pods = new Map(usable.map((pod) => [pod.folderUid, pod]));
-    const uids = new Set(this.#pods.keys());
-    this.#providers.keep(uids);
-    for (const uid of this.#diskProblems.keys()) if (!uids.has(uid)) this.#diskProblems.delete(uid);
+      unusable === 0
+        ? problems
+        : [...problems, `${String(unusable)} pods have a uid that no folder can have`];
+    this.#pods = new Map(usable.map((pod) => [pod.folderUid, sameOr(pod, this.#pods.get(pod.folderUid))]));
+    for (const uid of this.#plans.keys()) if (!this.#pods.has(uid)) this.#plans.delete(uid);
     return usable.map(podOf);
   }
 
@@ -129,8 +78,7 @@ export class KubeletNode implements StatsProvider {
    * @returns undefined for any other pod
    */
   async listVolumesForPod(uid: string): Promise<VolumeMap | undefined> {
-    const plan = await this.#plan(uid);
-    return plan && this.#providers.of(uid, plan.volumes);
+    return (await this.#plan(uid))?.providers;
   }
 
   /**
@@ -141,11 +89,10 @@ export class KubeletNode implements StatsProvider {
    * @returns undefined for any other pod
    */
   async describe(uid: string): Promise<readonly VolumeDescription[] | undefined> {
-    const pod = this.#pods.get(uid);
-    const plan = await this.#plan(uid);
-    if (pod === undefined || plan === undefined) return undefined;
-    const providers = this.#providers.of(uid, plan.volumes);
-    const place = { root: this.#resolveRoot(), uid, mounts: this.#mounts.read(MOUNTS_SHARED_MS) };
+    const kept = await this.#plan(uid);
+    if (kept === undefined) return undefined;
+    const { pod, plan, providers, mounts } = kept;
+    const place = { root: this.#resolveRoot(), uid, mounts };
     return plan.volumes.map((each) => describeVolume(each, pod, place, providers.get(each.name)!.name));
   }
 
@@ -202,7 +149,7 @@ export class KubeletNode implements StatsProvider {
     return [
       ...(isPrivate ? [`volumes that are mounted from now on will seem not mounted: ${PRIVATE}`] : []),
       ...this.#podProblems,
-      ...[...this.#diskProblems.values()].flat(),
+      ...[...this.#plans.values()].flatMap(({ plan }) => plan.problems),
       ...this.#drivers.problems(),
     ];
   }
@@ -212,16 +159,22 @@ export class KubeletNode implements StatsProvider {
     this.#drivers.close();
   }
 
-  async #plan(uid: string): Promise<PodPlan | undefined> {
-    const pod = this.#pods.get(uid);
+  async #plan(uid: string): Promise<KeptPlan | undefined> {
+    const pod = this.#pods.get(uid)?.pod;
     if (pod === undefined) return undefined;
     const root = this.#resolveRoot();
     const mounts = this.#mounts.read(MOUNTS_SHARED_MS);
+    const kept = this.#plans.get(uid);
+    const folder = readPodFolder(root, uid, mounts, kept?.folder);
+    const isSame = kept?.pod === pod && kept.folder === folder && kept.mounts === mounts;
+    if (isSame && kept.plan.isSettled) return kept;
     const { claims, hostPath = 'unsupported' } = this.#options;
-    const plan = await planPod(pod, readPodFolder(root, uid, mounts), { root, uid, mounts, claims, hostPath });
-    if (plan.problems.length > 0) this.#diskProblems.set(uid, plan.problems);
-    else this.#diskProblems.delete(uid);
-    return plan;
+    const plan = await planPod(pod, folder, { root, uid, mounts, claims, hostPath });
+    const providers = this.#providers.of(plan.volumes, this.#plans.get(uid)?.providers);
+    const made = { pod, folder, mounts, plan, providers };
+    // The pod may have gone while its claims were looked up.
+    if (this.#pods.has(uid)) this.#plans.set(uid, made);
+    return made;
   }
 
   #resolveRoot(): string {
@@ -229,13 +182,30 @@ export class KubeletNode implements StatsProvider {
   }
 }
 
+/** What was found out about a pod, and from what. */
+interface KeptPlan {
+  readonly pod: NodePod;
+  readonly folder: PodFolder;
+  readonly mounts: MountTable;
+  readonly plan: PodPlan;
+  readonly providers: VolumeMap;
+}
+
+/** A pod, and all that is known of it as one text. */
+interface ListedPod {
+  readonly pod: NodePod;
+  readonly text: string;
+}
+
+/** The pod as it was, if it is the same: each listing makes new objects. */
+function sameOr(pod: NodePod, before: ListedPod | undefined): ListedPod {
+  const text = JSON.stringify(pod);
+  return text === before?.text ? before : { pod, text };
+}
+
 const PRIVATE =
   'the mount that the kubelet\'s root is on is private. In a pod, mount it with "mountPropagation: HostToContainer"';
 
 function isPathComponent(uid: string): boolean {
   return uid !== '' && uid !== '.' && uid !== '..' && !/[/\0]/.test(uid);
-}
-
-function missing(option: string, method: string): never {
-  throw new TypeError(`Expected ${option} to have the method ${method}`);
 }

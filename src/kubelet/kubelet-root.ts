@@ -39,7 +39,10 @@ export function resolvedRoot(rootDir: string): string {
   const shown = escapeControls(rootDir);
   const fail = (code: MetricsError['code'], text: string, cause?: unknown): never => {
     const advice = "rootDir is the --root-dir of this node's kubelet, by default /var/lib/kubelet";
-    throw new MetricsError(code, `${text}: ${advice}`, { path: rootDir, ...(cause !== undefined && { cause }) });
+    throw new MetricsError(code, `${text}: ${advice}`, {
+      path: rootDir,
+      ...(cause !== undefined && { cause }),
+    });
   };
   try {
     const root = realpathSync(rootDir);

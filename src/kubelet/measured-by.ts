@@ -29,7 +29,12 @@ export interface MeasuredBy {
 }
 
 function row(filesystem: Way, isMount: 'mount' | 'folder', block: Way = 'none', device = ''): MeasuredBy {
-  return { filesystem, mustBeMount: isMount === 'mount', block, deviceMustBeMount: device === 'mounted device' };
+  return {
+    filesystem,
+    mustBeMount: isMount === 'mount',
+    block,
+    deviceMustBeMount: device === 'mounted device',
+  };
 }
 
 /**
@@ -96,7 +101,8 @@ export const KIND_OF_PLUGIN: ReadonlyMap<string, string> = new Map(
 
 /** Why volumes of a kind that has no folder are not measured. */
 export const WITHOUT_FOLDER: Readonly<Record<string, string>> = {
-  image: 'metrics are not supported for image volumes: the container runtime mounts the image, and the kubelet has no numbers of it either',
+  image:
+    'metrics are not supported for image volumes: the container runtime mounts the image, and the kubelet has no numbers of it either',
   hostPath:
     'metrics are not supported for hostPath volumes, as in the kubelet; the option hostPath measures them',
 };

@@ -98,16 +98,25 @@ export function csiVolume(
     return { reason: `the CSI driver and its id of the volume are not known: ${why}` };
   }
   if (!isDriverName(driver)) {
-    return { reason: `the CSI driver is not known: ${escapeControls(driver.slice(0, 80))} is no driver's name` };
+    return {
+      reason: `the CSI driver is not known: ${escapeControls(driver.slice(0, 80))} is no driver's name`,
+    };
   }
   return { driver, volumeHandle };
 }
 
 /** Where the driver staged the volume: where the kubelet made a folder for that, in its present place or the old. */
-export function stagingOf(entry: FolderVolume, driver: string, handle: string, root: string): string | undefined {
+export function stagingOf(
+  entry: FolderVolume,
+  driver: string,
+  handle: string,
+  root: string,
+): string | undefined {
   const csi = `${root}/plugins/kubernetes.io/csi`;
   if (entry.mode === 'Block') {
-    return isThere(`${csi}/volumeDevices/${entry.name}`) ? `${csi}/volumeDevices/staging/${entry.name}` : undefined;
+    return isThere(`${csi}/volumeDevices/${entry.name}`)
+      ? `${csi}/volumeDevices/staging/${entry.name}`
+      : undefined;
   }
   const place = `${csi}/${driver}/${sha256(handle)}`;
   if (isThere(place)) return `${place}/globalmount`;

@@ -20,6 +20,8 @@ export interface PlanContext extends PodPlace {
 export interface PodPlan {
   readonly volumes: readonly PlannedVolume[];
   readonly problems: readonly string[];
+  /** Whether the same pod, folder and mounts will always give the same plan: no claim is open. */
+  readonly isSettled: boolean;
 }
 
 /** Brings together what the pod says and what is on disk. Each volume that either has is in the plan. */
@@ -53,7 +55,8 @@ export async function planPod(pod: NodePod, folder: PodFolder, context: PlanCont
     const measure = measureOf(entry, undefined, undefined, context);
     volumes.push({ name, volume: undefined, claimed: undefined, entry, measure });
   }
-  return { volumes, problems };
+  const isSettled = joined.every(({ mode, entry }) => mode === undefined || entry !== undefined);
+  return { volumes, problems, isSettled };
 }
 
 /** Whether a folder is that of an inline volume. */
@@ -64,7 +67,9 @@ function isFolderOf(entry: FolderVolume, { name, kind, flexDriver }: NodeVolume)
   if (plugin === undefined) return !KIND_OF_PLUGIN.has(entry.plugin) && entry.plugin !== CSI;
   if (plugin !== entry.plugin) return false;
   // A PersistentVolume may have the name that the pod gave to its inline volume.
-  return plugin !== CSI || typeof entry.volData !== 'object' || entry.volData.volumeLifecycleMode === 'Ephemeral';
+  return (
+    plugin !== CSI || typeof entry.volData !== 'object' || entry.volData.volumeLifecycleMode === 'Ephemeral'
+  );
 }
 
 /** How a volume that is not on disk is measured, or why it is not. */

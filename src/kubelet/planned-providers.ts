@@ -6,6 +6,7 @@ import { MetricsBlock } from '../providers/metrics-block.js';
 import { MetricsDu } from '../providers/metrics-du.js';
 import { MetricsStatFs } from '../providers/metrics-stat-fs.js';
 import { MetricsCsi } from '../csi/index.js';
+import type { VolumeMap } from '../stats/pod.js';
 import type { Measure, PlannedVolume } from './described-volume.js';
 import type { CsiDrivers } from './drivers/csi-drivers.js';
 import { stagingOf } from './plan-entry.js';
@@ -41,7 +42,8 @@ class NotMeasured implements MetricsProvider {
 export class PlannedProviders {
   readonly #drivers: CsiDrivers;
   readonly #root: () => string;
-  readonly #byPod = new Map<string, Map<string, { readonly key: string; readonly provider: MetricsProvider }>>();
+  /** How each measures. */
+  readonly #keys = new WeakMap<MetricsProvider, string>();
 
   /** @param root - gives the kubelet's root, without symlinks */
   constructor(drivers: CsiDrivers, root: () => string) {
@@ -49,25 +51,25 @@ export class PlannedProviders {
     this.#root = root;
   }
 
-  /** The provider of each volume of a pod, by its name in the plan. */
-  of(uid: string, volumes: readonly PlannedVolume[]): ReadonlyMap<string, MetricsProvider> {
-    const before = this.#byPod.get(uid);
-    const now = new Map<string, { readonly key: string; readonly provider: MetricsProvider }>();
+  /**
+   * The provider of each volume of a pod, by its name in the plan.
+   *
+   * @param before - what this gave last for the pod
+   */
+  of(volumes: readonly PlannedVolume[], before: VolumeMap | undefined): VolumeMap {
     const providers = new Map<string, MetricsProvider>();
     for (const { name, measure } of volumes) {
       const key = keyOf(measure);
-      let kept = before?.get(name);
-      if (kept?.key !== key) kept = { key, provider: this.#make(measure) };
-      now.set(name, kept);
-      providers.set(name, kept.provider);
+      const known = before?.get(name);
+      if (known !== undefined && this.#keys.get(known) === key) {
+        providers.set(name, known);
+      } else {
+        const made = this.#make(measure);
+        this.#keys.set(made, key);
+        providers.set(name, made);
+      }
     }
-    this.#byPod.set(uid, now);
     return providers;
-  }
-
-  /** Forgets the pods that are gone. */
-  keep(uids: ReadonlySet<string>): void {
-    for (const uid of this.#byPod.keys()) if (!uids.has(uid)) this.#byPod.delete(uid);
   }
 
   #make(measure: Measure): MetricsProvider {

@@ -64,7 +64,11 @@ function inlineVolume(
 ): NodeVolume | undefined {
   if (mode === 'Block') return undefined;
   if (typeof volData === 'object' && volData.volumeLifecycleMode === 'Ephemeral') {
-    return { name, kind: 'csi', ...(volData.driverName !== undefined && { csi: { driver: volData.driverName } }) };
+    return {
+      name,
+      kind: 'csi',
+      ...(volData.driverName !== undefined && { csi: { driver: volData.driverName } }),
+    };
   }
   const kind = KIND_OF_PLUGIN.get(plugin);
   if (kind === undefined) return undefined;

@@ -53,7 +53,9 @@ const HOLDS_VOLUMES =
 function tableOf(text: string): MountTable {
   const visible = visibleMounts(parseMountinfo(text));
   const byPoint = new Map(visible.map((mount) => [mount.mountPoint, mount]));
-  const odd = new Set(visible.map(({ mountPoint }) => mountPoint).filter((point) => HOLDS_VOLUMES.test(point)));
+  const odd = new Set(
+    visible.map(({ mountPoint }) => mountPoint).filter((point) => HOLDS_VOLUMES.test(point)),
+  );
   return {
     at: (path) => byPoint.get(path),
     isOddlyMounted: (path) => odd.size > 0 && odd.has(path),

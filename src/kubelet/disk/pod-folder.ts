@@ -3,7 +3,7 @@ import { errorText, propertyOf } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
 import type { VolumeMode } from '../sources.js';
 import type { MountTable } from './mount-table.js';
-import { readVolData, type VolData } from './vol-data.js';
+import { parseVolData, readVolData, type VolData, type VolDataText } from './vol-data.js';
 
 /** One volume as the kubelet has laid it out on disk. */
 export interface FolderVolume {
@@ -26,6 +26,18 @@ export interface PodFolder {
   readonly hasEtcHosts: boolean;
   /** What could not be read, for people. */
   readonly problems: readonly string[];
+  /** All that was read, so that an unchanged folder is found unchanged. */
+  readonly key: string;
+}
+
+/** What is in a plugin's folder. */
+interface PluginFolder {
+  readonly path: string;
+  readonly plugin: string;
+  readonly mode: VolumeMode;
+  readonly names: readonly string[];
+  /** Of CSI volumes: the kubelet's notes about each. */
+  readonly notes: readonly VolDataText[];
 }
 
 export const CSI = 'kubernetes.io/csi';
@@ -71,38 +83,50 @@ export function podFolders(root: string): readonly string[] {
  * volumes. No volume is touched.
  *
  * @param uid - the pod's folder: one path component
+ * @param before - the last answer, which is given again if nothing has changed
  */
-export function readPodFolder(root: string, uid: string, mounts: MountTable): PodFolder {
+export function readPodFolder(root: string, uid: string, mounts: MountTable, before?: PodFolder): PodFolder {
   const path = `${root}/pods/${uid}`;
   const problems: string[] = [];
-  const volumes: FolderVolume[] = [];
+  const plugins: PluginFolder[] = [];
   const inPod = namesIn(path, mounts, problems);
-  if (inPod.includes('volumes')) addVolumes(`${path}/volumes`, root, 'Filesystem', mounts, volumes, problems);
+  if (inPod.includes('volumes')) addPlugins(`${path}/volumes`, root, 'Filesystem', mounts, plugins, problems);
   if (inPod.includes('volumeDevices')) {
-    addVolumes(`${path}/volumeDevices`, root, 'Block', mounts, volumes, problems);
+    addPlugins(`${path}/volumeDevices`, root, 'Block', mounts, plugins, problems);
   }
-  return { path, volumes, hasEtcHosts: inPod.includes('etc-hosts'), problems };
+  const hasEtcHosts = inPod.includes('etc-hosts');
+  // A name has no slash.
+  let key = `${path}/${String(hasEtcHosts)}${problems.join('/')}`;
+  for (const { plugin, mode, names, notes } of plugins) {
+    key += `//${mode}/${plugin}/${names.join('/')}`;
+    for (const { text, problem } of notes) key += `//${text ?? ''}${problem ?? ''}`;
+  }
+  if (key === before?.key) return before;
+  const volumes = plugins.flatMap(({ path: inPlugin, plugin, mode, names, notes }) =>
+    names.map((name, index): FolderVolume => {
+      const about = { plugin, name, mode, path: `${inPlugin}/${name}` };
+      const note = notes[index];
+      return note === undefined ? about : { ...about, volData: parseVolData(note) };
+    }),
+  );
+  return { path, volumes, hasEtcHosts, problems, key };
 }
 
-function addVolumes(
+function addPlugins(
   folder: string,
   root: string,
   mode: VolumeMode,
   mounts: MountTable,
-  volumes: FolderVolume[],
+  plugins: PluginFolder[],
   problems: string[],
 ): void {
   for (const escaped of namesIn(folder, mounts, problems)) {
     const plugin = unescapedPlugin(escaped);
-    const inPlugin = `${folder}/${escaped}`;
-    for (const name of namesIn(inPlugin, mounts, problems)) {
-      const path = `${inPlugin}/${name}`;
-      if (plugin === CSI) {
-        volumes.push({ plugin, name, mode, path, volData: csiNotes(root, path, name, mode, mounts) });
-      } else {
-        volumes.push({ plugin, name, mode, path });
-      }
-    }
+    const path = `${folder}/${escaped}`;
+    const names = namesIn(path, mounts, problems);
+    const notes =
+      plugin === CSI ? names.map((name) => csiNotes(root, `${path}/${name}`, name, mode, mounts)) : [];
+    plugins.push({ path, plugin, mode, names, notes });
   }
 }
 
@@ -112,11 +136,11 @@ function csiNotes(
   name: string,
   mode: VolumeMode,
   mounts: MountTable,
-): VolData | string {
+): VolDataText {
   const folder = mode === 'Block' ? `${root}/plugins/kubernetes.io/csi/volumeDevices/${name}/data` : path;
   // A driver that mounts at the wrong place would make this a file of the volume's.
   if (mounts.at(folder) !== undefined) {
-    return 'vol_data.json is not read: something is mounted on the folder that it is in';
+    return { problem: 'vol_data.json is not read: something is mounted on the folder that it is in' };
   }
   return readVolData(`${folder}/vol_data.json`);
 }
@@ -131,7 +155,11 @@ export interface SubPathUse {
 }
 
 /** What `volume-subpaths` says; each entry there is a mount and is only named. */
-export function subPathUses(folder: PodFolder, mounts: MountTable, problems: string[]): readonly SubPathUse[] {
+export function subPathUses(
+  folder: PodFolder,
+  mounts: MountTable,
+  problems: string[],
+): readonly SubPathUse[] {
   const top = `${folder.path}/volume-subpaths`;
   return namesIn(top, mounts, problems).flatMap((volume) =>
     namesIn(`${top}/${volume}`, mounts, problems).flatMap((container) =>

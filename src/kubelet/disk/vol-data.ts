@@ -33,24 +33,38 @@ const MOST_BYTES = 64 * 1024;
 
 const buffer = Buffer.allocUnsafeSlow(MOST_BYTES + 1);
 
+/** The text of a `vol_data.json`, or, for people, why it is not known. */
+export interface VolDataText {
+  readonly text?: string;
+  readonly problem?: string;
+}
+
 /**
- * Reads a `vol_data.json`. The kubelet does not write it atomically, so an empty or cut one is met in good
- * health too. A symlink is not followed, and what is not a small file costs no more than one.
- *
- * @returns what is in it; or, as a text for people, why that is not known
+ * Reads a `vol_data.json`. A symlink is not followed, and what is not a small file costs no more than one.
  */
-export function readVolData(path: string): VolData | string {
-  let text: string | undefined;
+export function readVolData(path: string): VolDataText {
   try {
-    text = readSmallFile(path);
+    const text = readSmallFile(path);
+    return text === undefined
+      ? { problem: `vol_data.json has more than ${String(MOST_BYTES)} bytes` }
+      : { text };
   } catch (error) {
     const code = propertyOf(error, 'code');
-    if (code === 'ENOENT') return 'vol_data.json is missing';
-    if (code === 'ELOOP') return 'vol_data.json is a symlink, and is not followed';
-    if (code === 'EISDIR' || code === 'ENXIO' || code === 'EAGAIN') return 'vol_data.json is not a regular file';
-    return `vol_data.json cannot be read: ${escapeControls(errorText(error))}`;
+    if (code === 'ENOENT') return { problem: 'vol_data.json is missing' };
+    if (code === 'ELOOP') return { problem: 'vol_data.json is a symlink, and is not followed' };
+    if (code === 'EISDIR' || code === 'ENXIO' || code === 'EAGAIN') {
+      return { problem: 'vol_data.json is not a regular file' };
+    }
+    return { problem: `vol_data.json cannot be read: ${escapeControls(errorText(error))}` };
   }
-  if (text === undefined) return `vol_data.json has more than ${String(MOST_BYTES)} bytes`;
+}
+
+/**
+ * What is in a `vol_data.json`, or, as a text for people, why that is not known. The kubelet does not write it
+ * atomically, so an empty or cut one is met in good health too.
+ */
+export function parseVolData({ text = '', problem }: VolDataText): VolData | string {
+  if (problem !== undefined) return problem;
   if (text === '') return 'vol_data.json is empty: the kubelet was about to write it, or its disk was full';
   let content: unknown;
   try {

@@ -191,7 +191,9 @@ async function ask(registration: Registration): Promise<void> {
 function socketIdentity(path: string): string | undefined {
   try {
     const stats = lstatSync(path);
-    return stats.isSocket() ? `${String(stats.dev)}:${String(stats.ino)}:${String(stats.ctimeMs)}` : undefined;
+    return stats.isSocket()
+      ? `${String(stats.dev)}:${String(stats.ino)}:${String(stats.ctimeMs)}`
+      : undefined;
   } catch {
     return undefined;
   }

@@ -39,7 +39,9 @@ export async function askRegistration(
       return wrong(`of ${name} offers no version 1 of CSI, only ${shorten(supportedVersions.join(', '))}`);
     }
     try {
-      return { driver: { name, endpoint: socketPath(endpoint === '' ? socket : endpoint), registration: socket } };
+      return {
+        driver: { name, endpoint: socketPath(endpoint === '' ? socket : endpoint), registration: socket },
+      };
     } catch (error) {
       return wrong(`of ${name} gave an endpoint that cannot be used: ${shorten(errorText(error), 300)}`);
     }

@@ -61,7 +61,13 @@ const INLINE: Readonly<Record<string, readonly [plugin: string, isTmpfs: boolean
 };
 
 /** Plugins of PersistentVolumes, by the key of their source. */
-const PLUGINS: Readonly<Record<string, string>> = { csi: 'csi', local: 'local-volume', nfs: 'nfs', iscsi: 'iscsi', fc: 'fc' };
+const PLUGINS: Readonly<Record<string, string>> = {
+  csi: 'csi',
+  local: 'local-volume',
+  nfs: 'nfs',
+  iscsi: 'iscsi',
+  fc: 'fc',
+};
 
 /** Makes the folder of one pod, as the kubelet does. */
 export function layOutPod(pod: ApiPod, layOut: LayOut): void {
@@ -75,8 +81,9 @@ export function layOutPod(pod: ApiPod, layOut: LayOut): void {
   if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return;
   if (pod.spec.hostNetwork !== true) writeFileSync(`${folder}/etc-hosts`, '127.0.0.1\tlocalhost\n');
   for (const volume of pod.spec.volumes ?? []) {
-    const uses = (list: (of: ApiContainer) => readonly { readonly name: string }[] | null | undefined): boolean =>
-      containers.some((each) => list(each)?.some(({ name }) => name === volume.name));
+    const uses = (
+      list: (of: ApiContainer) => readonly { readonly name: string }[] | null | undefined,
+    ): boolean => containers.some((each) => list(each)?.some(({ name }) => name === volume.name));
     if (!uses(({ volumeMounts }) => volumeMounts) && !uses(({ volumeDevices }) => volumeDevices)) continue;
     layOutVolume(pod, volume, folder, layOut);
   }
@@ -112,7 +119,12 @@ function persistentVolumeOf(pod: ApiPod, volume: ApiVolume, layOut: LayOut): Api
   return name === undefined ? undefined : layOut.volumeOf(pod.metadata.namespace, name);
 }
 
-function layOutPersistent(uid: string, { metadata, spec }: ApiPersistentVolume, folder: string, layOut: LayOut): void {
+function layOutPersistent(
+  uid: string,
+  { metadata, spec }: ApiPersistentVolume,
+  folder: string,
+  layOut: LayOut,
+): void {
   const { name } = metadata;
   const plugin = Object.entries(PLUGINS).find(([key]) => spec[key])?.[1];
   if (plugin === undefined) return;
@@ -191,7 +203,12 @@ function mountVolume(path: string, source: string | undefined, { mounts }: LayOu
 }
 
 /** The kubelet mounts each part of a volume that a container uses by subPath. */
-function layOutSubPaths(pod: ApiPod, { name, volumeMounts }: ApiContainer, folder: string, layOut: LayOut): void {
+function layOutSubPaths(
+  pod: ApiPod,
+  { name, volumeMounts }: ApiContainer,
+  folder: string,
+  layOut: LayOut,
+): void {
   for (const [index, mount] of (volumeMounts ?? []).entries()) {
     if (mount.subPath === undefined || mount.subPath === '') continue;
     const volume = pod.spec.volumes?.find((each) => each.name === mount.name);

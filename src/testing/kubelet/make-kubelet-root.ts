@@ -68,7 +68,12 @@ export function makeKubeletRoot(
 ): KubeletRoot {
   checkedText('directory', directory);
   if (!Array.isArray(pods)) throw new TypeError(`Expected pods to be a list, got ${show(pods)}`);
-  const { persistentVolumes = [], sources = {}, nodeName = 'node1', mount } = checkedOptions(options, OPTIONS);
+  const {
+    persistentVolumes = [],
+    sources = {},
+    nodeName = 'node1',
+    mount,
+  } = checkedOptions(options, OPTIONS);
   const isMounted = mount === undefined ? mayMount() : checkedFlag('mount', mount);
   mkdirSync(directory, { recursive: true });
   const root = realpathSync(directory);
