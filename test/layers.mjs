@@ -66,7 +66,11 @@ export const LAYERS = {
     packages: GRPC,
   },
   csi: { files: ['csi/'], below: ['csi/gen', 'csi/messages', 'csi/client', 'csi/handler'] },
-  kubelet: { files: ['kubelet/'], below: [...MEASURING, 'csi'], packages: [], state: 'planned' },
+  kubelet: {
+    files: ['kubelet/'],
+    below: [...MEASURING, 'csi/gen', 'csi/messages', 'csi/client', 'csi'],
+    packages: ['execa'],
+  },
   prometheus: { files: ['prometheus/'], below: [...GROUND, 'stats'] },
   explain: { files: ['explain/'], below: [...MEASURING, 'csi', 'kubelet', 'prometheus'], state: 'planned' },
   exporter: {
@@ -83,7 +87,7 @@ export const LAYERS = {
   'testing/kubelet': {
     files: ['testing/kubelet/'],
     below: [...MEASURING, 'csi', 'kubelet', 'testing'],
-    state: 'planned',
+    packages: [],
   },
   cli: {
     files: ['cli/'],
@@ -106,11 +110,12 @@ export const LAYERS = {
 export const LAZY = new Set(['execa', 'fs-extra']);
 
 /**
- * Which files may import `node:fs`: they read /proc, /sys, programs' folders and the package's own. None
- * reads a volume.
+ * Which files may import `node:fs`: they read /proc, /sys, programs' folders, the package's own, and the
+ * operator's credentials. None reads a volume.
  */
 export const READS_FILES = [
   'os/commands/children.ts',
+  'kubelet/credentials.ts',
   'os/commands/tools.ts',
   'os/devices.ts',
   'os/mounts.ts',

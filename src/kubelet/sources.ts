@@ -38,7 +38,16 @@ export interface ClaimSource {
    * @returns the claim; undefined if there is none of that name
    * @throws KubeletError, or whatever the source throws, if it is not known
    */
-  claim(namespace: string, name: string, options?: SourceOptions): Promise<Claim | undefined>;
+  claim(namespace: string, name: string, options?: ClaimOptions): Promise<Claim | undefined>;
+}
+
+/** Options of one look-up of a claim. */
+export interface ClaimOptions extends SourceOptions {
+  /**
+   * The uid of the pod that uses the claim. A claim in use cannot be replaced, so that a source may keep the
+   * answer for this pod once the claim is bound.
+   */
+  readonly podUid?: string | undefined;
 }
 
 /** A PersistentVolumeClaim: the checked part that naming and measuring a volume needs. */
@@ -54,7 +63,7 @@ export interface Claim {
   readonly capacity?: string;
   /** The name of the PersistentVolume that it is bound to. It is one safe path component. */
   readonly volumeName?: string;
-  /** Names of the pods or other objects that own it, by uid: a generic ephemeral volume's claim has its pod. */
+  /** The uids of its owners: the claim of a generic ephemeral volume has its pod, and is of no other. */
   readonly ownerUids: readonly string[];
   /** Absent if it is not bound, or for the reason in `volumeProblem`. */
   readonly volume?: PersistentVolume;

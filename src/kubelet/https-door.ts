@@ -1,0 +1,177 @@
+import { get as httpGet, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Deadline } from '../waiting/deadline.js';
+import { waitFor } from '../waiting/joined-call.js';
+import { connectionFailure, isLost, serverTitle } from './connection-failure.js';
+import { readCredentials, secureContext, type Credentials } from './credentials.js';
+import { DoorAgent, plainAgent } from './door-agent.js';
+import { hostOf, type CheckedDoor } from './door-options.js';
+import { KubeletError } from './kubelet-error.js';
+
+/** An answer of any status. */
+export interface DoorAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+/** How long a server that has answered before may be away: a kubelet restarts in a few seconds. */
+const RESTART_MS = 8_000;
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 400;
+
+/**
+ * GET requests to one server over kept connections. Each call reads the credentials anew. A call that loses
+ * its connection to a server that has answered before is made again, until the server is back or has been
+ * away for 8 s: it only reads.
+ */
+export class HttpsDoor {
+  /** How messages call the server. */
+  readonly title: string;
+  readonly door: CheckedDoor;
+  readonly #prefix: 'KUBELET' | 'API';
+  #agent: Agent | undefined;
+  /** What the agent was made of. */
+  #agentKey: string | undefined;
+  #hasAnswered = false;
+  #isClosed = false;
+
+  constructor(prefix: 'KUBELET' | 'API', door: CheckedDoor) {
+    this.#prefix = prefix;
+    this.door = door;
+    this.title = serverTitle(door, prefix);
+  }
+
+  /**
+   * @throws KubeletError if there is no whole answer in time or within the limit of bytes; `signal.reason`
+   * once the signal is aborted
+   */
+  async get(path: string, accept: string, signal?: AbortSignal): Promise<DoorAnswer> {
+    const deadline = new Deadline(this.door.timeoutMs);
+    const end = new AbortController();
+    const seen: { failure?: unknown } = {};
+    return await waitFor(this.#attempts(path, accept, end.signal, seen), {
+      deadline,
+      signal,
+      late: () => this.#late(path, deadline, seen.failure),
+      leave: () => {
+        end.abort();
+      },
+    });
+  }
+
+  /** Closes all connections. Calls in flight and later ones fail. */
+  close(): void {
+    this.#isClosed = true;
+    this.#agent?.destroy();
+  }
+
+  async #attempts(
+    path: string,
+    accept: string,
+    end: AbortSignal,
+    seen: { failure?: unknown },
+  ): Promise<DoorAnswer> {
+    const restart = new Deadline(RESTART_MS);
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      try {
+        if (this.#isClosed) throw new Error('the client is closed');
+        const credentials = await readCredentials(this.door, this.#prefix);
+        end.throwIfAborted();
+        const answer = await this.#once(path, accept, credentials, end);
+        this.#hasAnswered = true;
+        return answer;
+      } catch (error) {
+        seen.failure = error;
+        const again = isLost(error) && this.#hasAnswered && !this.#isClosed && !end.aborted;
+        if (again && !restart.isOver) {
+          await wait(pause, undefined, { signal: end });
+          continue;
+        }
+        // The next call learns at once that the server is away.
+        if (again) this.#hasAnswered = false;
+        throw connectionFailure(error, this.door, this.#prefix);
+      }
+    }
+  }
+
+  async #once(
+    path: string,
+    accept: string,
+    { authorization, tls }: Credentials,
+    end: AbortSignal,
+  ): Promise<DoorAnswer> {
+    const { url } = this.door;
+    const agent = this.#agentFor(tls);
+    return await new Promise<DoorAnswer>((resolve, reject) => {
+      const request: ClientRequest = httpGet({
+        agent,
+        protocol: url.protocol,
+        host: hostOf(url),
+        port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
+        path,
+        signal: end,
+        headers: {
+          accept,
+          'accept-encoding': 'identity',
+          ...(authorization !== undefined && { authorization }),
+        },
+      });
+      request.once('error', reject);
+      request.once('response', (response) => {
+        this.#read(response).then(resolve, (error: unknown) => {
+          request.destroy();
+          reject(error);
+        });
+      });
+    });
+  }
+
+  async #read(response: IncomingMessage): Promise<DoorAnswer> {
+    const { maxAnswerBytes } = this.door;
+    const chunks: Buffer[] = [];
+    let bytes = Number(response.headers['content-length'] ?? 0);
+    if (bytes > maxAnswerBytes) throw this.#tooLarge(`${String(bytes)} bytes`);
+    bytes = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxAnswerBytes) throw this.#tooLarge('more');
+      chunks.push(chunk);
+    }
+    return {
+      status: response.statusCode ?? 0,
+      contentType: response.headers['content-type'] ?? '',
+      body: Buffer.concat(chunks, bytes),
+    };
+  }
+
+  /** The agent for the files as they are now. */
+  #agentFor(tls: Credentials['tls']): Agent {
+    const key = JSON.stringify(tls);
+    if (this.#agent !== undefined && key === this.#agentKey) return this.#agent;
+    const agent =
+      tls === undefined
+        ? plainAgent()
+        : new DoorAgent(this.door, secureContext(this.door, this.#prefix, tls), tls.pinned);
+    if (this.#agent instanceof DoorAgent) this.#agent.retire();
+    this.#agentKey = key;
+    this.#agent = agent;
+    return agent;
+  }
+
+  #tooLarge(size: string): KubeletError {
+    const most = String(this.door.maxAnswerBytes);
+    return new KubeletError(
+      `${this.#prefix}_TOO_LARGE`,
+      `the answer of ${this.title} has ${size}, and maxAnswerBytes is ${most}: raise it if that is right`,
+    );
+  }
+
+  #late(path: string, deadline: Deadline, failure: unknown): KubeletError {
+    if (failure !== undefined) return connectionFailure(failure, this.door, this.#prefix);
+    return new KubeletError(
+      `${this.#prefix}_TIMED_OUT`,
+      `${this.title} did not answer ${path} within ${String(deadline.limitMs)} ms: it is overloaded, or a firewall drops the packets`,
+    );
+  }
+}

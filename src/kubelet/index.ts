@@ -1,0 +1,37 @@
+// The doors to a node: its kubelet, and the API server.
+export { KubeletClient } from './kubelet-client.js';
+export type { KubeletClientOptions, KubeletHealth } from './kubelet-client.js';
+export { ApiClient } from './api-client.js';
+export type { ApiClientOptions } from './api-client.js';
+export type { KubectlOptions } from './kubectl.js';
+export type { DoorAuth, DoorOptions } from './door-options.js';
+export { KubeletError } from './kubelet-error.js';
+export type {
+  CertificateReason,
+  DoorProblem,
+  KubeletErrorCode,
+  KubeletErrorDetails,
+} from './kubelet-error.js';
+export type { ContainerFsSummary, FsSummary, KubeletPodSummary, KubeletSummary } from './kubelet-summary.js';
+
+// Where pods and claims come from.
+export { apiServerPods, kubeletPods } from './pod-sources.js';
+export { apiServerClaims } from './api-server-claims.js';
+export type {
+  Claim,
+  ClaimOptions,
+  ClaimSource,
+  PersistentVolume,
+  PodListing,
+  PodSource,
+  SourceOptions,
+  VolumeMode,
+} from './sources.js';
+export type {
+  NodeContainer,
+  NodeContainerState,
+  NodePod,
+  NodeVolume,
+  NodeVolumeDevice,
+  NodeVolumeMount,
+} from './node-pod.js';

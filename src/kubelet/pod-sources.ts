@@ -1,0 +1,80 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { checkedText, show } from '../options.js';
+import { throwIfAborted } from '../waiting/abort.js';
+import type { ApiClient } from './api-client.js';
+import { badAnswer } from './bad-answer.js';
+import type { KubeletClient } from './kubelet-client.js';
+import { readPodList } from './pod-listing.js';
+import type { PodListing, PodSource, SourceOptions } from './sources.js';
+
+/** A kubelet that has just started gets its pods within a second or two, and serves `/pods` before. */
+const START_MS = 5_000;
+const PAUSE_MS = 250;
+
+/**
+ * The pods of a node, as its kubelet knows them. It needs `nodes/pods` (before Kubernetes 1.33:
+ * `nodes/proxy`).
+ *
+ * A kubelet that was restarted answers before it knows the API server's pods. So if all of these are gone at
+ * once, it is asked again for up to 5 s.
+ *
+ * @param kubelet - asks the kubelet
+ */
+export function kubeletPods(kubelet: Pick<KubeletClient, 'pods' | 'endpoint'>): PodSource {
+  let hadPods = false;
+  return {
+    name: `kubelet ${kubelet.endpoint}`,
+    async pods(options: SourceOptions = {}): Promise<PodListing> {
+      for (let waited = 0; ; waited += PAUSE_MS) {
+        const listing = await kubelet.pods(options);
+        const hasPods = listing.pods.some(({ isStatic }) => !isStatic);
+        if (hasPods || !hadPods || waited >= START_MS) {
+          hadPods = hasPods;
+          return listing;
+        }
+        await pause(options.signal);
+      }
+    },
+  };
+}
+
+/** @throws the signal's reason once it is aborted */
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await wait(PAUSE_MS, undefined, { ...(signal !== undefined && { signal }) });
+  } catch (error) {
+    throw signal?.aborted === true ? signal.reason : error;
+  }
+}
+
+/**
+ * The pods of a node, as the API server knows them: one list for each round, from its cache, so that it costs
+ * etcd nothing. It needs the right to list pods in all namespaces; RBAC cannot limit it to a node. A node's
+ * own credentials may list the node's pods.
+ *
+ * A static pod is there as its mirror.
+ *
+ * @param api - asks the API server
+ * @param nodeName - the node, as `spec.nodeName` has it
+ * @throws TypeError for a name that no node can have
+ */
+export function apiServerPods(api: ApiClient, nodeName: string): PodSource {
+  if (!/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText('nodeName', nodeName))) {
+    throw new TypeError(`Expected nodeName to be a node's name, got ${show(nodeName)}`);
+  }
+  const query = new URLSearchParams({ fieldSelector: `spec.nodeName=${nodeName}`, resourceVersion: '0' });
+  const path = `/api/v1/pods?${query.toString()}`;
+  return {
+    name: `${api.name}, pods of ${nodeName}`,
+    async pods(options: SourceOptions = {}): Promise<PodListing> {
+      const body = (await api.request(path, options)) ?? Buffer.alloc(0);
+      try {
+        return await readPodList(body, 'API server', () => {
+          throwIfAborted(options.signal);
+        });
+      } catch (error) {
+        throw badAnswer(error, 'API', `${api.name} answered ${path}`, '', body);
+      }
+    },
+  };
+}
