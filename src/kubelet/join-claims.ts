@@ -23,7 +23,6 @@ export interface JoinContext {
   readonly entries: readonly FolderVolume[];
   readonly subPaths: () => readonly SubPathUse[];
   readonly claims: ClaimSource | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export function isClaimed({ kind }: NodeVolume): boolean {
@@ -53,7 +52,7 @@ export async function joinClaims(pod: NodePod, context: JoinContext): Promise<re
     joinOnly(open, free, join);
   }
   if (open.size > 0 && context.claims !== undefined) {
-    await joinByName(pod, context.claims, context.signal, open, free, join);
+    await joinByName(pod, context.claims, open, free, join);
     joinOnly(open, free, join);
   }
   for (const one of open) one.unknown ??= whyOpen(one, free, context.claims);
@@ -105,7 +104,6 @@ function joinBySubPath(
 async function joinByName(
   pod: NodePod,
   source: ClaimSource,
-  signal: AbortSignal | undefined,
   open: Set<ClaimedVolume>,
   free: Set<FolderVolume>,
   join: Join,
@@ -115,7 +113,7 @@ async function joinByName(
       const { claimName } = one.volume;
       if (claimName === undefined) return;
       try {
-        const claim = await source.claim(pod.namespace, claimName, { signal });
+        const claim = await source.claim(pod.namespace, claimName, { podUid: pod.apiUid });
         one.unknown = claim === undefined ? `there is no claim ${escapeControls(claimName)}` : undefined;
         if (claim !== undefined) one.claim = claim;
       } catch (error) {
