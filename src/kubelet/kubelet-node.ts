@@ -99,7 +99,7 @@ export class KubeletNode implements StatsProvider {
   /**
    * What the `/etc/hosts` of a pod's containers uses on the node's disk.
    *
-   * @returns undefined if the kubelet made none, as for a pod in the host's network, or the pod is gone
+   * @returns undefined if the kubelet made none, as for a pod without an address, or the pod is gone
    * @throws what `MetricsDu` rejects with, but for a file that is gone
    */
   async etcHosts(uid: string, options: GetMetricsOptions = {}): Promise<Metrics | undefined> {

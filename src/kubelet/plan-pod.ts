@@ -34,7 +34,7 @@ export async function planPod(pod: NodePod, folder: PodFolder, context: PlanCont
   }
   const taken = new Set(inline.values());
   const joined = await joinClaims(pod, {
-    entries: folder.volumes.filter((each) => !taken.has(each)),
+    entries: folder.volumes.filter((each) => !taken.has(each) && isPersistent(each)),
     subPaths: () => subPathUses(folder, context.mounts, problems),
     claims: context.claims,
   });
@@ -57,6 +57,12 @@ export async function planPod(pod: NodePod, folder: PodFolder, context: PlanCont
   }
   const isSettled = joined.every(({ mode, entry }) => mode === undefined || entry !== undefined);
   return { volumes, problems, isSettled };
+}
+
+/** Whether a folder may be a PersistentVolume's. */
+function isPersistent({ plugin, volData }: FolderVolume): boolean {
+  if (typeof volData === 'object') return volData.volumeLifecycleMode !== 'Ephemeral';
+  return !KIND_OF_PLUGIN.has(plugin);
 }
 
 /** Whether a folder is that of an inline volume. */

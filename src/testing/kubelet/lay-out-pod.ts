@@ -15,7 +15,6 @@ export interface ApiPod {
     readonly volumes?: readonly ApiVolume[] | null;
     readonly containers?: readonly ApiContainer[] | null;
     readonly initContainers?: readonly ApiContainer[] | null;
-    readonly hostNetwork?: boolean;
   };
   readonly status?: { readonly phase?: string } | null;
 }
@@ -79,7 +78,7 @@ export function layOutPod(pod: ApiPod, layOut: LayOut): void {
   makeFolder(`${folder}/volumes`);
   // The kubelet takes the volumes of a pod that has ended down.
   if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return;
-  if (pod.spec.hostNetwork !== true) writeFileSync(`${folder}/etc-hosts`, '127.0.0.1\tlocalhost\n');
+  writeFileSync(`${folder}/etc-hosts`, '127.0.0.1\tlocalhost\n');
   for (const volume of pod.spec.volumes ?? []) {
     const uses = (
       list: (of: ApiContainer) => readonly { readonly name: string }[] | null | undefined,
