@@ -1,16 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { checkedFlag, checkedObject, checkedOptions, show } from '../../options.js';
-import { FakeAuthority, type CertificateAndKey } from './certificates.js';
+import { hostname } from 'node:os';
+import { checkedFlag, checkedObject, show } from '../../options.js';
+import { FakeAuthority } from './certificates.js';
+import { FakeFiles } from './fake-files.js';
+import { checkedKubelet, type FakeKubeletOptions } from './fake-kubelet-options.js';
 import { FakeServer, type FakeHttpAnswer, type FakeHttpRequest } from './fake-server.js';
-import {
-  checkedTokens,
-  FakeUsers,
-  type FakeAuthentication,
-  type FakeRule,
-  type FakeUser,
-} from './fake-users.js';
+import { checkedTokens, FakeUsers, type FakeUser } from './fake-users.js';
 import {
   DEBUGGING_DISABLED,
   DEFAULT_BODIES,
@@ -23,44 +17,9 @@ import {
   type FakeKubeletVersion,
 } from './kubelet-endpoints.js';
 
-/** Options of {@link FakeKubelet.start}. */
-export interface FakeKubeletOptions extends FakeAuthentication {
-  /** @defaultValue `'1.37'` */
-  readonly version?: FakeKubeletVersion | undefined;
-  /** What it answers, by endpoint: a text or bytes as they are, anything else as JSON. */
-  readonly bodies?: Partial<Readonly<Record<FakeKubeletBody, unknown>>> | undefined;
-  /** Whose each token is. */
-  readonly tokens?: Readonly<Record<string, FakeUser>> | undefined;
-  /** Who may what, as `nodes/pods`. @defaultValue nobody anything */
-  readonly rules?: readonly FakeRule[] | undefined;
-  /** `AlwaysAllow` asks for no rule. @defaultValue `'Webhook'` */
-  readonly authorization?: 'Webhook' | 'AlwaysAllow' | undefined;
-  /** Whether it also listens on a port over http, for reading, without credentials. @defaultValue `false` */
-  readonly readOnlyPort?: boolean | undefined;
-  /** Whether it also speaks HTTP/2, as kubelets did before 1.37. @defaultValue by the version */
-  readonly http2?: boolean | undefined;
-  /** The host names and addresses in its certificate. @defaultValue this host, localhost and 127.0.0.1 */
-  readonly hosts?: readonly string[] | undefined;
-  /** From when to when its certificate is valid. */
-  readonly validity?: { readonly from: Date; readonly to: Date } | undefined;
-}
-
 /** How it treats its callers: it answers, it never answers, or it drops all connections at each request. */
 export type FakeKubeletMode = 'serve' | 'mute' | 'kill';
 
-const OPTIONS = [
-  'version',
-  'bodies',
-  'tokens',
-  'rules',
-  'authorization',
-  'readOnlyPort',
-  'http2',
-  'hosts',
-  'validity',
-  'anonymous',
-  'webhook',
-] as const;
 const MODES: readonly unknown[] = ['serve', 'mute', 'kill'];
 
 /**
@@ -73,42 +32,20 @@ export class FakeKubelet {
   readonly users: FakeUsers;
   /** What it answers, by endpoint. */
   readonly bodies: Record<FakeKubeletBody, unknown>;
-  /** A temporary directory; `ca.crt` has its authority, `kubelet.crt` its own certificate. */
-  readonly directory: string;
   readonly version: FakeKubeletVersion;
   readonly #options: FakeKubeletOptions;
   readonly #server: FakeServer;
   readonly #readOnly: FakeServer | undefined;
-  readonly #clientAuthority = new FakeAuthority('fake-client-ca');
+  readonly #files: FakeFiles;
   readonly #answers = new Map<string, FakeHttpAnswer>();
   readonly #requests: string[] = [];
   #startedAt = new Date();
   #mode: FakeKubeletMode = 'serve';
 
-  private constructor(directory: string, options: FakeKubeletOptions) {
-    const {
-      version = '1.37',
-      bodies = {},
-      tokens,
-      rules = [],
-      readOnlyPort,
-      http2,
-      authorization = 'Webhook',
-    } = options;
-    if (version !== '1.26' && version !== '1.37')
-      throw new TypeError(`Expected version to be 1.26 or 1.37, got ${show(version)}`);
-    if (authorization !== 'Webhook' && authorization !== 'AlwaysAllow') {
-      throw new TypeError(`Expected authorization to be Webhook or AlwaysAllow, got ${show(authorization)}`);
-    }
-    const unknown = Object.keys(checkedObject('bodies', bodies)).find(
-      (each) => !Object.hasOwn(DEFAULT_BODIES, each),
-    );
-    if (unknown !== undefined)
-      throw new TypeError(
-        `Unknown body ${JSON.stringify(unknown)}: there are ${Object.keys(DEFAULT_BODIES).join(', ')}`,
-      );
+  private constructor(files: FakeFiles, options: FakeKubeletOptions) {
+    const { version = '1.37', bodies = {}, tokens, rules = [], readOnlyPort, http2 } = options;
     this.version = version;
-    this.directory = directory;
+    this.#files = files;
     this.#options = options;
     this.bodies = { ...DEFAULT_BODIES, ...bodies };
     this.users = new FakeUsers(options);
@@ -129,9 +66,8 @@ export class FakeKubelet {
    * @throws TypeError for an invalid or unknown option
    */
   static async start(options: FakeKubeletOptions = {}): Promise<FakeKubelet> {
-    checkedOptions(options, OPTIONS);
-    const directory = await mkdtemp(join(tmpdir(), 'kvm-fake-kubelet-'));
-    const kubelet = new FakeKubelet(directory, options);
+    checkedKubelet(options);
+    const kubelet = new FakeKubelet(await FakeFiles.make('kvm-fake-kubelet-'), options);
     await kubelet.renewCertificate();
     await kubelet.#readOnly?.listen();
     return kubelet;
@@ -149,12 +85,12 @@ export class FakeKubelet {
 
   /** PEM of the authority that signed its certificate. */
   get caFile(): string {
-    return join(this.directory, 'ca.crt');
+    return this.#files.path('ca.crt');
   }
 
   /** PEM of its own certificate and of its authority, as a kubelet has them in `pki/kubelet.crt`. */
   get certificateFile(): string {
-    return join(this.directory, 'kubelet.crt');
+    return this.#files.path('kubelet.crt');
   }
 
   /** The paths that were asked for, the oldest first. */
@@ -194,20 +130,12 @@ export class FakeKubelet {
    * @param isTrusted - whether its authority is one that the kubelet trusts
    */
   async clientCertificate(user: FakeUser, isTrusted = true): Promise<{ certFile: string; keyFile: string }> {
-    const authority = isTrusted ? this.#clientAuthority : new FakeAuthority('another-ca');
-    const issued = authority.issue({ commonName: user.name, organizations: user.groups ?? [] });
-    const name = `client-${String(Date.now())}-${Math.random().toString(36).slice(2)}`;
-    const [certFile, keyFile] = [join(this.directory, `${name}.crt`), join(this.directory, `${name}.key`)];
-    await writeFile(certFile, issued.certificate);
-    await writeFile(keyFile, issued.key, { mode: 0o600 });
-    return { certFile, keyFile };
+    return await this.#files.clientCertificate(user, isTrusted);
   }
 
   /** Writes a token to a file. */
   async tokenFile(token: string): Promise<string> {
-    const file = join(this.directory, `token-${Math.random().toString(36).slice(2)}`);
-    await writeFile(file, token, { mode: 0o600 });
-    return file;
+    return await this.#files.token(token);
   }
 
   /** Ends as if by SIGKILL: all connections drop, and nothing listens on its ports. */
@@ -228,23 +156,23 @@ export class FakeKubelet {
   async renewCertificate(): Promise<void> {
     const { hosts = [hostname(), 'localhost', '127.0.0.1'], validity } = this.#options;
     const authority = new FakeAuthority(`${hostname()}-ca@${String(Math.floor(Date.now() / 1000))}`);
-    const issued: CertificateAndKey = authority.issue({
+    const issued = authority.issue({
       commonName: `${hostname()}@${String(Math.floor(Date.now() / 1000))}`,
       hosts,
       ...(validity !== undefined && { validFrom: validity.from, validTo: validity.to }),
     });
     const cert = issued.certificate + authority.certificate;
-    await writeFile(this.caFile, authority.certificate);
-    await writeFile(this.certificateFile, cert);
+    await this.#files.write('ca.crt', authority.certificate);
+    await this.#files.write('kubelet.crt', cert);
     await this.#server.crash();
-    this.#server.tls = { cert, key: issued.key, ca: this.#clientAuthority.certificate };
+    this.#server.tls = { cert, key: issued.key, ca: this.#files.clientAuthority.certificate };
     await this.#server.listen();
   }
 
   /** Ends it for good and removes its directory. Once is enough, and twice does no harm. */
   async stop(): Promise<void> {
     await this.crash();
-    await rm(this.directory, { recursive: true, force: true });
+    await this.#files.remove();
   }
 
   #handle(request: FakeHttpRequest, isReadOnly: boolean): FakeHttpAnswer | undefined {
