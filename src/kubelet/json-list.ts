@@ -100,13 +100,14 @@ function firstByte(body: Buffer): number {
   return start;
 }
 
-/** @throws NotAList if the text does not end, or only after so many bytes */
-function endOfText(body: Buffer, start: number, mostBytes: number): number {
-  for (let end = body.indexOf(QUOTE, start + 1); end >= 0; end = body.indexOf(QUOTE, end + 1)) {
-    if (end - start > mostBytes) break;
+/** @throws NotAList if the text does not end, or has more escaped quotes than that */
+function endOfText(body: Buffer, start: number, mostQuotes: number): number {
+  let end = body.indexOf(QUOTE, start + 1);
+  for (let quotes = 0; end >= 0 && quotes <= mostQuotes; quotes += 1) {
     let backslashes = 0;
     while (body[end - 1 - backslashes] === BACKSLASH) backslashes += 1;
     if (backslashes % 2 === 0) return end;
+    end = body.indexOf(QUOTE, end + 1);
   }
   throw new NotAList('it has a text that does not end');
 }
