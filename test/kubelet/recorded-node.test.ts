@@ -4,20 +4,35 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import type { PodVolumeStats, VolumeStats } from '../../src/stats/volume-stats.js';
-import { KubeletNode } from '../../src/kubelet/kubelet-node.js';
-import { podsOnDisk } from '../../src/kubelet/pods-on-disk.js';
+import {
+  ApiClient,
+  apiServerClaims,
+  apiServerPods,
+  KubeletClient,
+  KubeletNode,
+  kubeletPods,
+  podsOnDisk,
+  type ClaimSource,
+  type PodSource,
+} from '../../src/kubelet/index.js';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
-import type { ApiPersistentVolume, ApiPod } from '../../src/testing/kubelet/lay-out-pod.js';
-import { makeKubeletRoot, type KubeletRoot } from '../../src/testing/kubelet/make-kubelet-root.js';
+import {
+  FakeApiServer,
+  FakeKubelet,
+  makeKubeletRoot,
+  type ApiPersistentVolume,
+  type ApiPod,
+  type KubeletRoot,
+} from '../../src/testing/kubelet/index.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
 import { recordedJson, recordedText } from './recorded.js';
-import { claimSource, podSource } from './support/node-pods.js';
+import { podSource } from './support/node-pods.js';
 import { FakeRegistration } from './support/fake-registration.js';
 
 const items = <T>(file: string): T[] => recordedJson<{ items: T[] }>('1.26', file).items;
 
-/** The node, but for two drivers of which one was given another folder. */
+const READER = { name: 'system:serviceaccount:monitoring:reader' };
 const DRIVERS = ['hostpath.csi.k8s.io', 'hostpath.kube-volume-metrics.example'] as const;
 
 /** Pod/volume, claim, provider, state; in the order of the recorded pods. */
@@ -67,7 +82,10 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     const volumes = items<ApiPersistentVolume>('api-persistentvolumes.json');
     const drivers: FakeCsiDriver[] = [];
     const registrations: FakeRegistration[] = [];
+    const ended: (() => unknown)[] = [];
     let root: KubeletRoot;
+    let kubelet: KubeletClient;
+    let api: ApiClient;
     let device: string;
 
     beforeAll(async () => {
@@ -97,6 +115,38 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
       mounts.onClose(() => {
         root.close();
       });
+      const list = { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: pods };
+      const fakeKubelet = await FakeKubelet.start({
+        version: '1.26',
+        tokens: { good: READER },
+        rules: [{ subject: READER.name, resources: ['nodes/proxy', 'nodes/stats'] }],
+        bodies: { pods: list, 'stats/summary': recordedText('1.26', 'stats-summary.json') },
+      });
+      const fakeApi = await FakeApiServer.start({
+        tokens: { good: READER },
+        rules: [{ subject: READER.name, resources: ['persistentvolumeclaims', 'persistentvolumes', 'pods'] }],
+        objects: {
+          pods: items('api-pods-of-node.json'),
+          persistentvolumes: volumes,
+          persistentvolumeclaims: items('api-persistentvolumeclaims.json'),
+        },
+      });
+      const auth = async (fake: FakeKubelet | FakeApiServer) =>
+        ({ type: 'serviceAccount', tokenFile: await fake.tokenFile('good') }) as const;
+      kubelet = new KubeletClient({
+        endpoint: fakeKubelet.endpoint,
+        caFile: fakeKubelet.caFile,
+        auth: await auth(fakeKubelet),
+      });
+      api = new ApiClient({ endpoint: fakeApi.endpoint, caFile: fakeApi.caFile, auth: await auth(fakeApi) });
+      ended.push(
+        () => {
+          kubelet.close();
+          api.close();
+        },
+        () => fakeKubelet.stop(),
+        () => fakeApi.stop(),
+      );
       for (const name of DRIVERS) {
         const driver = await FakeCsiDriver.start();
         drivers.push(driver);
@@ -112,22 +162,15 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     afterAll(async () => {
       for (const each of registrations) await each.stop();
       for (const each of drivers) await each.stop();
+      for (const each of ended) await each();
       mounts.close();
     });
 
-    const claims = () => {
-      const source = claimSource(volumes);
-      const claim = source.claim.bind(source);
-      const pod = pods.find(({ metadata }) => metadata.name === 'generic')!;
-      // As the controller makes it: the claim of an ephemeral volume has its pod as owner.
-      return {
-        name: source.name,
-        claim: async (namespace: string, name: string) => {
-          const found = await claim(namespace, name);
-          return found && { ...found, ownerUids: name === 'generic-eph' ? [pod.metadata.uid] : [] };
-        },
-      };
-    };
+    const doors = (): { pods: PodSource; claims: ClaimSource; summary: KubeletClient } => ({
+      pods: kubeletPods(kubelet),
+      claims: apiServerClaims(api),
+      summary: kubelet,
+    });
 
     const measured = async (node: KubeletNode): Promise<PodVolumeStats[]> => {
       const analyzer = new FsResourceAnalyzer(node, { walkShare: 1 });
@@ -143,9 +186,7 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     };
 
     test('each volume has the claim, the provider and the state that the kubelet has', async () => {
-      const stats = await measured(
-        new KubeletNode({ rootDir: root.rootDir, pods: podSource(pods), claims: claims() }),
-      );
+      const stats = await measured(new KubeletNode({ rootDir: root.rootDir, ...doors() }));
       const found = EXPECTED.map(([pod, volume]) => {
         const { pvcRef, provider, state } = inOrder(stats, pod, volume);
         return [pod, volume, pvcRef ? `${pvcRef.namespace}/${pvcRef.name}` : '', provider, state];
@@ -171,9 +212,7 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     });
 
     test('the numbers are those of what is mounted', async () => {
-      const stats = await measured(
-        new KubeletNode({ rootDir: root.rootDir, pods: podSource(pods), claims: claims() }),
-      );
+      const stats = await measured(new KubeletNode({ rootDir: root.rootDir, ...doors() }));
       const metrics = (pod: string, volume: string) => inOrder(stats, pod, volume).metrics!;
       const df = (path: string): bigint =>
         BigInt(
@@ -212,7 +251,7 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     });
 
     test('what is laid out has the notes that the real kubelet wrote', async () => {
-      const node = new KubeletNode({ rootDir: root.rootDir, pods: podSource(pods), claims: claims() });
+      const node = new KubeletNode({ rootDir: root.rootDir, ...doors() });
       await node.getPods();
       const described = await Promise.all(pods.map(({ metadata }) => node.describe(metadata.uid)));
       const handles = described.flatMap((each) => each!.flatMap(({ volumeHandle }) => volumeHandle ?? []));
@@ -228,7 +267,7 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
     });
 
     test('without a source of claims, a pod with several says so, and the others are not affected', async () => {
-      const stats = await measured(new KubeletNode({ rootDir: root.rootDir, pods: podSource(pods) }));
+      const stats = await measured(new KubeletNode({ rootDir: root.rootDir, pods: kubeletPods(kubelet) }));
       const open = EXPECTED.filter(([pod, volume]) => inOrder(stats, pod, volume).state !== 'ok').map(
         ([pod, volume]) => `${pod}/${volume}`,
       );
@@ -272,6 +311,41 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
           "which of the pod's volumes this is, and so its claim, is not known",
         ],
       });
+    });
+
+    test('through the API server, the pods of the node have the same volumes, also the static one', async () => {
+      const stats = await measured(
+        new KubeletNode({ rootDir: root.rootDir, ...doors(), pods: apiServerPods(api, 'node1') }),
+      );
+      const listed = EXPECTED.filter(([pod]) => pod !== 'crash' && pod !== 'done');
+      const found = listed.map(([pod, volume]) => {
+        const { pvcRef, provider, state } = inOrder(stats, pod, volume);
+        return [pod, volume, pvcRef ? `${pvcRef.namespace}/${pvcRef.name}` : '', provider, state];
+      });
+      expect(found).toEqual(listed);
+      const uids = stats.map(({ podRef }) => podRef.uid).sort();
+      expect(uids).toEqual(
+        pods
+          .filter(({ metadata }) => metadata.name !== 'crash' && metadata.name !== 'done')
+          .map(({ metadata }) => metadata.uid)
+          .sort(),
+      );
+    });
+
+    test('the ephemeral sum is that of the kubelet, but for what was written into the volumes', async () => {
+      const node = new KubeletNode({ rootDir: root.rootDir, ...doors() });
+      const analyzer = new FsResourceAnalyzer(node, { walkShare: 1 });
+      const stats = await analyzer.calculate();
+      const recorded = await kubelet.statsSummary();
+      for (const name of ['shared-a', 'local', 'csi-ts', 'csi-go', 'generic']) {
+        const of = stats.find(({ podRef }) => podRef.name === name)!;
+        const there = recorded.pods.find(({ podRef }) => podRef.name === name)!.ephemeralStorage!;
+        expect(await node.ephemeralStorage(of)).toMatchObject({
+          used: there.usedBytes,
+          inodesUsed: there.inodesUsed,
+        });
+      }
+      node.close();
     });
 
     test('hostPath volumes are measured if asked for', async () => {
