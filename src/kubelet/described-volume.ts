@@ -7,13 +7,13 @@ import type { NodeVolume } from './node-pod.js';
 import type { VolumeMode } from './sources.js';
 
 /**
- * What is known of one volume of a pod, without measuring it. Texts are as they came from the pod, the disk and
- * the driver, except for those in `unknown`: escape them before a person reads them.
+ * What is known of one volume of a pod, without measuring it. Texts are as they came from the pod, the disk
+ * and the driver, except for those in `unknown`: escape them before a person reads them.
  */
 export interface VolumeDescription {
   /**
-   * Its name in the pod. A PersistentVolume whose name in the pod is not known has that of its folder, such as
-   * `kubernetes.io~csi/pvc-1`, which no volume of a pod can have.
+   * Its name in the pod. A PersistentVolume whose name in the pod is not known has that of its folder, such
+   * as `kubernetes.io~csi/pvc-1`, which no volume of a pod can have.
    */
   readonly name: string;
   /** The key in `spec.volumes`: `emptyDir`, `persistentVolumeClaim`...; `unknown` where that is not known. */
@@ -34,7 +34,9 @@ export interface VolumeDescription {
   readonly claim?: PersistentVolumeClaimRef;
   /** The name of the PersistentVolume behind it. */
   readonly persistentVolume?: string;
-  /** The name of the provider that measures it: `statfs`, `du`, `block`, a driver's name, `nil`, `unknown`. */
+  /**
+   * The name of the provider that measures it: `statfs`, `du`, `block`, a driver's name, `nil`, `unknown`.
+   */
   readonly provider: string;
   /** What is not known, and why: a sentence each, with control characters escaped. */
   readonly unknown: readonly string[];

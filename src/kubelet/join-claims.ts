@@ -73,7 +73,9 @@ function joinOnly(open: Set<ClaimedVolume>, free: Set<FolderVolume>, join: Join)
   for (const mode of ['Filesystem', 'Block'] as const) {
     const [one, ...others] = [...open].filter((each) => each.mode === mode && each.claim === undefined);
     const entries = [...free].filter((each) => each.mode === mode);
-    if (one !== undefined && others.length === 0 && entries.length === 1) join(one, entries[0]!);
+    const [entry] = entries;
+    if (one !== undefined && entry !== undefined && others.length === 0 && entries.length === 1)
+      join(one, entry);
   }
 }
 
@@ -97,7 +99,8 @@ function joinBySubPath(
     );
     // An inline volume may have the PersistentVolume's name, and shares the folder then.
     const found = [...open].filter((one) => names.has(one.volume.name));
-    if (found.length === 1) join(found[0]!, entry);
+    const [one] = found;
+    if (one !== undefined && found.length === 1) join(one, entry);
   }
 }
 

@@ -1,4 +1,4 @@
-import { checkedChoice, checkedFunction, checkedObject, checkedOptions, checkedText } from '../options.js';
+import { checkedChoice, checkedObject, checkedOptions, checkedText } from '../options.js';
 import type { SummarySource } from './ephemeral-storage.js';
 import type { HostPathWay } from './plan-pod.js';
 import type { ClaimSource, PodSource } from './sources.js';
@@ -14,15 +14,16 @@ export interface KubeletNodeOptions {
   /** Where the pods come from: `kubeletPods`, `apiServerPods`, `podsOnDisk`, or an object of that shape. */
   readonly pods: PodSource;
   /**
-   * Where claims come from. It is asked only for what the disk does not tell: which of several claims of a pod
-   * a folder belongs to.
+   * Where claims come from. It is asked only for what the disk does not tell: which of several claims of a
+   * pod a folder belongs to.
    *
    * @defaultValue none: such a volume says that its claim is not known
    */
   readonly claims?: ClaimSource | undefined;
   /**
-   * How hostPath volumes are measured. `statfs` shows the filesystem that the path is on, `du` the path itself.
-   * The path is looked up in this process's own view of the filesystem, which in a container is not the host's.
+   * How hostPath volumes are measured. `statfs` shows the filesystem that the path is on, `du` the path
+   * itself. The path is looked up in this process's own view of the filesystem, which in a container is not
+   * the host's.
    *
    * @defaultValue `'unsupported'`, as in the kubelet
    */
@@ -43,18 +44,16 @@ export function checkedNodeOptions(options: KubeletNodeOptions): KubeletNodeOpti
   if (rootDir !== undefined && checkedText('rootDir', rootDir) === '') {
     throw new TypeError('Expected rootDir to be a path, got an empty text');
   }
-  checkedFunction('pods.pods', checkedObject('pods', pods).pods) ?? missing('pods', 'pods');
-  if (claims !== undefined) {
-    checkedFunction('claims.claim', checkedObject('claims', claims).claim) ?? missing('claims', 'claim');
-  }
-  if (summary !== undefined) {
-    const { statsSummary } = checkedObject('summary', summary);
-    checkedFunction('summary.statsSummary', statsSummary) ?? missing('summary', 'statsSummary');
-  }
+  checkMethod('pods', pods, 'pods');
+  if (claims !== undefined) checkMethod('claims', claims, 'claim');
+  if (summary !== undefined) checkMethod('summary', summary, 'statsSummary');
   checkedChoice('hostPath', hostPath, ['unsupported', 'statfs', 'du']);
   return { rootDir, pods, claims, hostPath, summary };
 }
 
-function missing(option: string, method: string): never {
-  throw new TypeError(`Expected ${option} to have the method ${method}`);
+function checkMethod<T extends object>(option: string, value: T, method: keyof T & string): void {
+  const given: unknown = checkedObject(option, value)[method];
+  if (typeof given !== 'function') {
+    throw new TypeError(`Expected ${option} to have the method ${method}`);
+  }
 }

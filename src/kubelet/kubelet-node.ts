@@ -23,8 +23,8 @@ const MOUNTS_SHARED_MS = 1_000;
 
 /**
  * The pods and volumes of a node, found as the kubelet finds them: `new FsResourceAnalyzer(node)` measures
- * them. It reads names in the kubelet's folders, the kernel's list of mounts and the kubelet's notes about CSI
- * volumes, and never touches a volume; the providers do.
+ * them. It reads names in the kubelet's folders, the kernel's list of mounts and the kubelet's notes about
+ * CSI volumes, and never touches a volume; the providers do.
  *
  * The kubelet's folders are read with synchronous calls: they are on the node's own disk.
  */
@@ -51,8 +51,8 @@ export class KubeletNode implements StatsProvider {
   /**
    * Lists the pods, and looks at the drivers' registrations. The uid of a static pod is the kubelet's.
    *
-   * @throws MetricsError METRICS_NOT_FOUND, METRICS_PROVIDER_FAILED if the root is not a kubelet's or cannot be
-   * read; what the source of pods rejects with
+   * @throws MetricsError METRICS_NOT_FOUND, METRICS_PROVIDER_FAILED if the root is not a kubelet's or cannot
+   * be read; what the source of pods rejects with
    */
   async getPods(): Promise<readonly Pod[]> {
     this.#resolveRoot();
@@ -71,8 +71,8 @@ export class KubeletNode implements StatsProvider {
   }
 
   /**
-   * The providers of a pod's volumes. Those of volumes that cannot be measured say why. The same volume has the
-   * same provider as long as it is measured in the same way.
+   * The providers of a pod's volumes. Those of volumes that cannot be measured say why. The same volume has
+   * the same provider as long as it is measured in the same way.
    *
    * @param uid - of a pod that the last `getPods` listed
    * @returns undefined for any other pod
@@ -93,7 +93,9 @@ export class KubeletNode implements StatsProvider {
     if (kept === undefined) return undefined;
     const { pod, plan, providers, mounts } = kept;
     const place = { root: this.#resolveRoot(), uid, mounts };
-    return plan.volumes.map((each) => describeVolume(each, pod, place, providers.get(each.name)!.name));
+    return plan.volumes.map((each) =>
+      describeVolume(each, pod, place, providers.get(each.name)?.name ?? 'unknown'),
+    );
   }
 
   /**
@@ -140,8 +142,8 @@ export class KubeletNode implements StatsProvider {
   }
 
   /**
-   * What is wrong with the node as a whole, a text for people each: mounts that do not reach this process, pods
-   * that were left out, folders that cannot be read, sockets that gave no valid answer.
+   * What is wrong with the node as a whole, a text for people each: mounts that do not reach this process,
+   * pods that were left out, folders that cannot be read, sockets that gave no valid answer.
    */
   warnings(): readonly string[] {
     const root = this.#root;

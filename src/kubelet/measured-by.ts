@@ -19,8 +19,8 @@ export type Way = 'statfs' | 'own tmpfs' | 'du' | 'cached du' | 'block' | 'csi' 
 export interface MeasuredBy {
   readonly filesystem: Way;
   /**
-   * Whether the volume is a mount of its own. Until it is mounted, its folder shows the host's filesystem, and
-   * nothing is measured.
+   * Whether the volume is a mount of its own. Until it is mounted, its folder shows the host's filesystem,
+   * and nothing is measured.
    */
   readonly mustBeMount: boolean;
   /** Its device, in block mode: a mount of the device's file, but for iscsi and fc, where it is a symlink. */
@@ -71,13 +71,16 @@ const ANY_OTHER = row('statfs', 'mount', 'block', 'symlink to device');
 export function measuredBy(plugin: string, medium = ''): MeasuredBy {
   const kind = medium.startsWith('HugePages') ? 'HugePages' : medium;
   const key = plugin === 'kubernetes.io/empty-dir' && kind !== '' ? `${plugin} ${kind}` : plugin;
-  const rows: Readonly<Record<string, MeasuredBy>> = MEASURED_BY;
-  return Object.hasOwn(rows, key) ? rows[key]! : ANY_OTHER;
+  return isRow(key) ? MEASURED_BY[key] : ANY_OTHER;
+}
+
+function isRow(key: string): key is keyof typeof MEASURED_BY {
+  return Object.hasOwn(MEASURED_BY, key);
 }
 
 /**
- * The plugin of an inline volume, by its kind: its folder has the pod's name for it. Kinds that have no folder
- * are not here.
+ * The plugin of an inline volume, by its kind: its folder has the pod's name for it. Kinds that have no
+ * folder are not here.
  */
 export const PLUGIN_OF_KIND: Readonly<Record<string, string>> = {
   emptyDir: 'kubernetes.io/empty-dir',
@@ -100,9 +103,9 @@ export const KIND_OF_PLUGIN: ReadonlyMap<string, string> = new Map(
 );
 
 /** Why volumes of a kind that has no folder are not measured. */
-export const WITHOUT_FOLDER: Readonly<Record<string, string>> = {
+export const WITHOUT_FOLDER = {
   image:
     'metrics are not supported for image volumes: the container runtime mounts the image, and the kubelet has no numbers of it either',
   hostPath:
     'metrics are not supported for hostPath volumes, as in the kubelet; the option hostPath measures them',
-};
+} as const satisfies Readonly<Record<string, string>>;

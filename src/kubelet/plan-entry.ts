@@ -61,8 +61,8 @@ function noMetrics(plugin: string, mode: string): string {
 }
 
 /**
- * Where a block volume's device is. Those below the kubelet's own folders can also be reached where the host's
- * /dev cannot.
+ * Where a block volume's device is. Those below the kubelet's own folders can also be reached where the
+ * host's /dev cannot.
  */
 function devicePath({ plugin, name, path }: FolderVolume, { root, uid }: PodPlace): string {
   if (plugin === CSI) return `${root}/plugins/kubernetes.io/csi/volumeDevices/${name}/dev/${uid}`;
@@ -105,7 +105,10 @@ export function csiVolume(
   return { driver, volumeHandle };
 }
 
-/** Where the driver staged the volume: where the kubelet made a folder for that, in its present place or the old. */
+/**
+ * Where the driver staged the volume: where the kubelet made a folder for that, in its present place or the
+ * old.
+ */
 export function stagingOf(
   entry: FolderVolume,
   driver: string,

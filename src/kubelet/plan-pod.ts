@@ -89,8 +89,7 @@ function whyAbsent(
   if (volume.kind === 'hostPath' || claimed?.claim?.volume?.kind === 'hostPath') {
     return planHostPath(onHost?.path, hostPath);
   }
-  const text = Object.hasOwn(WITHOUT_FOLDER, volume.kind) ? WITHOUT_FOLDER[volume.kind] : undefined;
-  if (text !== undefined) return none('METRICS_NOT_SUPPORTED', text);
+  if (volume.kind === 'image') return none('METRICS_NOT_SUPPORTED', WITHOUT_FOLDER.image);
   if (pod.phase === 'Succeeded' || pod.phase === 'Failed') {
     const ended = `the pod has ended (${pod.phase}), and the kubelet has taken its volumes down`;
     return none('METRICS_NOT_SUPPORTED', ended);
@@ -111,7 +110,7 @@ function whyAbsent(
 }
 
 function planHostPath(path: string | undefined, way: HostPathWay): Measure {
-  if (way === 'unsupported') return none('METRICS_NOT_SUPPORTED', WITHOUT_FOLDER['hostPath']!, path);
+  if (way === 'unsupported') return none('METRICS_NOT_SUPPORTED', WITHOUT_FOLDER.hostPath, path);
   // The kubelet refuses a path with "..", and the API server one that is relative.
   if (path === undefined || !path.startsWith('/') || path.split('/').includes('..')) {
     return none('METRICS_NOT_SUPPORTED', 'the hostPath volume has no path that the kubelet would mount');

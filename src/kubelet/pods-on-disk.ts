@@ -8,9 +8,9 @@ import type { NodePod, NodeVolume } from './node-pod.js';
 import type { PodSource } from './sources.js';
 
 /**
- * The pods that have a folder below the kubelet's root, for when neither the kubelet nor the API server can be
- * asked. Their uids, volumes and plugins are known, and their names and claims are not: a pod's name is its
- * uid, and its namespace is empty. A folder may have been left over by a pod that is gone.
+ * The pods that have a folder below the kubelet's root, for when neither the kubelet nor the API server can
+ * be asked. Their uids, volumes and plugins are known, and their names and claims are not: a pod's name is
+ * its uid, and its namespace is empty. A folder may have been left over by a pod that is gone.
  *
  * @param rootDir - the kubelet's root; by default the first of {@link KUBELET_ROOTS} that is one
  * @returns the source; its `pods` rejects with MetricsError METRICS_NOT_FOUND or METRICS_PROVIDER_FAILED if
@@ -25,10 +25,10 @@ export function podsOnDisk(rootDir?: string): PodSource {
     name: rootDir === undefined ? 'the disk' : `the disk at ${escapeControls(rootDir)}`,
     // eslint-disable-next-line @typescript-eslint/require-await -- async, so that it rejects and never throws
     pods: async () => {
-      root ??= resolvedRoot(rootDir ?? findKubeletRoot());
+      const found = (root ??= resolvedRoot(rootDir ?? findKubeletRoot()));
       const table = mounts.read();
       const problems: string[] = [];
-      const pods = podFolders(root).map((uid) => podOnDisk(root!, uid, table, problems));
+      const pods = podFolders(found).map((uid) => podOnDisk(found, uid, table, problems));
       return { pods, problems };
     },
   };

@@ -152,8 +152,8 @@ describe('which folder belongs to which claim', () => {
       claim: async (namespace, name) => {
         if (name === 'a-claim') return undefined;
         const found = (await bound.claim(namespace, 'b-claim'))!;
-        const { volume: _, volumeName: _name, ...unbound } = found;
-        return { ...unbound, name, phase: 'Pending' };
+        const { namespace: of, uid, volumeMode, ownerUids } = found;
+        return { namespace: of, name, uid, volumeMode, ownerUids, phase: 'Pending' };
       },
     };
     const pod = apiPod('p', [claimed('a'), claimed('b')]);

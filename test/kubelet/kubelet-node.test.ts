@@ -62,7 +62,7 @@ describe('options', () => {
   test.each([
     [{}, 'Expected pods to be an object, got undefined'],
     [{ pods: {} }, 'Expected pods to have the method pods'],
-    [{ pods: { pods: 'x' } }, 'Expected pods.pods to be a function, got string'],
+    [{ pods: { pods: 'x' } }, 'Expected pods to have the method pods'],
     [{ pods, claims: {} }, 'Expected claims to have the method claim'],
     [{ pods, summary: {} }, 'Expected summary to have the method statsSummary'],
     [{ pods, rootDir: '' }, 'Expected rootDir to be a path, got an empty text'],
@@ -354,7 +354,8 @@ describe('the etc-hosts and the ephemeral sum', () => {
     await node.getPods();
     expect(await node.ephemeralStorage(plain)).toBeDefined();
     const [first, ...others] = plain.ephemeralVolumes;
-    const { metrics: _, ...unread } = first!;
+    const { name, kind } = first!;
+    const unread = { name, kind, provider: 'du', state: 'pending' } as const;
     expect(await node.ephemeralStorage({ ...plain, ephemeralVolumes: [unread, ...others] })).toBeUndefined();
   });
 });

@@ -196,7 +196,7 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
       expect(all).toHaveLength(EXPECTED.length);
     });
 
-    test('what the kubelet had numbers of has numbers, and nothing else has, but for the crashing pod', async () => {
+    test('what the kubelet had numbers of has numbers, and nothing else has, but for the crashing pod', () => {
       const summary = recordedJson<{ pods: { podRef: { name: string }; volume?: { name: string }[] }[] }>(
         '1.26',
         'stats-summary.json',

@@ -5,13 +5,13 @@ export interface MountTable {
   /** What is mounted right at a path without symlinks. */
   at(path: string): Mount | undefined;
   /**
-   * Whether something is mounted on a folder that holds volumes, where the kubelet mounts nothing: such a folder
-   * may never answer.
+   * Whether something is mounted on a folder that holds volumes, where the kubelet mounts nothing: such a
+   * folder may never answer.
    */
   isOddlyMounted(path: string): boolean;
   /**
-   * Whether mounts that others make below a path reach this process. They do not if the mount that it is on is
-   * private, as in a pod without `mountPropagation: HostToContainer`.
+   * Whether mounts that others make below a path reach this process. They do not if the mount that it is on
+   * is private, as in a pod without `mountPropagation: HostToContainer`.
    */
   isPrivate(path: string): boolean;
 }

@@ -60,8 +60,8 @@ export function readVolData(path: string): VolDataText {
 }
 
 /**
- * What is in a `vol_data.json`, or, as a text for people, why that is not known. The kubelet does not write it
- * atomically, so an empty or cut one is met in good health too.
+ * What is in a `vol_data.json`, or, as a text for people, why that is not known. The kubelet does not write
+ * it atomically, so an empty or cut one is met in good health too.
  */
 export function parseVolData({ text = '', problem }: VolDataText): VolData | string {
   if (problem !== undefined) return problem;
@@ -84,8 +84,8 @@ export function parseVolData({ text = '', problem }: VolDataText): VolData | str
 }
 
 /**
- * The text of a small file; undefined if it is larger. Never waits for a fifo's writer, and reads no more of a
- * device than of a file.
+ * The text of a small file; undefined if it is larger. Never waits for a fifo's writer, and reads no more of
+ * a device than of a file.
  */
 function readSmallFile(path: string): string | undefined {
   const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

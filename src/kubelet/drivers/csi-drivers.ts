@@ -62,7 +62,7 @@ export class CsiDrivers {
 
   /** Resolves when each socket has answered, failed, or run out of time. */
   async answered(): Promise<void> {
-    await Promise.all([...this.#registrations.values()].map(({ asking }) => asking));
+    await Promise.all([...this.#registrations.values()].flatMap(({ asking }) => asking ?? []));
   }
 
   /** The drivers that are registered now. Of two sockets that name the same driver, the first counts. */
@@ -94,8 +94,8 @@ export class CsiDrivers {
    */
   reader(driver: string, staging: () => string | undefined): VolumeReader {
     return {
-      readVolume: async (volume, options = {}) => {
-        const client = this.#clientOf(await this.#find(driver, options.signal));
+      readVolume: async (volume, options) => {
+        const client = this.#clientOf(await this.#find(driver, options?.signal));
         const stagingTargetPath = staging();
         if (stagingTargetPath === undefined) return await client.readVolume(volume, options);
         // CSI wants no staging path from a driver that does not stage. The client knows the capabilities.

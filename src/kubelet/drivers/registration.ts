@@ -18,8 +18,8 @@ const TIMEOUT_MS = 5_000;
 /**
  * Asks a registration socket what it is. Never rejects.
  *
- * @returns the driver; nothing for a plugin that is no CSI driver; or, as a text for people, what is wrong with
- * the answer
+ * @returns the driver; nothing for a plugin that is no CSI driver; or, as a text for people, what is wrong
+ * with the answer
  */
 export async function askRegistration(
   socket: string,

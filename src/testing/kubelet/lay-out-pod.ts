@@ -45,7 +45,9 @@ export interface LayOut {
   /** Undefined if nothing is mounted. */
   readonly mounts: RootMounts | undefined;
   readonly volumeOf: (namespace: string, claim: string) => ApiPersistentVolume | undefined;
-  /** What is mounted for a PersistentVolume, or for an inline CSI volume, by name: a directory or a device. */
+  /**
+   * What is mounted for a PersistentVolume, or for an inline CSI volume, by name: a directory or a device.
+   */
   readonly sourceOf: (name: string) => string | undefined;
 }
 
@@ -91,10 +93,10 @@ export function layOutPod(pod: ApiPod, layOut: LayOut): void {
 
 function layOutVolume(pod: ApiPod, volume: ApiVolume, folder: string, layOut: LayOut): void {
   const { name } = volume;
-  const kind = Object.keys(volume).find((key) => Object.hasOwn(INLINE, key));
+  const [kind, inlineRow] = Object.entries(INLINE).find(([key]) => Object.hasOwn(volume, key)) ?? [];
   const emptyDir = volume['emptyDir'] as { readonly medium?: string } | null | undefined;
-  if (kind !== undefined) {
-    const [plugin, isTmpfs] = INLINE[kind]!;
+  if (inlineRow !== undefined) {
+    const [plugin, isTmpfs] = inlineRow;
     const path = `${folder}/volumes/kubernetes.io~${plugin}/${name}`;
     makeFolder(path);
     const wrapped = kind === 'emptyDir' ? name : `wrapped_${name}`;

@@ -9,15 +9,15 @@ export type { ApiContainer, ApiPersistentVolume, ApiPod, ApiVolume } from './lay
 /** Options of {@link makeKubeletRoot}. */
 export interface KubeletRootOptions {
   /**
-   * The PersistentVolumes, as the API server describes them (`items` of its list). The volume of a claim is the
-   * one whose `claimRef` names it. A claim without one is not laid out.
+   * The PersistentVolumes, as the API server describes them (`items` of its list). The volume of a claim is
+   * the one whose `claimRef` names it. A claim without one is not laid out.
    *
    * @defaultValue none
    */
   readonly persistentVolumes?: readonly ApiPersistentVolume[] | undefined;
   /**
-   * What is mounted for a volume, by the PersistentVolume's name, or an inline CSI volume's: a directory, or for
-   * block mode a device.
+   * What is mounted for a volume, by the PersistentVolume's name, or an inline CSI volume's: a directory, or
+   * for block mode a device.
    *
    * @defaultValue an empty tmpfs of 64 MiB for each, and no device
    */
