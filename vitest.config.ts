@@ -8,6 +8,8 @@ export default defineConfig({
     // suite of their own beside it.
     exclude: [
       ...configDefaults.exclude,
+      // On a real Kubernetes node, which `npm run test:node` starts.
+      'test/node/**',
       ...(process.env['CSI_SANITY'] === undefined ? ['**/csi-sanity-program.test.ts'] : []),
     ],
     // A process for each file: the state of stuck paths is one per process, and process.exit is part of what

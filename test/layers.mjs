@@ -128,6 +128,7 @@ export const READS_FILES = [
   'testing/kubelet/lay-out-pod.ts',
   'testing/kubelet/make-kubelet-root.ts',
   'testing/kubelet/root-mounts.ts',
+  'testing/kubelet/fake-files.ts',
 ];
 
 /** Which files may import `node:child_process`. */

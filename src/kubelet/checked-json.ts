@@ -24,9 +24,9 @@ export function textOf(value: unknown): string | undefined {
 export function textField<Name extends string>(
   name: Name,
   value: unknown,
-): { readonly [K in Name]?: string } {
+): Record<Name, string> | undefined {
   const text = textOf(value);
-  return text === undefined ? {} : ({ [name]: text } as { readonly [K in Name]?: string });
+  return text === undefined ? undefined : ({ [name]: text } as Record<Name, string>);
 }
 
 /** The longest name of an entry of a directory, in bytes. */

@@ -78,7 +78,7 @@ export function connectionFailure(
     return new KubeletError(`${prefix}_CERTIFICATE_NOT_TRUSTED`, message, { cause: error, reason });
   }
   const name = String(code);
-  if (/ALERT/.test(name)) {
+  if (name.includes('ALERT')) {
     const message = `${title} refused the TLS connection, as it does for a client certificate that it does not accept: ${text}`;
     return new KubeletError(`${prefix}_UNAUTHENTICATED`, message, { cause: error });
   }

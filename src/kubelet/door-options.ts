@@ -155,7 +155,7 @@ function checkedAuth(auth: DoorAuth): DoorAuth {
     if (name === 'type') continue;
     if (!files.includes(name))
       throw new TypeError(`Unknown option ${JSON.stringify(name)} of auth ${given.type}`);
-    if (value !== undefined) checkedText(`auth.${name}`, value as string);
+    if (value !== undefined) checkedText(`auth.${name}`, value);
   }
   if (given.type === 'tls') {
     checkedText('auth.certFile', given.certFile);

@@ -20,9 +20,14 @@ export interface JsonListRules {
 /** How many bytes are read before the event loop has its turn. */
 const BYTES_A_TURN = 512 * 1024;
 
-const [QUOTE, BACKSLASH, COMMA, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE, COLON] = [...'"\\,[]{}:'].map((each) =>
-  each.charCodeAt(0),
-) as [number, number, number, number, number, number, number, number];
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
 
 /**
  * Reads a large JSON object with one long list, entry by entry, so that no answer holds up the event loop: a
@@ -109,5 +114,5 @@ function endOfText(body: Buffer, start: number, mostQuotes: number): number {
     if (backslashes % 2 === 0) return end;
     end = body.indexOf(QUOTE, end + 1);
   }
-  throw new NotAList('it has a text that does not end');
+  throw new NotAList(end < 0 ? 'it ends in the middle of a text' : 'it has a text with too many quotes');
 }

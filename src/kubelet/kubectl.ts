@@ -1,6 +1,7 @@
 import { errorText, propertyOf } from '../errors.js';
 import { checkedOptions, checkedText } from '../options.js';
-import { onAbort } from '../waiting/abort.js';
+import { onAbort, throwIfAborted } from '../waiting/abort.js';
+import { waitFor } from '../waiting/joined-call.js';
 import { checkedLimits, type DoorOptions } from './door-options.js';
 import { excerpt } from './excerpt.js';
 import type { DoorAnswer } from './https-door.js';
@@ -65,8 +66,14 @@ export class Kubectl {
   }
 
   async get(path: string, _accept: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
+    // Each process has a limit of its own; who gives up need not wait for a turn.
+    return await waitFor(this.#inTurn(path, signal), { signal, late: () => undefined });
+  }
+
+  async #inTurn(path: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
     await this.#turn();
     try {
+      throwIfAborted(signal);
       return await this.#run(path, signal);
     } finally {
       this.#running -= 1;
@@ -100,7 +107,7 @@ export class Kubectl {
         forceKillAfterDelay: 1_000,
         maxBuffer: this.#mostBytes,
       });
-      if (signal?.aborted === true) throw signal.reason;
+      throwIfAborted(signal);
       const stdout = Buffer.from(result.stdout);
       if (!result.failed)
         return { status: 200, contentType: 'application/json', body: withoutPreface(stdout) };

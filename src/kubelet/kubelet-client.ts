@@ -116,12 +116,12 @@ export class KubeletClient {
     path: string,
     accept: string,
     options: SourceOptions,
-    isAnswer = (_: DoorAnswer): boolean => false,
+    isAnswer?: (answer: DoorAnswer) => boolean,
   ): Promise<DoorAnswer> {
     const signal = checkedSignal(checkedOptions(options, CALL_OPTIONS).signal);
     throwIfAborted(signal);
     const answer = await this.#door.get(path, accept, signal);
-    if (answer.status === 200 || isAnswer(answer)) return answer;
+    if (answer.status === 200 || isAnswer?.(answer) === true) return answer;
     throw kubeletRefusal(this.#door.title, path, answer.status, answer.body.toString('utf8', 0, 4_096));
   }
 }

@@ -25,7 +25,7 @@ export interface ContainerFsSummary {
 }
 
 /** Numbers of a filesystem, by the kubelet's names. */
-export type FsSummary = Pick<VolumeSummary, 'time' | (typeof NUMBERS)[number]>;
+export type FsSummary = Omit<VolumeSummary, 'name' | 'pvcRef' | 'volumeHealthStats'>;
 
 const NUMBERS = [
   'availableBytes',

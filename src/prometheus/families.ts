@@ -8,18 +8,21 @@ export interface Family extends MetricHead {
   readonly prefix: 'prefix' | 'selfPrefix';
   /** Exported only if this is there: an option of the collector, or a method of its source. */
   readonly needs?: 'podVolumes' | 'collectionDurations' | 'listingError';
-  /** @param name - the whole name */
-  readonly samples: (snapshot: Snapshot, name: string) => readonly Sample[];
+  /**
+   * @param name - the whole name
+   * @param zeroFill - whether unknown numbers of claims are 0
+   */
+  readonly samples: (snapshot: Snapshot, name: string, zeroFill: boolean) => readonly Sample[];
 }
 
-/** End of the name, and the kubelet's help text. */
+/** End of the name, and the kubelet's help text, which begins with the metric's stability level. */
 const QUANTITY_TEXTS: Readonly<Record<Quantity, readonly [end: string, help: string]>> = {
-  capacity: ['capacity_bytes', 'Capacity in bytes of the volume'],
-  available: ['available_bytes', 'Number of available bytes in the volume'],
-  used: ['used_bytes', 'Number of used bytes in the volume'],
-  inodes: ['inodes', 'Maximum number of inodes in the volume'],
-  inodesFree: ['inodes_free', 'Number of free inodes in the volume'],
-  inodesUsed: ['inodes_used', 'Number of used inodes in the volume'],
+  capacity: ['capacity_bytes', '[ALPHA] Capacity in bytes of the volume'],
+  available: ['available_bytes', '[ALPHA] Number of available bytes in the volume'],
+  used: ['used_bytes', '[ALPHA] Number of used bytes in the volume'],
+  inodes: ['inodes', '[ALPHA] Maximum number of inodes in the volume'],
+  inodesFree: ['inodes_free', '[ALPHA] Number of free inodes in the volume'],
+  inodesUsed: ['inodes_used', '[ALPHA] Number of used inodes in the volume'],
 };
 
 /** Every metric of a collector, in the order in which they are exported. */
@@ -32,14 +35,15 @@ export const FAMILIES: readonly Family[] = [
       name: `volume_stats_${end}`,
       type: 'gauge',
       help,
-      samples: forEachClaim(exportedNumber(quantity)),
+      samples: ({ claims }, _name, zeroFill) =>
+        samplesOf(claims, zeroFill ? filledNumber(quantity) : exportedNumber(quantity)),
     };
   }),
   {
     prefix: 'prefix',
     name: 'volume_stats_health_status_abnormal',
     type: 'gauge',
-    help: 'Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
+    help: '[ALPHA] Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
     samples: forEachClaim(({ metrics }) => asNumber(metrics.condition?.abnormal)),
   },
   // Those of kubernetes#141061, for volumes without a claim.
@@ -58,7 +62,7 @@ export const FAMILIES: readonly Family[] = [
     prefix: 'prefix',
     name: 'volume_metric_collection_duration_seconds',
     type: 'histogram',
-    help: 'Duration in seconds to calculate volume stats',
+    help: '[ALPHA] Duration in seconds to calculate volume stats',
     needs: 'collectionDurations',
     samples: ({ durations: all }, name) =>
       all.flatMap(({ labels, durations: { count, sumSeconds, buckets } }) => [
@@ -156,4 +160,9 @@ function exportedNumber(quantity: Quantity): (seen: SeenReading) => number | und
     // A query that divides by the capacity, as dashboards do, gives nothing instead of infinity.
     return quantity === 'capacity' && value === 0n ? undefined : Number(value);
   };
+}
+
+/** A number of a reading as the kubelet exports it: 0 if it is not known. */
+function filledNumber(quantity: Quantity): (seen: SeenReading) => number {
+  return ({ metrics }) => Number(amountOf(metrics, quantity) ?? 0n);
 }

@@ -50,6 +50,13 @@ export interface VolumeStatsCollectorOptions {
    * @defaultValue 900000
    */
   readonly maxAgeMs?: number | undefined;
+  /**
+   * Whether to write 0 for each unknown number of a claim that has a reading, as the kubelet does. Some
+   * programs need all series of a claim: pvc-autoresizer skips a claim that lacks one of its four.
+   *
+   * @defaultValue `false`
+   */
+  readonly zeroFill?: boolean | undefined;
 }
 
 const OPTION_NAMES = [
@@ -58,6 +65,7 @@ const OPTION_NAMES = [
   'selfPrefix',
   'podVolumes',
   'maxAgeMs',
+  'zeroFill',
 ] as const satisfies readonly (keyof VolumeStatsCollectorOptions)[];
 
 const NO_DURATIONS: ReadonlyMap<string, CollectionDurations> = new Map();
@@ -69,6 +77,7 @@ const NO_DURATIONS: ReadonlyMap<string, CollectionDurations> = new Map();
 export class VolumeStatsCollector {
   readonly #source: VolumeStatsSource;
   readonly #maxAgeMs: number;
+  readonly #zeroFill: boolean;
   readonly #labels = new SeriesLabels();
   /** The metrics that are exported, with their whole names. */
   readonly #families: readonly Family[];
@@ -97,6 +106,7 @@ export class VolumeStatsCollector {
     }
     this.#source = source;
     this.#maxAgeMs = maxAgeMs;
+    this.#zeroFill = checkedFlag('zeroFill', options.zeroFill);
     const prefixes = {
       prefix: checkedPrefix('prefix', prefix),
       selfPrefix: checkedPrefix('selfPrefix', selfPrefix),
@@ -156,7 +166,9 @@ export class VolumeStatsCollector {
 
   #samplesOf(answer: SourceAnswer): ReadonlyMap<Family, readonly Sample[]> {
     const snapshot = new Snapshot(answer, this.#sourceErrors, this.#labels, this.#maxAgeMs);
-    return new Map(this.#families.map((family) => [family, family.samples(snapshot, family.name)]));
+    return new Map(
+      this.#families.map((family) => [family, family.samples(snapshot, family.name, this.#zeroFill)]),
+    );
   }
 }
 

@@ -151,7 +151,7 @@ export class MeasuredVolume {
   }
 
   #settled(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
-    this.#collection.durations.add(provider, durationMs);
+    if (isCollection(provider, answer, since)) this.#collection.durations.add(provider, durationMs);
     let judged: (() => void) | undefined;
     try {
       if (answer.status === 'rejected') throw answer.reason;
@@ -204,6 +204,16 @@ function mayWalk(name: string, source: string | undefined): boolean {
 function walkTooLong(provider: string, limitMs: number): MetricsError {
   const text = `the walk of provider "${provider}" took longer than walkTimeoutMs (${String(limitMs)} ms) and was aborted`;
   return new MetricsError('METRICS_TIMED_OUT', text);
+}
+
+/**
+ * Whether a call measured something: not one that was answered by a reading from before it (a cache), nor
+ * one of a volume that nothing measures. The kubelet counts in each provider, so that neither counts there.
+ */
+function isCollection(provider: string, answer: PromiseSettledResult<unknown>, since: Date): boolean {
+  if (provider === 'nil') return false;
+  const readAtMs = answer.status === 'fulfilled' ? msOfDate(propertyOf(answer.value, 'time')) : undefined;
+  return readAtMs === undefined || readAtMs >= since.getTime();
 }
 
 /** Milliseconds that a call spent walking. Since its volume got stuck, it has only waited. */

@@ -50,9 +50,20 @@ export interface StatsSummaryOptions {
    * @defaultValue `false`
    */
   readonly zeroFill?: boolean | undefined;
+  /**
+   * The version of the kubelet that `zeroFill` imitates, as `1.36` or `v1.29.4+k3s1`. Only those from 1.24 to
+   * 1.36 write `volumeHealthStats`. Without `zeroFill` a known condition is always written.
+   *
+   * @defaultValue `'1.37'`
+   */
+  readonly kubeletVersion?: string | undefined;
 }
 
-const OPTION_NAMES = ['nodeName', 'zeroFill'] as const satisfies readonly (keyof StatsSummaryOptions)[];
+const OPTION_NAMES = [
+  'nodeName',
+  'zeroFill',
+  'kubeletVersion',
+] as const satisfies readonly (keyof StatsSummaryOptions)[];
 
 /** The kubelet's names of the quantities, in its order. */
 const NUMBERS = [
@@ -69,7 +80,7 @@ const NUMBERS = [
  * (containers, network).
  *
  * @param podVolumeStats - what an analyzer knows
- * @param options - the node's name, and whether unknown numbers are written as 0
+ * @param options - the node's name, and whether to write what a kubelet of some version writes
  * @returns an object for `stringify`
  * @throws TypeError naming the argument or option that is invalid or unknown
  */
@@ -80,12 +91,13 @@ export function statsSummary(
   const { nodeName } = checkedOptions(options, OPTION_NAMES);
   if (nodeName !== undefined) checkedText('nodeName', nodeName);
   const zeroFill = checkedFlag('zeroFill', options.zeroFill);
+  const hasHealth = writesHealth(options.kubeletVersion ?? '1.37') || !zeroFill;
   return {
     ...(nodeName !== undefined && { node: { nodeName } }),
     pods: Array.from(checkedPods(podVolumeStats), ({ podRef, ephemeralVolumes, persistentVolumes }) => {
       const volume = [...ephemeralVolumes, ...persistentVolumes]
         .filter(({ metrics }) => metrics !== undefined || !zeroFill)
-        .map((each) => volumeSummary(each, zeroFill));
+        .map((each) => volumeSummary(each, zeroFill, hasHealth));
       const { name, namespace, uid } = podRef;
       return { podRef: { name, namespace, uid }, ...(volume.length > 0 && { volume }) };
     }),
@@ -112,12 +124,30 @@ function isNamed(volume: unknown): boolean {
   return typeof (volume as Partial<VolumeStats> | null | undefined)?.name === 'string';
 }
 
-function volumeSummary({ name, pvcRef, metrics }: VolumeStats, zeroFill: boolean): VolumeSummary {
+/**
+ * Whether a kubelet of this version writes `volumeHealthStats`.
+ *
+ * @throws TypeError unless it is a version
+ */
+function writesHealth(version: unknown): boolean {
+  const [, major, minor] = /^v?(\d+)\.(\d+)([.+-]|$)/.exec(typeof version === 'string' ? version : '') ?? [];
+  if (minor === undefined) {
+    throw new TypeError(`Expected kubeletVersion to be a version such as 1.36, got ${show(version)}`);
+  }
+  return major === '1' && Number(minor) >= 24 && Number(minor) <= 36;
+}
+
+function volumeSummary(
+  { name, pvcRef, metrics }: VolumeStats,
+  zeroFill: boolean,
+  hasHealth: boolean,
+): VolumeSummary {
   return {
     ...(metrics !== undefined && numbers(metrics, zeroFill)),
     name,
     ...(pvcRef !== undefined && { pvcRef: claim(pvcRef) }),
-    ...(metrics?.condition !== undefined && { volumeHealthStats: { abnormal: metrics.condition.abnormal } }),
+    ...(hasHealth &&
+      metrics?.condition !== undefined && { volumeHealthStats: { abnormal: metrics.condition.abnormal } }),
   };
 }
 

@@ -192,7 +192,7 @@ subjects:
         [asked.pods(), asked.statsSummary()].map((each) =>
           each.then(
             () => 'allowed',
-            (error: KubeletError) => error.code,
+            (error: unknown) => (error as KubeletError).code,
           ),
         ),
       );

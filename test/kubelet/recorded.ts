@@ -16,9 +16,10 @@ export interface AuthRow {
 export type RecordedVersion = '1.26' | '1.37';
 
 export function recordedText(version: RecordedVersion, file: string): string {
-  return readFileSync(join(import.meta.dirname, 'recorded', `kubelet-${version}`, file), 'utf8');
+  return readFileSync(join(import.meta.dirname, '../record', `kubelet-${version}`, file), 'utf8');
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller knows the file
 export function recordedJson<T = unknown>(version: RecordedVersion, file: string): T {
   return JSON.parse(recordedText(version, file)) as T;
 }

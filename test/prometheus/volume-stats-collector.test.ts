@@ -46,21 +46,44 @@ describe("the kubelet's metrics", () => {
     const labels = '{namespace="testns",persistentvolumeclaim="testpvc"}';
     expect(text).toEqual(
       [
-        ['capacity_bytes', 'Capacity in bytes of the volume', 1.0434699264e10],
-        ['available_bytes', 'Number of available bytes in the volume', 5.663154176e9],
-        ['used_bytes', 'Number of used bytes in the volume', 4.21789696e9],
-        ['inodes', 'Maximum number of inodes in the volume', 655360],
-        ['inodes_free', 'Number of free inodes in the volume', 655344],
-        ['inodes_used', 'Number of used inodes in the volume', 16],
+        ['capacity_bytes', '[ALPHA] Capacity in bytes of the volume', 1.0434699264e10],
+        ['available_bytes', '[ALPHA] Number of available bytes in the volume', 5.663154176e9],
+        ['used_bytes', '[ALPHA] Number of used bytes in the volume', 4.21789696e9],
+        ['inodes', '[ALPHA] Maximum number of inodes in the volume', 655360],
+        ['inodes_free', '[ALPHA] Number of free inodes in the volume', 655344],
+        ['inodes_used', '[ALPHA] Number of used inodes in the volume', 16],
         [
           'health_status_abnormal',
-          'Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
+          '[ALPHA] Abnormal volume health status. The count is either 1 or 0. 1 indicates the volume is unhealthy, 0 indicates volume is healthy',
           1,
         ],
       ].map(([end, help, value]) => {
         const name = `kubelet_volume_stats_${String(end)}`;
         return `# HELP ${name} ${String(help)}\n# TYPE ${name} gauge\n${name}${labels} ${String(value)}`;
       }),
+    );
+  });
+
+  test('with zeroFill have all six numbers for each claim with a reading, 0 if unknown', async () => {
+    const pods = [
+      pod('a', [
+        claimed('block', reading({ capacity: 7n })),
+        claimed('no-limit', reading({ capacity: 7n, inodes: 0n, inodesFree: 0n, inodesUsed: 0n })),
+        volume('unread', { pvcRef: { namespace: 'testns', name: 'unread' } }),
+      ]),
+    ];
+    const named = (claim: string, values: readonly number[]): string[] =>
+      ['capacity_bytes', 'available_bytes', 'used_bytes', 'inodes', 'inodes_free', 'inodes_used'].map(
+        (end, at) =>
+          `kubelet_volume_stats_${end}{namespace="testns",persistentvolumeclaim="${claim}"} ${String(values[at])}`,
+      );
+    const lines = await samples(registryOf(pods, { zeroFill: true }), 'kubelet_volume_stats_');
+    expect(lines.sort()).toEqual(
+      [...named('block', [7, 0, 0, 0, 0, 0]), ...named('no-limit', [7, 0, 0, 0, 0, 0])].sort(),
+    );
+    expect(await samples(registryOf(pods), 'kubelet_volume_stats_')).toHaveLength(2);
+    expect(() => registryOf(pods, { zeroFill: 1 as never })).toThrow(
+      new TypeError('Expected zeroFill to be a boolean, got number'),
     );
   });
 
@@ -330,7 +353,7 @@ describe('options', () => {
   test('an unknown option is refused by name, and podVolumes must be a boolean', () => {
     expect(() => registryOf([], { perPod: true } as Options)).toThrow(
       new TypeError(
-        'Unknown option "perPod": the options are registry, prefix, selfPrefix, podVolumes, maxAgeMs',
+        'Unknown option "perPod": the options are registry, prefix, selfPrefix, podVolumes, maxAgeMs, zeroFill',
       ),
     );
     expect(() => registryOf([], { podVolumes: 'false' as never })).toThrow(
@@ -529,7 +552,7 @@ describe('a scrape', () => {
       );
       expect(found).toMatchObject({
         type: 'gauge',
-        help: 'Number of used bytes in the volume',
+        help: '[ALPHA] Number of used bytes in the volume',
         values: [{ value: 7, labels: { node, namespace: 'testns', persistentvolumeclaim: 'c' } }],
       });
     }

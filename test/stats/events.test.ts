@@ -1,5 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { CachedMetrics } from '../../src/providers/cached-metrics.js';
+import { MetricsNil } from '../../src/providers/metrics-nil.js';
 import type { CollectionOptions } from '../../src/stats/collection-options.js';
 import type { CollectMessage } from '../../src/stats/collection.js';
 import { conditionChange, type ConditionChange } from '../../src/stats/condition-change.js';
@@ -281,4 +283,18 @@ test('durations are added up by the name of the provider, also those of failures
   ).toEqual([0, 1]);
   expect(durations.get('du')).toMatchObject({ count: 1, sumSeconds: 12 });
   expect(durations.get('du')?.buckets.at(-1)?.count).toBe(0);
+});
+
+test('durations are those of calls that measured: not of cached answers, nor of volumes without metrics', async () => {
+  const measured = new FakeMetrics({ name: 'du', script: [{ delayMs: 20 }] });
+  const analyzer = analyzerOf({ cached: new CachedMetrics(measured), none: new MetricsNil() }, {});
+  void analyzer.calculate();
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  void analyzer.calculate();
+  await vi.advanceTimersByTimeAsync(MINUTE);
+  expect(analyzer.getPodVolumeStats('web-uid')?.ephemeralVolumes.map(({ state }) => state)).toEqual([
+    'ok',
+    'unsupported',
+  ]);
+  expect([...analyzer.collectionDurations()].map(([name, { count }]) => [name, count])).toEqual([['du', 1]]);
 });

@@ -87,13 +87,36 @@ describe('statsSummary', () => {
 
   test('an unknown option is refused by name, and both options by type', () => {
     expect(() => statsSummary([], { zerofill: true } as never)).toThrow(
-      new TypeError('Unknown option "zerofill": the options are nodeName, zeroFill'),
+      new TypeError('Unknown option "zerofill": the options are nodeName, zeroFill, kubeletVersion'),
     );
     expect(() => statsSummary([], { zeroFill: 'false' as never })).toThrow(
       new TypeError('Expected zeroFill to be a boolean, got string'),
     );
     expect(() => statsSummary([], { nodeName: 7 as never })).toThrow(
       new TypeError('Expected nodeName to be a string, got number'),
+    );
+  });
+
+  test.each([
+    ['1.23', false],
+    ['1.24', true],
+    ['v1.36.2', true],
+    ['v1.29.4+k3s1', true],
+    ['1.36.2-gke.1', true],
+    ['1.37', false],
+    ['2.30', false],
+    [undefined, false],
+  ])('zeroFill for kubelet %s writes volumeHealthStats: %s', (kubeletVersion, isWritten) => {
+    const pods = [pod([], [volume('data', { metrics: full })])];
+    const [written] = statsSummary(pods, { zeroFill: true, kubeletVersion }).pods[0]?.volume ?? [];
+    expect(written?.volumeHealthStats).toEqual(isWritten ? { abnormal: true } : undefined);
+    const [own] = statsSummary(pods, { kubeletVersion }).pods[0]?.volume ?? [];
+    expect(own?.volumeHealthStats).toEqual({ abnormal: true });
+  });
+
+  test.each(['', '1', 'latest', '1.x', '1.36x', 37])('refuses %j as a version', (version) => {
+    expect(() => statsSummary([], { kubeletVersion: version as never })).toThrow(
+      /^Expected kubeletVersion to be a version such as 1\.36, got /,
     );
   });
 
