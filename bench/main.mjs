@@ -7,7 +7,7 @@ import { activeBinding } from 'kube-volume-metrics';
 import { measureSection } from './report.mjs';
 
 /** Each is a module of this folder that exports `about`, one line, and `run(report)`. */
-const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'stats', 'csi'];
+const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'stats', 'csi', 'kubelet'];
 
 /** How many times a check measures a section again in which figures miss their goal. */
 const REPEATS = 2;
