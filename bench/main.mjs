@@ -10,7 +10,7 @@ import { measureSection } from './report.mjs';
  * Each is a module of this folder that exports `about`, one line, and `run(report, { isCheck })`, which may leave
  * out of a check what takes minutes.
  */
-const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'round', 'stats', 'csi'];
+const SECTIONS = ['import', 'fsinfo', 'stuck', 'walk', 'round', 'stats', 'csi', 'kubelet'];
 
 /** How many times a check measures a section again in which figures miss their goal. */
 const REPEATS = 2;

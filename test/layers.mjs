@@ -115,22 +115,30 @@ export const LAYERS = {
 export const LAZY = new Set(['execa', 'fs-extra']);
 
 /**
- * Which files may import `node:fs`: they read /proc, /sys, programs' folders, the package's own and the
- * operator's credentials, and make a driver's sockets. None reads a volume.
+ * Which files may import `node:fs`: they read /proc, /sys, the kubelet's folders, programs', the package's own
+ * and the operator's credentials, and make a driver's sockets. None reads a volume.
  */
 export const READS_FILES = [
   'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
   'kubelet/credentials.ts',
+  'kubelet/disk/pod-folder.ts',
+  'kubelet/disk/vol-data.ts',
+  'kubelet/drivers/csi-drivers.ts',
+  'kubelet/kubelet-root.ts',
+  'kubelet/plan-entry.ts',
   'os/commands/tools.ts',
   'os/devices.ts',
   'os/mounts.ts',
   'os/native/addon.ts',
+  'testing/kubelet/lay-out-pod.ts',
+  'testing/kubelet/make-kubelet-root.ts',
+  'testing/kubelet/root-mounts.ts',
   'testing/kubelet/fake-files.ts',
 ];
 
 /** Which files may import `node:child_process`. */
-export const STARTS_PROCESSES = ['os/commands/launch.ts'];
+export const STARTS_PROCESSES = ['os/commands/launch.ts', 'testing/kubelet/root-mounts.ts'];
 
 /**
  * The layer of a file.

@@ -3,6 +3,8 @@ export { CsiNodeClient } from './client/csi-node-client.js';
 export type { CsiCallOptions, CsiNodeClientOptions } from './client/csi-node-client.js';
 export type { CsiVolumeAnswer } from './client/driver-connection.js';
 export type { CsiCall, NodeCapabilities } from './client/connection.js';
+export { pluginInfo } from './client/plugin-info.js';
+export type { PluginInfo } from './client/plugin-info.js';
 export { MetricsCsi } from './client/metrics-csi.js';
 export type { MetricsCsiOptions } from './client/metrics-csi.js';
 

@@ -35,3 +35,13 @@ export type {
   NodeVolumeDevice,
   NodeVolumeMount,
 } from './node-pod.js';
+
+// A node: its pods, its volumes and what measures them.
+export { KubeletNode } from './kubelet-node.js';
+export type { KubeletNodeOptions } from './kubelet-node-options.js';
+export { podsOnDisk } from './pods-on-disk.js';
+export { findKubeletRoot, KUBELET_ROOTS } from './kubelet-root.js';
+export type { VolumeDescription } from './described-volume.js';
+export type { CsiDriver } from './drivers/registration.js';
+export type { EphemeralStorage, SummarySource } from './ephemeral-storage.js';
+export type { HostPathWay } from './plan-pod.js';

@@ -10,3 +10,14 @@ export type { FakeApiServerOptions } from './fake-api-server.js';
 export type { FakeApiResource } from './api-resources.js';
 export { FakeAuthority } from './certificates.js';
 export type { CertificateAndKey, CertificateSubject } from './certificates.js';
+
+// For tests of code that reads a kubelet's folders.
+export { makeKubeletRoot } from './make-kubelet-root.js';
+export type {
+  ApiContainer,
+  ApiPersistentVolume,
+  ApiPod,
+  ApiVolume,
+  KubeletRoot,
+  KubeletRootOptions,
+} from './make-kubelet-root.js';

@@ -1,0 +1,167 @@
+import { errorText } from '../errors.js';
+import { escapeControls } from '../escape.js';
+import type { FolderVolume, SubPathUse } from './disk/pod-folder.js';
+import type { NodePod, NodeVolume } from './node-pod.js';
+import type { Claim, ClaimSource, VolumeMode } from './sources.js';
+
+/** What is known of a volume that a pod names by its claim. */
+export interface ClaimedVolume {
+  readonly volume: NodeVolume;
+  /** How the containers use it; undefined if none does. */
+  readonly mode: VolumeMode | undefined;
+  /** Its folder. */
+  entry?: FolderVolume;
+  /** Its claim, if it had to be looked up. */
+  claim?: Claim;
+  /** What is not known, and why. */
+  unknown?: string | undefined;
+}
+
+/** What joining needs besides the pod. */
+export interface JoinContext {
+  /** The folders of PersistentVolumes: those that are not an inline volume's. */
+  readonly entries: readonly FolderVolume[];
+  readonly subPaths: () => readonly SubPathUse[];
+  readonly claims: ClaimSource | undefined;
+}
+
+export function isClaimed({ kind }: NodeVolume): boolean {
+  return kind === 'persistentVolumeClaim' || kind === 'ephemeral';
+}
+
+/**
+ * Finds out which folder belongs to which claim of a pod: a folder has the PersistentVolume's name, and the
+ * pod has the claim's. In this order: the only claim and the only folder; what `volume-subpaths` says; the
+ * claim, by name, at the API server. What is left over is open, and says why.
+ */
+export async function joinClaims(pod: NodePod, context: JoinContext): Promise<readonly ClaimedVolume[]> {
+  const claimed = pod.volumes.filter(isClaimed).map((volume): ClaimedVolume => ({
+    volume,
+    mode: modeOf(pod, volume.name),
+  }));
+  const open = new Set(claimed.filter(({ mode }) => mode !== undefined));
+  const free = new Set(context.entries);
+  const join = (one: ClaimedVolume, entry: FolderVolume): void => {
+    one.entry = entry;
+    open.delete(one);
+    free.delete(entry);
+  };
+  joinOnly(open, free, join);
+  if (open.size > 0 && free.size > 0) {
+    joinBySubPath(pod, context.subPaths(), open, free, join);
+    joinOnly(open, free, join);
+  }
+  if (open.size > 0 && context.claims !== undefined) {
+    await joinByName(pod, context.claims, open, free, join);
+    joinOnly(open, free, join);
+  }
+  for (const one of open) one.unknown ??= whyOpen(one, free, context.claims);
+  return claimed;
+}
+
+type Join = (one: ClaimedVolume, entry: FolderVolume) => void;
+
+/** How a pod's containers use a volume. The kubelet mounts none that no container uses. */
+export function modeOf(pod: NodePod, name: string): VolumeMode | undefined {
+  const uses = (list: (of: NodePod['containers'][number]) => readonly { readonly name: string }[]): boolean =>
+    pod.containers.some((each) => list(each).some((use) => use.name === name));
+  if (uses(({ volumeDevices }) => volumeDevices)) return 'Block';
+  return uses(({ volumeMounts }) => volumeMounts) ? 'Filesystem' : undefined;
+}
+
+function joinOnly(open: Set<ClaimedVolume>, free: Set<FolderVolume>, join: Join): void {
+  for (const mode of ['Filesystem', 'Block'] as const) {
+    const [one, ...others] = [...open].filter((each) => each.mode === mode && each.claim === undefined);
+    const entries = [...free].filter((each) => each.mode === mode);
+    const [entry] = entries;
+    if (one !== undefined && entry !== undefined && others.length === 0 && entries.length === 1)
+      join(one, entry);
+  }
+}
+
+/** The folder in `volume-subpaths` has the PersistentVolume's name; container and index lead to the pod's. */
+function joinBySubPath(
+  pod: NodePod,
+  uses: readonly SubPathUse[],
+  open: Set<ClaimedVolume>,
+  free: Set<FolderVolume>,
+  join: Join,
+): void {
+  for (const entry of [...free]) {
+    if (entry.mode !== 'Filesystem') continue;
+    const names = new Set(
+      uses
+        .filter(({ volume }) => volume === entry.name)
+        .map(({ container, index }) => {
+          const mounts = pod.containers.find(({ name }) => name === container)?.volumeMounts;
+          return mounts?.find((mount) => mount.index === index)?.name;
+        }),
+    );
+    // An inline volume may have the PersistentVolume's name, and shares the folder then.
+    const found = [...open].filter((one) => names.has(one.volume.name));
+    const [one] = found;
+    if (one !== undefined && found.length === 1) join(one, entry);
+  }
+}
+
+async function joinByName(
+  pod: NodePod,
+  source: ClaimSource,
+  open: Set<ClaimedVolume>,
+  free: Set<FolderVolume>,
+  join: Join,
+): Promise<void> {
+  await Promise.all(
+    [...open].map(async (one) => {
+      const { claimName } = one.volume;
+      if (claimName === undefined) return;
+      try {
+        const claim = await source.claim(pod.namespace, claimName, { podUid: pod.apiUid });
+        one.unknown = claim === undefined ? `there is no claim ${escapeControls(claimName)}` : undefined;
+        if (claim !== undefined) one.claim = claim;
+      } catch (error) {
+        const text = escapeControls(errorText(error));
+        one.unknown = `which folder is this claim's is not known: ${source.name} was asked for it and failed: ${text}`;
+      }
+    }),
+  );
+  for (const one of [...open]) {
+    const { claim } = one;
+    if (claim === undefined) continue;
+    // Someone may make a claim of the name that Kubernetes would give to an ephemeral volume's.
+    if (one.volume.kind === 'ephemeral' && !isOwnedBy(claim, pod)) {
+      one.unknown = `the claim ${escapeControls(claim.name)} is not this pod's, so the kubelet does not mount it`;
+      continue;
+    }
+    const entry = [...free].find(({ name, mode }) => name === claim.volumeName && mode === one.mode);
+    if (entry !== undefined) {
+      delete one.unknown;
+      join(one, entry);
+    }
+  }
+}
+
+function isOwnedBy(claim: Claim, pod: NodePod): boolean {
+  return claim.ownerUids.includes(pod.apiUid);
+}
+
+function whyOpen(
+  one: ClaimedVolume,
+  free: Set<FolderVolume>,
+  claims: ClaimSource | undefined,
+): string | undefined {
+  const { claim } = one;
+  if (claim !== undefined) {
+    if (claim.volumeProblem !== undefined) return escapeControls(claim.volumeProblem);
+    if (claim.volumeName === undefined)
+      return `the claim is ${claim.phase ?? 'not bound'}: it has no volume yet`;
+    return undefined;
+  }
+  const candidates = [...free]
+    .filter(({ mode }) => mode === one.mode)
+    .map(({ name }) => escapeControls(name));
+  if (candidates.length === 0) return undefined;
+  const names = candidates.slice(0, 8).join(', ') + (candidates.length > 8 ? ', ...' : '');
+  const advice = claims === undefined ? '; with a source of claims, the API server tells' : '';
+  return `which of the volumes on disk (${names}) is this claim's is not known${advice}`;
+}
