@@ -19,7 +19,8 @@ std::uint64_t WallNs() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-// A schedstat has nanoseconds on a processor, nanoseconds waited for one, and how often. 0 if it cannot be read.
+// A schedstat has nanoseconds on a processor, nanoseconds waited for one, and how often. 0 if it cannot be
+// read.
 WorkTime TimesOf(int schedstat) {
   WorkTime times{WallNs()};
   char text[96];

@@ -37,8 +37,9 @@ class WorkClock {
   Fd schedstat_;
 };
 
-// The times of another thread of this process, which was at `begin` before. Opens files of /proc. The kernel counts
-// a wait for a processor when it is over. So of a thread that is waiting for one, only the time it ran is work.
+// The times of another thread of this process, which was at `begin` before. Opens files of /proc. The kernel
+// counts a wait for a processor when it is over. So of a thread that is waiting for one, only the time it ran
+// is work.
 WorkTime WorkTimeOf(pid_t thread, const WorkTime& begin);
 
 }  // namespace kvm

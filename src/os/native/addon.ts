@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Takes `answers` records of calls and `walks` records of walks, which lie in the buffer given to `connect`, and
- * the paths that walks' records go with.
+ * Takes `answers` records of calls and `walks` records of walks, which lie in the buffer given to `connect`,
+ * and the paths that walks' records go with.
  */
 export type Deliver = (answers: number, walks: number, texts: readonly string[] | undefined) => void;
 
@@ -33,15 +33,15 @@ export interface Channel {
   /** Starts a walk. Returns its number. */
   walk(path: string, threads: number, allowPartial: boolean): number | Refusal;
   /**
-   * Bytes, inodes, system calls and nanoseconds of work so far; undefined while the walk waits for its turn, and once it has
-   * ended.
+   * Bytes, inodes, system calls and nanoseconds of work so far; undefined while the walk waits for its turn,
+   * and once it has ended.
    */
   walkProgress(number: number): BigUint64Array | undefined;
   /** Ends a walk. Returns the milliseconds of its work. */
   walkCancel(number: number): number;
   /**
-   * Ends a walk that does not move and marks its path as stuck. Returns the milliseconds of its work, or -1 if
-   * it has ended already.
+   * Ends a walk that does not move and marks its path as stuck. Returns the milliseconds of its work, or -1
+   * if it has ended already.
    */
   walkGiveUp(number: number, stuckSinceMs: number): number;
 }
