@@ -7,7 +7,8 @@
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.
-//   walkProgress(number): BigUint64Array [used, inodes, system calls], or undefined while it waits.
+//   walkProgress(number): BigUint64Array [used, inodes, system calls, nanoseconds of work], or undefined
+//     while it waits.
 //   walkCancel(number): the milliseconds of its work; its result is delivered soon, and the next walk may
 //     run.
 //   walkGiveUp(number, stuckSinceMs): the milliseconds of its work, or -1 when there is no such walk.
@@ -71,7 +72,7 @@ napi_value ProgressOfWalk(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   const auto progress = WalkQueue::Shared().Progress(static_cast<std::uint64_t>(arguments.Number(0)));
   if (!progress) return nullptr;
-  const std::uint64_t words[] = {progress->used, progress->inodes, progress->calls};
+  const std::uint64_t words[] = {progress->used, progress->inodes, progress->calls, progress->work_ns};
   return Words(env, words, std::size(words));
 }
 

@@ -15,7 +15,11 @@ Walk Walk::Start(WalkOptions options, Done done) {
   return walk;
 }
 
-WalkProgress Walk::Progress() const { return state_->Progress(); }
+WalkProgress Walk::Progress() const {
+  WalkProgress progress = state_->Progress();
+  progress.work_ns = state_->Work();
+  return progress;
+}
 
 void Walk::Cancel() { state_->Cancel(); }
 

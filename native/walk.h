@@ -43,6 +43,7 @@ struct WalkProgress {
   std::uint64_t used = 0;    // bytes of allocated blocks, st_blocks * 512
   std::uint64_t inodes = 0;  // of any kind, the root included, each once
   std::uint64_t calls = 0;   // system calls that have returned; as long as it rises the walk is alive
+  std::uint64_t work_ns = 0;  // as in WalkResult
 };
 
 struct WalkResult {

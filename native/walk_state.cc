@@ -69,6 +69,20 @@ WalkProgress WalkState::Progress() const {
   return sum;
 }
 
+std::uint64_t WalkState::Work() {
+  const std::lock_guard<std::mutex> lock(lock_);
+  return result_.work_ns + UnendedWork();
+}
+
+// Of threads that are at work.
+std::uint64_t WalkState::UnendedWork() const {
+  std::uint64_t sum = 0;
+  for (const WalkCharge& charge : charges_) {
+    if (charge.thread != 0) sum += WorkTimeOf(charge.thread, charge.begin).Since(charge.begin);
+  }
+  return sum;
+}
+
 bool WalkState::ReserveTaker() {
   int takers = takers_.load(std::memory_order_relaxed);
   while (takers > 0) {
@@ -168,9 +182,7 @@ std::uint64_t WalkState::Report() {
     const std::lock_guard<std::mutex> lock(lock_);
     if (std::exchange(reported_, true)) return result_.work_ns;
     // Abandoned: threads that are at work may be for long, so they are charged what they did so far.
-    for (const WalkCharge& charge : charges_) {
-      if (charge.thread != 0) result_.work_ns += WorkTimeOf(charge.thread, charge.begin).Since(charge.begin);
-    }
+    result_.work_ns += UnendedWork();
     const WalkProgress sum = Progress();
     result_.used = sum.used;
     result_.inodes = sum.inodes;

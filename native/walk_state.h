@@ -69,7 +69,10 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   void Cancel();
   // Returns the nanoseconds of work that the walk is charged.
   std::uint64_t Abandon(int error);
+  // Without its work.
   WalkProgress Progress() const;
+  // Nanoseconds, up to now.
+  std::uint64_t Work();
 
   // For the walk's threads.
 
@@ -108,7 +111,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   int StartThread(unsigned number, std::unique_ptr<WalkShare>* share);
   void ThreadEnds();
   std::uint64_t Report();
-  // Of a thread's charge, under the lock.
+  // Of what threads are charged, under the lock.
+  std::uint64_t UnendedWork() const;
   void BeginsWork(unsigned number, const WorkClock& clock);
   void EndsWork(unsigned number, const WorkClock& clock);
 

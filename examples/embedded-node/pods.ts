@@ -1,5 +1,4 @@
 import {
-  CachedMetrics,
   MetricsBlock,
   MetricsDu,
   MetricsNil,
@@ -11,9 +10,6 @@ import {
 } from 'kube-volume-metrics';
 import { MetricsCsi } from 'kube-volume-metrics/csi';
 import type { NodeOnDisk } from './node-on-disk.js';
-
-/** A kubelet makes a new cache at each sync of a pod, about once a minute. */
-const CACHED = { maxAgeMs: 60_000 };
 
 // The pods, as the API server has them.
 export const WEB: Pod = {
@@ -56,9 +52,10 @@ export function statsProviderOf(node: NodeOnDisk): StatsProvider {
       WEB,
       new Map<string, MetricsProvider>([
         ['cache', new MetricsDu(node.cache)],
-        // What the kubelet itself has written, it does not walk again and again.
-        ['certificate', new CachedMetrics(new MetricsDu(node.certificate), CACHED)],
-        ['api-access', new CachedMetrics(new MetricsDu(node.apiAccess), CACHED)],
+        // The kubelet keeps these readings in a wrapper, which it makes anew about once a minute. An analyzer
+        // asks no more often than that, so it needs none.
+        ['certificate', new MetricsDu(node.certificate)],
+        ['api-access', new MetricsDu(node.apiAccess)],
         ['site', csiVolume(site)],
       ]),
     ],

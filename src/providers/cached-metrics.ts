@@ -2,6 +2,7 @@ import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js'
 import { checkedAge, checkedOptions, openSignal } from '../options.js';
 import { checkedReading } from '../reading.js';
 import { JoinedCall } from '../waiting/joined-call.js';
+import { noteCaller, noteWork } from '../waiting/work.js';
 
 /** Options of {@link CachedMetrics}. */
 export interface CachedMetricsOptions {
@@ -22,8 +23,9 @@ const OPTIONS = ['maxAgeMs'] as const;
  * not when it is asked for.
  *
  * The kubelet's wrapper keeps its reading for ever, but the kubelet makes a new wrapper at every sync of the
- * pod, about once a minute (kubernetes pkg/volume/metrics_cached.go). Set `maxAgeMs` to get the same
- * behaviour in a process of your own.
+ * pod, about once a minute (kubernetes pkg/volume/metrics_cached.go). If you ask more often than that, at
+ * each scrape for instance, `maxAgeMs: 90_000` does the same. `FsResourceAnalyzer` asks once in 60 to 120
+ * seconds and keeps the reading itself: it needs no such wrapper.
  */
 export class CachedMetrics implements MetricsProvider {
   /** The wrapped provider's name. */
@@ -63,12 +65,17 @@ export class CachedMetrics implements MetricsProvider {
       return this.#kept.reading;
     }
     // An abandoned call is being aborted, and its answer is not kept.
-    if (this.#call === undefined || this.#call.isAbandoned) this.#call = this.#start();
+    if (this.#call === undefined || this.#call.isAbandoned) this.#call = this.#start(signal);
+    // Its work is noted for the caller who started it.
+    else noteWork(signal, 0);
     return await this.#call.join({ signal, late: () => undefined });
   }
 
-  #start(): JoinedCall<Metrics> {
-    const call = new JoinedCall((signal) => measure(this.#provider, signal));
+  #start(caller: AbortSignal | undefined): JoinedCall<Metrics> {
+    const call = new JoinedCall((signal) => {
+      noteCaller(signal, caller);
+      return measure(this.#provider, signal);
+    });
     call.answer.then(
       (reading) => {
         if (this.#call !== call || call.isAbandoned) return;

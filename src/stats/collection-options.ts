@@ -22,7 +22,10 @@ export interface CollectionOptions {
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * Milliseconds after which a walk is overdue; a walk may take long and be healthy. An overdue walk is
+   * Milliseconds after which a walk is overdue; a walk may take long and be healthy. While other volumes wait
+   * for its place, a volume's first walk is stopped after a second and made again later, with twice the limit
+   * each time, up to this one; its state stays what it was, and a volume without a reading is `pending`, with
+   * an `error` that says so. An overdue walk is
    * aborted and gives its place to another one at once. Its volume is `stuck` until a later round, as soon as
    * `walkShare` allows, walks it again. If the provider ignores its signal, its answer is still taken
    * whenever it comes, and until then no second walk begins.
@@ -37,8 +40,11 @@ export interface CollectionOptions {
    */
   readonly concurrency?: number | undefined;
   /**
-   * The share of wall time, above 0 and at most 1, that all walks together may take in the long run. Volumes
-   * whose walks take more than their part of it are walked less often; 1 turns this off.
+   * The share of wall time, above 0 and at most 1, that all walks together may take in the long run. A walk
+   * counts by its work: the CPU time of its threads and the time they waited for the disk; if its provider
+   * does not use this package to walk, by its duration. First readings come first and without pauses. After
+   * that walks pause, about a second at a time, and volumes whose walks take more than their part are walked
+   * less often. 1 turns this off.
    *
    * @defaultValue 0.05
    */

@@ -1,13 +1,16 @@
 import { channel } from 'node:diagnostics_channel';
 import { errorText, isMetricsError, MetricsError, msOfDate, propertyOf } from '../errors.js';
 import { escapeControls } from '../escape.js';
-import { callListener } from '../options.js';
+import type { MetricsProvider } from '../metrics.js';
+import { callListener, show } from '../options.js';
 import { stringify } from '../stringify.js';
+import { LONGEST_TIMER_MS } from '../waiting/deadline.js';
 import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
 import { Calls } from './schedule/calls.js';
-import { SharedLane, type Lane } from './schedule/lane.js';
-import { WalkLane, WalkPace } from './schedule/walk-share.js';
+import { SharedLane } from './schedule/lane.js';
+import { WalkLane } from './schedule/walk-lane.js';
+import { WalkPace } from './schedule/walk-pace.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
 
 /**
@@ -29,10 +32,10 @@ export class Collection {
   readonly options: CheckedCollectionOptions;
   readonly calls = new Calls();
   readonly durations = new DurationTotals();
-  readonly lane: Lane;
-  readonly walkLane: Lane;
+  readonly lane: SharedLane;
+  readonly walkLane: WalkLane;
   /** For walks of volumes that did not answer the last time: they hold up each other and no others. */
-  readonly doubtfulWalkLane: Lane;
+  readonly doubtfulWalkLane: WalkLane;
   readonly walkPace: WalkPace;
   /** The last complaint, by subject, so that each is told once. */
   readonly #complaints = new Map<string, string>();
@@ -41,7 +44,8 @@ export class Collection {
     this.options = options;
     this.lane = new SharedLane(options.concurrency);
     this.walkLane = new WalkLane(options.walkShare);
-    this.doubtfulWalkLane = new WalkLane(options.walkShare);
+    // A volume that answers again, and is walked for longer, goes to the others.
+    this.doubtfulWalkLane = new WalkLane(options.walkShare, { mostRunning: 1, limitMs: options.timeoutMs });
     // A period is stretched by half of itself on average.
     this.walkPace = new WalkPace(options.walkShare, Math.max(0, options.periodMs) * 1.5);
   }
@@ -178,4 +182,46 @@ export function callError(subject: string, error: unknown): MetricsError {
       ...(sinceMs !== undefined && { stuckSince: new Date(sinceMs) }),
     },
   );
+}
+
+/**
+ * Calls a provider.
+ *
+ * @throws MetricsError METRICS_PROVIDER_FAILED if it is not a provider, or throws instead of rejecting
+ */
+export function callProvider(provider: MetricsProvider | undefined, signal: AbortSignal): unknown {
+  const given: Partial<MetricsProvider> | null | undefined = provider;
+  if (typeof given?.getMetrics !== 'function') {
+    const text = `the volume's provider has no getMetrics: ${show(provider)}`;
+    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: provider });
+  }
+  try {
+    return given.getMetrics({ signal });
+  } catch (error) {
+    const text = `provider "${providerName(provider)}" threw instead of rejecting: ${errorText(error)}`;
+    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: error });
+  }
+}
+
+/** A provider's name; `unknown` if it has none or reading it throws. */
+export function providerName(provider: MetricsProvider | undefined): string {
+  try {
+    const name: unknown = (provider as Partial<MetricsProvider> | null | undefined)?.name;
+    return typeof name === 'string' && name !== '' ? name : 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+/**
+ * Keeps the process alive while someone waits for calls. Their own timers do not: a process with nothing else
+ * to do would end before a call that never comes back is found overdue.
+ */
+export async function keepAlive<T>(work: Promise<T>): Promise<T> {
+  const timer = setInterval(() => undefined, LONGEST_TIMER_MS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
 }

@@ -1,20 +1,11 @@
 import { MetricsError } from '../errors.js';
-import { callError, Collection, notAnswered, type CollectionDurations } from './collection.js';
+import { callError, Collection, keepAlive, notAnswered, type CollectionDurations } from './collection.js';
 import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { KnownPods } from './known-pods.js';
 import { checkStatsProvider, type StatsProvider } from './pod.js';
-import { keepAlive, SoleCall } from './schedule/calls.js';
-import type { Lane } from './schedule/lane.js';
+import { SoleCall } from './schedule/calls.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
-
-/** Listing the pods does not wait for the volumes. */
-const NO_LANE: Lane = {
-  enter(go) {
-    go({ giveBack: () => undefined });
-    return () => undefined;
-  },
-};
 
 /**
  * Measures the volumes of all pods of a node repeatedly in the background, and answers at once from memory.
@@ -47,8 +38,11 @@ export class FsResourceAnalyzer {
       'getPods',
       {
         run: () => statsProvider.getPods(),
-        lane: NO_LANE,
-        doubtful: false,
+        // Listing the pods does not wait for the volumes.
+        enter: (turn) => {
+          turn.go({ giveBack: () => undefined });
+          return () => undefined;
+        },
         placeMs: timeoutMs,
         limitMs: timeoutMs,
         overdue: (since) => notAnswered('getPods', since),
@@ -88,6 +82,10 @@ export class FsResourceAnalyzer {
   /**
    * Lists the pods and measures all volumes once, now, whether started or not. An analyzer that was not
    * started needs no stop.
+   *
+   * Volumes without a reading are walked at full speed, at the lowest priority. Later calls walk again all
+   * volumes that are due, with the pauses of `walkShare`: with the default 20 times as long as the walks
+   * take. To read what is known, without measuring, use {@link podVolumeStats}.
    *
    * @returns what is known once each volume has answered, failed, or exceeded its time limit
    * @throws MetricsError if the pods cannot be listed: what `getPods` rejects with, METRICS_PROVIDER_FAILED

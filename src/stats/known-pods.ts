@@ -7,8 +7,8 @@ import { podProblem, type Pod, type StatsProvider } from './pod.js';
  * Pods that start together start so far apart (kubernetes#103728), and all within this fraction of the
  * period.
  */
-const SPREAD_STEP_MS = 10;
-const SPREAD_PART = 0.1;
+const SPREAD_STEP_MS = 1;
+const SPREAD_PART = 0.01;
 
 /** The pods that the stats provider listed last, each with its rounds. */
 export class KnownPods {

@@ -1,10 +1,12 @@
-import { errorText, MetricsError, msOfDate, propertyOf } from '../errors.js';
+import { MetricsError } from '../errors.js';
 import type { MetricsProvider, VolumeCondition } from '../metrics.js';
 import { callListener } from '../options.js';
 import { checkedReading, show } from '../reading.js';
-import { callError, notAnswered, type Collection } from './collection.js';
+import { workOf } from '../waiting/work.js';
+import { callError, callProvider, notAnswered, providerName, type Collection } from './collection.js';
 import { conditionChange } from './condition-change.js';
-import type { Lane } from './schedule/lane.js';
+import type { CallPlan } from './schedule/call-plan.js';
+import { VolumeWalks } from './schedule/volume-walks.js';
 import { VolumeRecord, type PodVolumeStats } from './volume-stats.js';
 
 /** An attempt to measure a volume. It waits for its turn or is out. */
@@ -12,6 +14,11 @@ export interface Attempt {
   readonly isWalk: boolean;
   /** Resolves when it has ended, is overdue, or was given up; never rejects. */
   readonly isOver: Promise<void>;
+}
+
+/** Which provider an attempt asked. */
+interface Asked {
+  provider: string;
 }
 
 /** Is told what happens to a volume. */
@@ -32,8 +39,8 @@ export class MeasuredVolume {
   #provider: MetricsProvider | undefined;
   /** The storage's last verdict on the volume's health. A failed attempt does not take it back. */
   #verdict: VolumeCondition | undefined;
-  /** When the next walk may begin, on the clock of `performance.now()`. */
-  #walkDueMs = 0;
+  /** Made by the first walk. */
+  #walks: VolumeWalks | undefined;
   #attempt: (Attempt & { giveUp(): void }) | undefined;
 
   constructor(
@@ -68,42 +75,34 @@ export class MeasuredVolume {
   attempt(): Attempt | undefined {
     if (this.#attempt !== undefined || this.#provider === undefined) return this.#attempt;
     const isWalk = this.#isWalk(this.#provider);
-    if (isWalk && performance.now() < this.#walkDueMs) return undefined;
-    const { calls, options } = this.#collection;
+    const { calls, walkPace, options } = this.#collection;
+    const walks = isWalk ? (this.#walks ??= new VolumeWalks(options.walkTimeoutMs, walkPace)) : undefined;
+    if (walks?.isDue === false) return undefined;
     let over = (): void => undefined;
     const isOver = new Promise<void>((resolve) => {
       over = resolve;
     });
     const attempt = { isWalk, isOver, giveUp: over };
     this.#attempt = attempt;
-    let asked = providerName(this.#provider);
+    const asked = { provider: providerName(this.#provider) };
     const leave = calls.begin(
       JSON.stringify([this.#podRef.uid, this.#name]),
-      {
-        // The provider may have been replaced while the call waited for its turn.
-        run: (signal) => {
-          asked = providerName(this.#provider);
-          return callProvider(this.#provider, signal);
-        },
-        lane: this.#lane(isWalk),
-        doubtful: this.record.isStuck,
-        placeMs: options.timeoutMs,
-        limitMs: isWalk ? options.walkTimeoutMs : options.timeoutMs,
-        overdue: (since) =>
-          isWalk ? walkTooLong(asked, options.walkTimeoutMs) : notAnswered(`provider "${asked}"`, since),
-        abortsOverdue: isWalk,
-        ...(isWalk && { costMs: walkedMs }),
-      },
+      walks === undefined ? this.#plan(asked) : this.#walkPlan(asked, walks),
       {
         overdue: (error, since) => {
+          walks?.overdue();
           this.record.failed(error, since, undefined);
           this.#collection.attempted(this.#podRef, this.record.stats);
           over();
         },
-        settled: (answer, since, durationMs) => {
+        stopped: (error, costMs) => {
+          walks?.stopped(costMs);
+          this.record.stopped(error);
+        },
+        settled: (answer, since, durationMs, costMs) => {
           this.#attempt = undefined;
-          if (isWalk) this.#walked(walkedMs(answer, since, durationMs));
-          this.#settled(asked, answer, since, durationMs);
+          walks?.settled(answer.status, costMs);
+          this.#settled(asked.provider, answer, since, durationMs);
           over();
         },
       },
@@ -124,7 +123,7 @@ export class MeasuredVolume {
   /** The pod no longer has this volume. */
   dispose(): void {
     this.giveUp();
-    this.#collection.walkPace.forget(this);
+    this.#walks?.forget();
   }
 
   #isWalk(provider: MetricsProvider): boolean {
@@ -144,10 +143,46 @@ export class MeasuredVolume {
     }
   }
 
-  #lane(isWalk: boolean): Lane {
-    const { lane, walkLane, doubtfulWalkLane } = this.#collection;
-    if (!isWalk) return lane;
-    return this.record.isStuck ? doubtfulWalkLane : walkLane;
+  #plan(asked: Asked): CallPlan {
+    const { lane, options } = this.#collection;
+    const { timeoutMs } = options;
+    return {
+      run: (signal) => this.#call(asked, signal),
+      enter: (turn) =>
+        lane.enter((place) => {
+          turn.go(place);
+        }, this.record.isStuck),
+      placeMs: timeoutMs,
+      limitMs: timeoutMs,
+      overdue: (since) => notAnswered(`provider "${asked.provider}"`, since),
+    };
+  }
+
+  #walkPlan(asked: Asked, walks: VolumeWalks): CallPlan {
+    const { walkLane, doubtfulWalkLane, options } = this.#collection;
+    const { walkTimeoutMs } = options;
+    return {
+      run: (signal) => this.#call(asked, signal),
+      enter: (turn) => {
+        const isDoubtful = this.record.isStuck && !walks.wasCutShort;
+        return (isDoubtful ? doubtfulWalkLane : walkLane).enter(turn, walks);
+      },
+      placeMs: walkTimeoutMs,
+      limitMs: walkTimeoutMs,
+      overdue: () => walkTooLong(asked.provider, walkTimeoutMs),
+      walk: {
+        workMs: workOf,
+        stopped: (durationMs, workMs = durationMs) =>
+          walkStopped(asked.provider, durationMs, walks.raiseLimit(workMs)),
+        costMs: (signal, since, durationMs, answer) => walks.costMs(signal, since, durationMs, answer),
+      },
+    };
+  }
+
+  /** The provider may have been replaced while the call waited for its turn. */
+  #call(asked: Asked, signal: AbortSignal): unknown {
+    asked.provider = providerName(this.#provider);
+    return callProvider(this.#provider, signal);
   }
 
   #settled(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
@@ -164,12 +199,6 @@ export class MeasuredVolume {
     this.#collection.attempted(this.#podRef, this.record.stats);
     judged?.();
     this.#listener.attempted();
-  }
-
-  #walked(durationMs: number): void {
-    const { walkPace } = this.#collection;
-    walkPace.walked(this, durationMs);
-    this.#walkDueMs = performance.now() + walkPace.restMs(this);
   }
 
   /** Takes over a verdict. Gives what tells of the change, if it is one, once the reading is stored. */
@@ -198,40 +227,12 @@ function walkTooLong(provider: string, limitMs: number): MetricsError {
   return new MetricsError('METRICS_TIMED_OUT', text);
 }
 
-/** Milliseconds that a call spent walking. Since its volume got stuck, it has only waited. */
-function walkedMs(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): number {
-  if (answer.status === 'fulfilled') return durationMs;
-  const stuckMs = msOfDate(propertyOf(answer.reason, 'stuckSince'));
-  if (stuckMs === undefined) return durationMs;
-  const beforeMs = stuckMs - since.getTime();
-  return beforeMs > 0 ? Math.min(beforeMs, durationMs) : 0;
+/** It is no error: the walk is made again. */
+function walkStopped(provider: string, durationMs: number, nextMs: number): MetricsError {
+  const text = `the walk of provider "${provider}" was stopped after ${seconds(durationMs)} so that other volumes are measured first; the next attempt may take ${seconds(nextMs)}`;
+  return new MetricsError('METRICS_TIMED_OUT', text, { transient: true });
 }
 
-/**
- * Calls a provider.
- *
- * @throws MetricsError METRICS_PROVIDER_FAILED if it is not a provider, or throws instead of rejecting
- */
-function callProvider(provider: MetricsProvider | undefined, signal: AbortSignal): unknown {
-  const given: Partial<MetricsProvider> | null | undefined = provider;
-  if (typeof given?.getMetrics !== 'function') {
-    const text = `the volume's provider has no getMetrics: ${show(provider)}`;
-    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: provider });
-  }
-  try {
-    return given.getMetrics({ signal });
-  } catch (error) {
-    const text = `provider "${providerName(provider)}" threw instead of rejecting: ${errorText(error)}`;
-    throw new MetricsError('METRICS_PROVIDER_FAILED', text, { cause: error });
-  }
-}
-
-/** A provider's name; `unknown` if it has none or reading it throws. */
-function providerName(provider: MetricsProvider | undefined): string {
-  try {
-    const name: unknown = (provider as Partial<MetricsProvider> | null | undefined)?.name;
-    return typeof name === 'string' && name !== '' ? name : 'unknown';
-  } catch {
-    return 'unknown';
-  }
+function seconds(ms: number): string {
+  return `${String(Math.round(ms / 100) / 10)} s`;
 }

@@ -34,8 +34,10 @@ export class PodRounds {
       JSON.stringify([uid]),
       {
         run: () => statsProvider.listVolumesForPod(uid),
-        lane,
-        doubtful: false,
+        enter: (turn) =>
+          lane.enter((place) => {
+            turn.go(place);
+          }, false),
         placeMs: options.timeoutMs,
         limitMs: options.timeoutMs,
         overdue: (since) => notAnswered('listVolumesForPod', since),

@@ -1,8 +1,7 @@
-import { Collection } from './collection.js';
+import { Collection, keepAlive } from './collection.js';
 import { checkedCollectionOptions, type CollectionOptions } from './collection-options.js';
 import { PodRounds } from './pod-rounds.js';
 import { checkStatsProvider, podProblem, type Pod, type StatsProvider } from './pod.js';
-import { keepAlive } from './schedule/calls.js';
 import type { PodVolumeStats } from './volume-stats.js';
 
 /**

@@ -14,7 +14,7 @@ import {
  *
  * | state | meaning |
  * |---|---|
- * | `pending` | no attempt has ended yet (the volume is new, or walked for the first time), or the stats provider does not list it |
+ * | `pending` | no attempt has ended yet (the volume is new, or walked for the first time; if that walk was stopped so that others go first, `error` says so), or the stats provider does not list it |
  * | `ok` | a reading |
  * | `unsupported` | the volume has no metrics (METRICS_NOT_SUPPORTED) |
  * | `failed` | an error |
@@ -163,6 +163,13 @@ export class VolumeRecord {
     this.#state = stateOf(error);
     this.#error = error;
     this.#attempted(since, durationMs);
+  }
+
+  /** An attempt was stopped and is made again: of a volume that has no result yet, this is what is known. */
+  stopped(error: MetricsError): void {
+    if (this.#state !== 'pending') return;
+    this.#error = error;
+    this.#change();
   }
 
   #attempted(since: Date, durationMs: number | undefined): void {

@@ -447,7 +447,7 @@ describe('many volumes', () => {
     },
   );
 
-  test('pods that are listed together start one after the other, within a tenth of the period (kubernetes#103728)', async () => {
+  test('pods that are listed together start one after the other, within a hundredth of the period (kubernetes#103728)', async () => {
     const begun: number[] = [];
     const provider: MetricsProvider = {
       name: 'noting',
@@ -463,11 +463,11 @@ describe('many volumes', () => {
     await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider(pods));
     analyzer.start();
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(begun).toEqual(Array.from({ length: 100 }, (_, index) => index * 10));
+    expect(begun).toEqual(Array.from({ length: 100 }, (_, index) => index));
     await using quick = new FsResourceAnalyzer(new FakeStatsProvider(pods), { periodMs: 1_000 });
     begun.length = 0;
     quick.start();
-    await vi.advanceTimersByTimeAsync(100);
+    await vi.advanceTimersByTimeAsync(10);
     expect(begun.length).toBeGreaterThanOrEqual(100);
   });
 

@@ -4,6 +4,7 @@ import type { Metrics, MetricsProvider } from '../../src/metrics.js';
 import type { CollectionOptions } from '../../src/stats/collection-options.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import type { VolumeStats } from '../../src/stats/volume-stats.js';
+import { onAbort } from '../../src/waiting/abort.js';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
 import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
 import { DeafProvider } from './deaf-provider.js';
@@ -19,9 +20,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A tree that takes so long to walk; notes when it was walked. */
+/** A tree that takes so long to walk; notes when it was walked to its end, and when until its signal. */
 class Walk implements MetricsProvider {
   readonly walks: { readonly from: number; readonly to: number }[] = [];
+  readonly stopped: { readonly from: number; readonly to: number }[] = [];
   readonly #delayMs: number;
 
   constructor(
@@ -32,16 +34,23 @@ class Walk implements MetricsProvider {
     this.#delayMs = delayMs;
   }
 
-  async getMetrics(): Promise<Metrics> {
+  async getMetrics({ signal }: { signal?: AbortSignal } = {}): Promise<Metrics> {
     const time = new Date();
-    await new Promise((resolve) => setTimeout(resolve, this.#delayMs));
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, this.#delayMs);
+      onAbort(signal, (reason) => {
+        clearTimeout(timer);
+        this.stopped.push({ from: +time, to: Date.now() });
+        reject(reason);
+      });
+    });
     this.walks.push({ from: +time, to: Date.now() });
     return { time, source: this.source };
   }
 
   /** Milliseconds of walking that lie within a span of time. */
   within(from: number, to: number): number {
-    return this.walks
+    return [...this.walks, ...this.stopped]
       .map((each) => Math.max(0, Math.min(to, each.to) - Math.max(from, each.from)))
       .reduce((sum, ms) => sum + ms, 0);
   }
@@ -84,8 +93,19 @@ describe('all walks together', () => {
     const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
     expect(all.length).toBeGreaterThan(60);
     expect(all.filter((each, index) => each.from < (all[index - 1]?.to ?? 0))).toEqual([]);
-    // The first ones too: 30 x 100 ms are spread over a minute.
-    expect(all[29]!.from - all[0]!.from).toBeGreaterThan(50_000);
+  });
+
+  test('first give each tree a reading, one after the other, and pause after that', async () => {
+    const walks = Array.from({ length: 30 }, () => new Walk(100));
+    const { from } = await run(walks, 5 * MINUTE);
+    const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
+    expect(all.slice(0, 30).map((each) => each.to - from)).toEqual(
+      Array.from({ length: 30 }, (_, index) => (index + 1) * 100),
+    );
+    expect(walks.map((each) => each.walks[0])).toEqual(all.slice(0, 30));
+    // 100 ms are 5 % of 2 s. Those that take less are found in the tests of the lane.
+    const pauses = all.slice(31).map((each, index) => each.from - all[index + 30]!.to);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(1_900);
   });
 
   test('follow each other at once with a share of 1', async () => {
@@ -96,13 +116,21 @@ describe('all walks together', () => {
 });
 
 describe('a long walk', () => {
-  test('runs beside at most one other', async () => {
-    const walks = Array.from({ length: 6 }, () => new Walk(8_000));
-    await run(walks, 10 * MINUTE, { walkShare: 1 });
-    const all = walks.flatMap((each) => each.walks).sort((one, other) => one.from - other.from);
+  test('runs beside short ones, and not beside other long ones', async () => {
+    const long = Array.from({ length: 6 }, () => new Walk(8_000));
+    const short = Array.from({ length: 6 }, () => new Walk(900));
+    const { to } = await run([...long, ...short], 20 * MINUTE, { walkShare: 1 });
+    const spans = (walks: readonly Walk[]) => walks.flatMap((each) => [...each.walks, ...each.stopped]);
+    const all = spans([...long, ...short]).sort((one, other) => one.from - other.from);
     const beside = all.map(({ from }) => all.filter((each) => each.from <= from && from < each.to).length);
     expect(Math.max(...beside)).toBe(2);
-    expect(all[1]!.from - all[0]!.from).toBeGreaterThanOrEqual(1_000);
+    expect(long.map((each) => each.walks.length > 1)).toEqual(Array(6).fill(true));
+    const known = spans(long)
+      .filter(({ from }) => from > to - 15 * MINUTE)
+      .sort((one, other) => one.from - other.from);
+    expect(known.length).toBeGreaterThan(10);
+    expect(known.filter((each, index) => each.from < (known[index - 1]?.to ?? 0))).toEqual([]);
+    expect(Math.max(...short.map((each) => longestGap(each, to)))).toBeLessThan(2 * MINUTE + 6_000);
   });
 
   test('lengthens its own period, and not that of short ones', async () => {
@@ -201,23 +229,26 @@ describe('an overdue walk', () => {
   });
 
   test('gives its place to others at once, also if its provider ignores the signal', async () => {
+    // Less than a walk may take while others wait.
+    const limit = 600;
     for (const tree of [new FakeMetrics({ name: 'du', script: ['hang'] }), new DeafProvider('du')]) {
       const walks = Array.from({ length: 5 }, () => new Walk(10));
       const healthy = walks.map((walk, index) => ({ name: `p${String(index)}`, volumes: { walk } }));
-      // With this share there are no pauses; with this timeoutMs a walk that is not overdue keeps its place.
+      // With this share there are no pauses.
       await using analyzer = new FsResourceAnalyzer(new FakeStatsProvider([...hostile(tree), ...healthy]), {
         walkShare: 1,
         timeoutMs: 10 * MINUTE,
-        walkTimeoutMs: LIMIT,
+        walkTimeoutMs: limit,
       });
       const from = Date.now();
       analyzer.start();
-      await vi.advanceTimersByTimeAsync(LIMIT - 1);
+      await vi.advanceTimersByTimeAsync(2 * limit - 1);
       expect(walks.flatMap((walk) => walk.walks)).toEqual([]);
       await vi.advanceTimersByTimeAsync(1_000);
       expect(walks.map((walk) => walk.walks.length)).toEqual([1, 1, 1, 1, 1]);
-      expect(walks[0]!.walks[0]!.from - from).toBe(LIMIT);
+      expect(walks[0]!.walks[0]!.from - from).toBe(2 * limit);
       expect(healthy.map(({ name }) => volumeOf(analyzer, name).state)).toEqual(Array(5).fill('ok'));
+      expect(['h1', 'h2'].map((name) => volumeOf(analyzer, name).state)).toEqual(['stuck', 'stuck']);
     }
   });
 

@@ -32,6 +32,8 @@ interface Live {
   readonly giveUp: (since: Date) => void;
   calls: bigint;
   movedAtMs: number;
+  /** Milliseconds of work that were noted. */
+  notedMs: number;
 }
 
 /** The walks of one channel. */
@@ -59,7 +61,7 @@ export class NativeWalks {
       const live = this.#live.get(number);
       if (live === undefined) continue;
       this.#leave(number);
-      noteWork(live.walk.signal, numbers[at + 6] ?? 0);
+      note(live, numbers[at + 6] ?? 0);
       live.settle({
         errno: numbers[at + 1] ?? 0,
         path,
@@ -87,10 +89,11 @@ export class NativeWalks {
         reject(refused(number));
         return;
       }
-      this.#live.set(number, {
+      const live: Live = {
         walk,
         calls: -1n,
         movedAtMs: performance.now(),
+        notedMs: 0,
         giveUp: (since) => {
           stopListening();
           this.#leave(number);
@@ -102,12 +105,15 @@ export class NativeWalks {
           if (counted instanceof Error) reject(counted);
           else resolve(counted);
         },
-      });
+      };
+      this.#live.set(number, live);
+      // Says that its work is noted: while it waits for its turn it has none.
+      noteWork(walk.signal, 0);
       this.#timer ??= setInterval(() => {
         this.#look(channel);
       }, LOOK_MS);
       const stopListening = onAbort(walk.signal, (reason) => {
-        noteWork(walk.signal, channel.walkCancel(number));
+        note(live, channel.walkCancel(number));
         this.#leave(number);
         reject(reason);
       });
@@ -126,7 +132,8 @@ export class NativeWalks {
     let isRunning = true;
     for (const [number, live] of this.#live) {
       const progress = isRunning ? channel.walkProgress(number) : undefined;
-      const [used, inodesUsed, calls] = progress ?? [];
+      const [used, inodesUsed, calls, workNs] = progress ?? [];
+      if (workNs !== undefined) note(live, Number(workNs) / 1e6);
       if (used === undefined || inodesUsed === undefined || calls === undefined) {
         // The walk waits for its turn, as do those behind it, and does not stall; or it has ended and is
         // about to be delivered.
@@ -140,11 +147,18 @@ export class NativeWalks {
         const sinceMs = Math.floor(Date.now() - (nowMs - live.movedAtMs));
         const workMs = channel.walkGiveUp(number, sinceMs);
         if (workMs < 0) continue;
-        noteWork(live.walk.signal, workMs);
+        note(live, workMs);
         live.giveUp(new Date(sinceMs));
       }
     }
   }
+}
+
+/** Notes the work of a walk, of which a part may be noted already. */
+function note(live: Live, workMs: number): void {
+  const addedMs = Math.max(0, workMs - live.notedMs);
+  live.notedMs += addedMs;
+  noteWork(live.walk.signal, addedMs);
 }
 
 /** What a walk of `path` has counted, or why it failed. Of a walk that succeeded no error is created. */

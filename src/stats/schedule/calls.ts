@@ -1,54 +1,6 @@
-import type { MetricsError } from '../../errors.js';
-import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
-import type { Lane, Place } from './lane.js';
-
-/** How a call is made. */
-export interface CallPlan {
-  /** Makes the call. If it throws, that counts as a rejection. */
-  readonly run: (signal: AbortSignal) => unknown;
-  /** Where the call waits for its turn. */
-  readonly lane: Lane;
-  /** Whether the last such call did not come back in time. */
-  readonly doubtful: boolean;
-  /** Milliseconds after which the call gives its place back. */
-  readonly placeMs: number;
-  /** Milliseconds after which the call is overdue. */
-  readonly limitMs: number;
-  /** The error of an overdue call. */
-  readonly overdue: (since: Date) => MetricsError;
-  /**
-   * Whether an overdue call is aborted with that error, and gives its place back, instead of going on. Then
-   * that error is also its answer, unless it brings a result all the same.
-   */
-  readonly abortsOverdue?: boolean;
-  /** Milliseconds of work in the call, if they are less than its duration. */
-  readonly costMs?: (answer: PromiseSettledResult<unknown>, since: Date, durationMs: number) => number;
-}
-
-/** Waits for a call. */
-export interface CallListener {
-  /** The call is overdue. Its answer may still come. */
-  overdue(error: MetricsError, since: Date): void;
-  /**
-   * The call has ended, in time or not, after `durationMs`. If this throws, it is told once more, of that.
-   */
-  settled(answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void;
-}
-
-interface Call {
-  plan: CallPlan;
-  listener: CallListener | undefined;
-  /** Takes the call out of its queue; undefined once it has begun. */
-  dequeue: (() => void) | undefined;
-  since: Date;
-  sinceMs: number;
-  readonly controller: AbortController;
-  timer: NodeJS.Timeout | undefined;
-  /** Its place in the lane, once it has begun. */
-  place: Place | undefined;
-  /** Why it was aborted, if that was because it was overdue. */
-  abortedWith: MetricsError | undefined;
-}
+import { msOfDate, propertyOf, type MetricsError } from '../../errors.js';
+import type { CallListener, CallPlan, Outcomes } from './call-plan.js';
+import type { Place, Turn } from './lane.js';
 
 /**
  * Calls of code that may never come back. Each key has one call at a time. A call is remembered until it
@@ -65,129 +17,191 @@ export class Calls {
    * is out is aborted.
    */
   begin(key: string, plan: CallPlan, listener: CallListener): () => void {
-    const leave = (): void => {
-      this.#leave(key, listener);
-    };
     const current = this.#byKey.get(key);
-    if (current === undefined) {
-      this.#enqueue(key, plan, listener);
-    } else {
-      clearTimeout(current.timer);
-      current.plan = plan;
-      current.listener = listener;
-      if (current.dequeue === undefined) this.#watch(current);
-    }
-    return leave;
+    if (current === undefined) this.#enqueue(key, plan, listener);
+    else current.takeOver(plan, listener);
+    return () => {
+      const call = this.#byKey.get(key);
+      if (call?.listener === listener && call.leave()) this.#byKey.delete(key);
+    };
   }
 
   #enqueue(key: string, plan: CallPlan, listener: CallListener): void {
-    const call: Call = {
-      plan,
-      listener,
-      dequeue: () => undefined,
-      since: new Date(),
-      sinceMs: 0,
-      controller: new AbortController(),
-      timer: undefined,
-      place: undefined,
-      abortedWith: undefined,
-    };
+    const call = new Call(plan, listener, () => {
+      this.#byKey.delete(key);
+    });
     this.#byKey.set(key, call);
-    const dequeue = plan.lane.enter((place) => {
-      call.dequeue = undefined;
-      call.place = place;
-      void this.#run(key, call, place);
-    }, plan.doubtful);
-    // The lane may have started the call already.
-    if (call.dequeue !== undefined) call.dequeue = dequeue;
+    call.again = () => {
+      if (call.listener !== undefined) this.#enqueue(key, call.plan, call.listener);
+    };
+    call.enter();
+  }
+}
+
+class Call implements Turn {
+  plan: CallPlan;
+  listener: CallListener | undefined;
+  /** Makes the call once more. */
+  again: () => void = () => undefined;
+  readonly #ended: () => void;
+  /** Takes the call out of its queue; undefined once it has begun. */
+  #dequeue: (() => void) | undefined = () => undefined;
+  #since = new Date(0);
+  #sinceMs = 0;
+  /** Ends the call. Made when it begins: many may wait. */
+  #controller: AbortController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Its place in the lane, once it has begun. */
+  #place: Place | undefined;
+  /** Why it was aborted, if that was because it was overdue. */
+  #overdueError: MetricsError | undefined;
+  /** Why it was aborted, if that was so that others go first. */
+  #stopError: MetricsError | undefined;
+  /** Milliseconds of work that the listener knows of. */
+  #toldMs = 0;
+
+  constructor(plan: CallPlan, listener: CallListener, ended: () => void) {
+    this.plan = plan;
+    this.listener = listener;
+    this.#ended = ended;
   }
 
-  async #run(key: string, call: Call, place: Place): Promise<void> {
-    call.since = new Date();
-    call.sinceMs = performance.now();
-    this.#watch(call);
-    const placeTimer = setTimeout(() => {
-      place.giveBack();
-    }, call.plan.placeMs).unref();
-    const { signal } = call.controller;
+  enter(): void {
+    const dequeue = this.plan.enter(this);
+    // The lane may have started the call already.
+    if (this.#dequeue !== undefined) this.#dequeue = dequeue;
+  }
+
+  takeOver(plan: CallPlan, listener: CallListener): void {
+    clearTimeout(this.#timer);
+    this.plan = plan;
+    this.listener = listener;
+    if (this.#dequeue === undefined) this.#watch();
+  }
+
+  /** @returns whether the call is over by this: it had not begun */
+  leave(): boolean {
+    this.listener = undefined;
+    clearTimeout(this.#timer);
+    if (this.#dequeue !== undefined) {
+      this.#dequeue();
+      return true;
+    }
+    this.#controller?.abort();
+    if (this.plan.walk !== undefined) this.#giveBack();
+    return false;
+  }
+
+  go(place: Place): void {
+    this.#dequeue = undefined;
+    this.#place = place;
+    this.#since = new Date();
+    this.#sinceMs = performance.now();
+    this.#controller = new AbortController();
+    if (this.plan.walk === undefined) this.#watch();
+    void this.#run(this.#controller.signal, place);
+  }
+
+  begin(): void {
+    this.#since = new Date();
+    this.#sinceMs = performance.now();
+    if (this.listener !== undefined) this.#watch();
+  }
+
+  workMs(): number | undefined {
+    return this.#controller && this.plan.walk?.workMs(this.#controller.signal);
+  }
+
+  stop(): void {
+    const { walk } = this.plan;
+    if (walk === undefined) return;
+    this.#stopError = walk.stopped(performance.now() - this.#sinceMs, this.workMs());
+    this.#controller?.abort(this.#stopError);
+    this.#toldMs = this.#giveBack();
+    this.listener?.stopped?.(this.#stopError, this.#toldMs);
+  }
+
+  async #run(signal: AbortSignal, place: Place): Promise<void> {
+    const isWalk = this.plan.walk !== undefined;
+    const placeTimer = isWalk
+      ? undefined
+      : setTimeout(() => {
+          place.giveBack();
+        }, this.plan.placeMs).unref();
     let answer: PromiseSettledResult<unknown>;
     try {
       // The code that is called may leave this call, which works only after begin() has returned.
       await Promise.resolve();
       signal.throwIfAborted();
-      answer = { status: 'fulfilled', value: await call.plan.run(signal) };
+      answer = { status: 'fulfilled', value: await this.plan.run(signal) };
     } catch (reason) {
       answer = { status: 'rejected', reason };
     }
     clearTimeout(placeTimer);
-    clearTimeout(call.timer);
-    this.#byKey.delete(key);
-    const { listener, plan, since, sinceMs } = call;
-    const durationMs = performance.now() - sinceMs;
-    place.giveBack(plan.costMs?.(answer, since, durationMs));
-    if (listener === undefined) return;
+    clearTimeout(this.#timer);
+    this.#ended();
+    const durationMs = performance.now() - this.#sinceMs;
+    const costMs = this.#giveBack(answer) - this.#toldMs;
+    if (this.listener === undefined) return;
     if (signal.aborted && answer.status === 'rejected') {
-      // The call failed because it was left. A listener that came afterwards gets a new call.
-      if (call.abortedWith === undefined) {
-        this.#enqueue(key, plan, listener);
+      // The call was aborted as overdue, whatever its provider made of that.
+      if (this.#overdueError !== undefined) answer.reason = this.#overdueError;
+      // It failed because it was left or stopped. A listener that came afterwards, or waits on, gets a new
+      // call.
+      else if (!this.#isStuck(answer.reason)) {
+        this.again();
         return;
       }
-      // The call failed because it was aborted as overdue, whatever its provider made of that.
-      answer.reason = call.abortedWith;
     }
     try {
-      listener.settled(answer, since, durationMs);
+      this.listener.settled(answer, this.#since, durationMs, costMs);
     } catch (reason) {
       // An answer that cannot be read. A listener that did not hear the end would wait for ever.
-      listener.settled({ status: 'rejected', reason }, since, durationMs);
+      this.listener.settled({ status: 'rejected', reason }, this.#since, durationMs, costMs);
     }
+  }
+
+  /** Whether a walk that was stopped brought news all the same: it cannot be ended. */
+  #isStuck(reason: unknown): boolean {
+    return this.#stopError !== undefined && msOfDate(propertyOf(reason, 'stuckSince')) !== undefined;
+  }
+
+  /** @returns milliseconds of work */
+  #giveBack(answer?: PromiseSettledResult<unknown>): number {
+    const durationMs = performance.now() - this.#sinceMs;
+    const { walk } = this.plan;
+    if (walk === undefined || this.#controller === undefined) {
+      this.#place?.giveBack();
+      return durationMs;
+    }
+    const costMs = walk.costMs(this.#controller.signal, this.#since, durationMs, answer);
+    this.#place?.giveBack(costMs);
+    return costMs;
   }
 
   /** Tells the listener when the call is overdue, at once if it already is. */
-  #watch(call: Call): void {
-    const restMs = call.sinceMs + call.plan.limitMs - performance.now();
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const restMs = this.#sinceMs + this.plan.limitMs - performance.now();
     if (restMs <= 0) {
-      this.#overdue(call);
+      this.#overdue();
       return;
     }
-    call.timer = setTimeout(() => {
-      this.#overdue(call);
+    this.#timer = setTimeout(() => {
+      this.#overdue();
     }, Math.ceil(restMs)).unref();
   }
 
-  #overdue(call: Call): void {
-    const { plan, listener, since, controller, place } = call;
-    const error = call.abortedWith ?? plan.overdue(since);
-    if (plan.abortsOverdue === true) {
-      call.abortedWith = error;
-      controller.abort(error);
-      place?.giveBack();
+  #overdue(): void {
+    const { plan, listener } = this;
+    const error = this.#overdueError ?? plan.overdue(this.#since);
+    if (plan.walk !== undefined) {
+      this.#overdueError = error;
+      this.#controller?.abort(error);
+      this.#giveBack();
     }
-    listener?.overdue(error, since);
+    listener?.overdue(error, this.#since);
   }
-
-  #leave(key: string, listener: CallListener): void {
-    const call = this.#byKey.get(key);
-    if (call?.listener !== listener) return;
-    call.listener = undefined;
-    clearTimeout(call.timer);
-    if (call.dequeue === undefined) {
-      call.controller.abort();
-    } else {
-      call.dequeue();
-      this.#byKey.delete(key);
-    }
-  }
-}
-
-/** What a {@link SoleCall} gives to those who wait for it. */
-export interface Outcomes<T> {
-  /** The answer came, in time or not. If it is late, nobody waits for it any more. */
-  answered(answer: PromiseSettledResult<unknown>): T;
-  /** The call is overdue. Its answer may still come. */
-  overdue(error: MetricsError): T;
-  /** The call was given up. */
-  readonly left: T;
 }
 
 /**
@@ -233,18 +247,5 @@ export class SoleCall<T> {
   leave(): void {
     this.#current?.leave();
     this.#current = undefined;
-  }
-}
-
-/**
- * Keeps the process alive while someone waits for calls. Their own timers do not: a process with nothing else
- * to do would end before a call that never comes back is found overdue.
- */
-export async function keepAlive<T>(work: Promise<T>): Promise<T> {
-  const timer = setInterval(() => undefined, LONGEST_TIMER_MS);
-  try {
-    return await work;
-  } finally {
-    clearInterval(timer);
   }
 }

@@ -1,12 +1,32 @@
-/** Where calls wait for their turn. */
-export interface Lane {
+/** What the lane of walks knows of a volume. */
+export interface WalkedVolume {
+  /** Milliseconds that its walk may take while others wait. */
+  readonly limitMs: number;
+  /** Milliseconds of work that the next walk may be expected to take: as many as the last one. */
+  readonly expectedMs: number;
+  /** Whether no walk of it has begun: it goes first. */
+  readonly isNew: boolean;
+  /** Whether its last walk took more than a second or was ended for its length: it has a place of its own. */
+  readonly isLong: boolean;
+  /** Whether no attempt to measure it has ended: no pause holds it up. */
+  readonly isUnread: boolean;
   /**
-   * Runs `go` as soon as there is a place, perhaps at once.
-   *
-   * @param doubtful - whether the last such call did not come back in time
-   * @returns takes it out of the queue, if it is still in there
+   * Whether its last walk noted its work, if that is known. One that does takes its turn in the queue of this
+   * process, where more than two may wait.
    */
-  enter(go: (place: Place) => void, doubtful: boolean): () => void;
+  readonly notesWork: boolean | undefined;
+}
+
+/** A call on its way through its lane. */
+export interface Turn {
+  /** It has a place, and may be made. */
+  go(place: Place): void;
+  /** Only of a walk: those before it have ended, or it runs beside them. Its time counts from now. */
+  begin(): void;
+  /** Only of a walk: milliseconds of work so far; undefined if it is not known to be noted. */
+  workMs(): number | undefined;
+  /** Only of a walk: ends it so that others go first, and gives its place back. */
+  stop(): void;
 }
 
 /** A place in a lane. */
@@ -78,7 +98,7 @@ export class Queue<T extends object> {
  * the places and come after the others: if a storage hangs with all its volumes, there is still room for the
  * healthy ones.
  */
-export class SharedLane implements Lane {
+export class SharedLane {
   readonly #doubtfulPlaces: number;
   readonly #queue = new Queue<() => void>();
   readonly #doubtful = new Queue<() => void>();
@@ -90,6 +110,12 @@ export class SharedLane implements Lane {
     this.#doubtfulPlaces = Math.ceil(places / 4);
   }
 
+  /**
+   * Runs `go` as soon as there is a place, perhaps at once.
+   *
+   * @param doubtful - whether the last such call did not come back in time
+   * @returns takes it out of the queue, if it is still in there
+   */
   enter(go: (place: Place) => void, doubtful: boolean): () => void {
     const queue = doubtful ? this.#doubtful : this.#queue;
     const leave = queue.push(() => {

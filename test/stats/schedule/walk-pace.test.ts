@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { WalkPace } from '../../../src/stats/schedule/walk-share.js';
+import { WalkPace } from '../../../src/stats/schedule/walk-pace.js';
 
 describe('WalkPace', () => {
   const [small, medium, huge] = [{}, {}, {}];
