@@ -2,13 +2,15 @@
 //
 // connect(deliver, buffer) -> channel, the functions below.
 //   deliver(answers, walks, texts): how many records of either kind lie in the ArrayBuffer `buffer`, as
-//     binding_channel.h describes them, and the paths that walks' records go with, undefined if none does. On the
-//     event loop; as often as it takes.
+//     binding_channel.h describes them, and the paths that walks' records go with, undefined if none does. On
+//     the event loop; as often as it takes.
 //   start(kind, path): the call's ticket (a number), or a refusal [status, errno, stuckSinceMs].
 //   leave(kind, path, ticket): since when the path is stuck, in milliseconds since the epoch, or 0.
 //   walk(path, threads, allowPartial): the walk's number, or a refusal as of start.
-//   walkProgress(number): BigUint64Array [used, inodes, system calls, nanoseconds of work], or undefined while it waits.
-//   walkCancel(number): the milliseconds of its work; its result is delivered soon, and the next walk may run.
+//   walkProgress(number): BigUint64Array [used, inodes, system calls, nanoseconds of work], or undefined
+//     while it waits.
+//   walkCancel(number): the milliseconds of its work; its result is delivered soon, and the next walk may
+//     run.
 //   walkGiveUp(number, stuckSinceMs): the milliseconds of its work, or -1 when there is no such walk.
 // counts() -> { threads, stuck, waiting, asked } of the whole process.
 //

@@ -4,10 +4,11 @@
 //
 // The buffer has room for kMostAnswers records of answers and, behind them, kMostWalks records of walks, in
 // words of 8 bytes. A word is a double or, where it says so, a uint64.
-//   answer: ticket, kind, status, errno, stuck since (ms since the epoch), then as uint64 the values of CallResult
-//   walk:   number, errno, errors, first errno, stuck since (ms since the epoch), sized without blocks (0 or 1),
-//           work (ms), whether it has paths (0 or 1), then as uint64 bytes used and inodes. The paths are two
-//           texts: path and first path. An errno may be kMetAgain of walk.h.
+//   answer: ticket, kind, status, errno, stuck since (ms since the epoch), then as uint64 the values of
+//           CallResult
+//   walk:   number, errno, errors, first errno, stuck since (ms since the epoch), sized without blocks (0
+//           or 1), work (ms), whether it has paths (0 or 1), then as uint64 bytes used and inodes. The paths
+//           are two texts: path and first path. An errno may be kMetAgain of walk.h.
 #pragma once
 
 #include <node_api.h>
@@ -24,9 +25,9 @@
 namespace kvm {
 
 // Lifetime: held by the environment (until it is torn down) and by every call and walk in flight for it.
-// `open_` says whether the environment still is there: the clean-up hook closes it under both locks before Node
-// frees the thread-safe function (hooks run last-in first-out, and Node's own was added first), so a thread
-// that comes later finds it closed and drops what it has.
+// `open_` says whether the environment still is there: the clean-up hook closes it under both locks before
+// Node frees the thread-safe function (hooks run last-in first-out, and Node's own was added first), so a
+// thread that comes later finds it closed and drops what it has.
 class Channel final : public Receiver, public std::enable_shared_from_this<Channel> {
  public:
   static constexpr std::size_t kMostAnswers = 64;

@@ -1,37 +1,18 @@
 // The watchdog of the pool: finds the calls that are slow and those that are stuck, and gives others their
 // threads.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "call_pool.h"
 #include "detached_thread.h"
+#include "thread_state.h"
 
 namespace kvm {
 namespace {
 
 // How often the watchdog looks while a call waits for a worker.
 constexpr std::chrono::milliseconds kTick{2};
-
-// Whether the thread sleeps in the kernel, rather than waits for a processor: a loaded machine must not look
-// like a slow volume. /proc/self/task/N/stat reads "N (name) S ...", and the name may hold anything.
-bool Sleeps(std::int32_t thread) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
-  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return true;
-  char text[256];
-  const ssize_t length = ::read(file, text, sizeof text - 1);
-  ::close(file);
-  if (length <= 0) return true;
-  text[length] = '\0';
-  const char* end_of_name = std::strrchr(text, ')');
-  return end_of_name == nullptr || end_of_name[1] == '\0' || end_of_name[2] != 'R';
-}
 
 }  // namespace
 

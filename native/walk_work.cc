@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+
+#include "thread_state.h"
 
 namespace kvm {
 namespace {
@@ -16,30 +19,36 @@ std::uint64_t WallNs() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-// The second number of a schedstat, or 0: nanoseconds on a processor, nanoseconds waited for one, and how
-// often.
-std::uint64_t QueuedNs(int schedstat) {
+// A schedstat has nanoseconds on a processor, nanoseconds waited for one, and how often. 0 if it cannot be
+// read.
+WorkTime TimesOf(int schedstat) {
+  WorkTime times{WallNs()};
   char text[96];
   const ssize_t length = schedstat < 0 ? -1 : ::pread(schedstat, text, sizeof text - 1, 0);
-  if (length <= 0) return 0;
+  if (length <= 0) return times;
   text[length] = '\0';
   char* end = text;
-  std::strtoull(text, &end, 10);
-  return std::strtoull(end, nullptr, 10);
+  times.ran_ns = std::strtoull(text, &end, 10);
+  times.queued_ns = std::strtoull(end, nullptr, 10);
+  return times;
 }
 
 }  // namespace
 
 WorkClock::WorkClock() : schedstat_(::open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
 
-WorkTime WorkClock::Now() const { return {WallNs(), QueuedNs(schedstat_.get())}; }
+WorkTime WorkClock::Now() const { return TimesOf(schedstat_.get()); }
 
 WorkTime WorkTimeOf(pid_t thread, const WorkTime& begin) {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", static_cast<int>(thread));
   const Fd schedstat(::open(path, O_RDONLY | O_CLOEXEC));
-  const std::uint64_t queued_ns = QueuedNs(schedstat.get());
-  return {WallNs(), queued_ns > begin.queued_ns ? queued_ns : begin.queued_ns};
+  WorkTime times = TimesOf(schedstat.get());
+  times.queued_ns = std::max(times.queued_ns, begin.queued_ns);
+  if (times.ran_ns > begin.ran_ns && !Sleeps(thread)) {
+    times.wall_ns = begin.wall_ns + (times.ran_ns - begin.ran_ns) + (times.queued_ns - begin.queued_ns);
+  }
+  return times;
 }
 
 }  // namespace kvm

@@ -22,6 +22,7 @@ struct WorkTime {
 
   std::uint64_t wall_ns = 0;
   std::uint64_t queued_ns = 0;
+  std::uint64_t ran_ns = 0;  // on a processor
 };
 
 // Reads the calling thread's times. Where the kernel does not count the wait for a processor, it stays 0, and
@@ -36,7 +37,9 @@ class WorkClock {
   Fd schedstat_;
 };
 
-// The times of another thread of this process, which was at `begin` before. Opens a file of /proc.
+// The times of another thread of this process, which was at `begin` before. Opens files of /proc. The kernel
+// counts a wait for a processor when it is over. So of a thread that is waiting for one, only the time it ran
+// is work.
 WorkTime WorkTimeOf(pid_t thread, const WorkTime& begin);
 
 }  // namespace kvm

@@ -303,7 +303,10 @@ TEST(AWalkThatIsGivenUpKeepsItsThreadToItself) {
   run->walk.Abandon(ETIMEDOUT);
   CHECK_EQ(run->Wait().error, ETIMEDOUT);
   CHECK_EQ(crew->Count().waiting, 0u);
-  for (int i = 0; i < 5; i++) CHECK_EQ(MeasureBy(crew, healthy.path).inodes, 2u);
+  for (int i = 0; i < 5; i++) {
+    CHECK_EQ(MeasureBy(crew, healthy.path).inodes, 2u);
+    while (crew->Count().waiting < 1) std::this_thread::yield();
+  }
   CHECK_EQ(crew->Count().alive, 2u);
   interception.Release();
   // The kernel has let it go: it serves like the others.

@@ -1,7 +1,9 @@
 // What a walk is charged.
 #include "../walk_work.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <atomic>
@@ -67,6 +69,41 @@ TEST(TimeInTheQueueOfAProcessorIsNoWork) {
   CHECK(work >= 195 * kMs);
   // What the other had at least, however the kernel cut it.
   CHECK(wall - work >= 50 * kMs);
+}
+
+// The kernel counts a wait when it is over, and the other thread waits while this one runs.
+TEST(AThreadThatWaitsForAProcessorIsChargedWhatItRan) {
+  SKIP_UNLESS(KernelCountsTheQueue(), "needs schedstat");
+  cpu_set_t before;
+  REQUIRE(sched_getaffinity(0, sizeof before, &before) == 0);
+  int processor = 0;
+  while (!CPU_ISSET(processor, &before)) processor++;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(processor, &one);
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  std::atomic<int> thread{0};
+  std::atomic<bool> ends{false};
+  kvm::WorkTime begin;
+  std::thread other([&] {
+    const auto id = static_cast<pid_t>(syscall(SYS_gettid));
+    setpriority(PRIO_PROCESS, static_cast<id_t>(id), 19);
+    begin = kvm::WorkClock().Now();
+    thread = id;
+    while (!ends) {
+    }
+  });
+  while (thread == 0) std::this_thread::yield();
+  clockid_t clock{};
+  REQUIRE(pthread_getcpuclockid(other.native_handle(), &clock) == 0);
+  Burn(300 * kMs);
+  const std::uint64_t work = kvm::WorkTimeOf(thread, begin).Since(begin);
+  timespec ran{};
+  clock_gettime(clock, &ran);
+  ends = true;
+  other.join();
+  REQUIRE(sched_setaffinity(0, sizeof before, &before) == 0);
+  CHECK(work <= static_cast<std::uint64_t>(ran.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(ran.tv_nsec));
 }
 
 TEST(TheWorkOfAnotherThreadIsKnown) {

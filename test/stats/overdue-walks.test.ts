@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { MetricsProvider } from '../../src/metrics.js';
 import { MetricsDu } from '../../src/providers/metrics-du.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
@@ -79,6 +80,41 @@ describe.skipIf(needs({ fuse: true, native: true }))(
           },
           { timeout: 30_000 },
         );
+      }
+    });
+
+    test('are tried twice at most before all healthy ones are measured', { timeout: 60_000 }, async () => {
+      const walks: string[] = [];
+      const logged = (name: string, path: string): MetricsProvider => {
+        const du = new MetricsDu(path);
+        return {
+          name: du.name,
+          getMetrics: async (options) => {
+            walks.push(`${name} begins`);
+            const reading = await du.getMetrics(options);
+            walks.push(`${name} is read`);
+            return reading;
+          },
+        };
+      };
+      const pod = (name: string, path: string) => ({ name, volumes: { tree: logged(name, path) } });
+      const statsProvider = new FakeStatsProvider([
+        ...slow.map(({ path }, index) => pod(`slow${String(index)}`, path)),
+        ...Array.from({ length: 20 }, (_, index) => pod(`healthy${String(index)}`, smallTree())),
+      ]);
+      await using analyzer = new FsResourceAnalyzer(statsProvider);
+      analyzer.start();
+      await vi.waitFor(
+        () => {
+          const read = walks.filter((each) => /^healthy.* is read$/.test(each));
+          expect(read).toHaveLength(20);
+        },
+        { timeout: 50_000, interval: 20 },
+      );
+      for (const name of ['slow0', 'slow1']) {
+        const begun = walks.filter((each) => each === `${name} begins`).length;
+        expect(begun).toBeGreaterThanOrEqual(1);
+        expect(begun).toBeLessThanOrEqual(2);
       }
     });
   },

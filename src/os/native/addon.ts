@@ -33,8 +33,8 @@ export interface Channel {
   /** Starts a walk. Returns its number. */
   walk(path: string, threads: number, allowPartial: boolean): number | Refusal;
   /**
-   * Bytes, inodes, system calls and nanoseconds of work so far; undefined while the walk waits for its turn, and once it has
-   * ended.
+   * Bytes, inodes, system calls and nanoseconds of work so far; undefined while the walk waits for its turn,
+   * and once it has ended.
    */
   walkProgress(number: number): BigUint64Array | undefined;
   /** Ends a walk. Returns the milliseconds of its work. */
