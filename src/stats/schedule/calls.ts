@@ -193,14 +193,13 @@ class Call implements Turn {
   }
 
   #overdue(): void {
-    const { plan, listener } = this;
-    const error = this.#overdueError ?? plan.overdue(this.#since);
-    if (plan.walk !== undefined) {
+    const error = this.#overdueError ?? this.plan.overdue(this.#since);
+    if (this.plan.walk !== undefined) {
       this.#overdueError = error;
       this.#controller?.abort(error);
       this.#giveBack();
     }
-    listener?.overdue(error, this.#since);
+    this.listener?.overdue(error, this.#since);
   }
 }
 

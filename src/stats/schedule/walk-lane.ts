@@ -223,11 +223,10 @@ export class WalkLane {
   }
 
   #lookAgain(walk: Walk): void {
-    const { hasBegun, sinceMs, limitMs } = walk;
-    if (!hasBegun) return;
-    const ageMs = performance.now() - sinceMs;
+    if (!walk.hasBegun) return;
+    const ageMs = performance.now() - walk.sinceMs;
     if (ageMs < FIRST_LIMIT_MS) this.#lookIn(FIRST_LIMIT_MS - ageMs);
-    if (ageMs < limitMs) this.#lookIn(limitMs - ageMs);
+    if (ageMs < walk.limitMs) this.#lookIn(walk.limitMs - ageMs);
     else if (!isOver(walk)) this.#lookIn(LOOK_MS);
   }
 
