@@ -183,6 +183,10 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await remove('Pod', POD, 'default');
+  // The kubelet goes on after the pod is gone. The loop device of the block volume is on the disk.
+  for (const id of ids.values()) {
+    await driver.said(`NodeUnstageVolume ${JSON.stringify(id)} is done`);
+  }
   for (const claim of ids.keys()) {
     await removeProtected('PersistentVolumeClaim', claim);
     await removeProtected('PersistentVolume', `pv-${claim}`);
