@@ -23,13 +23,16 @@ function machine(): object {
   };
 }
 
-const before = machine();
+let before: object;
+
+beforeAll(() => {
+  if (isTaken()) throw new Error(`there is a node already, ${holderText()}`);
+  before = machine();
+});
 
 function start(...args: string[]): ReturnType<typeof spawn> {
-  return spawn(process.execPath, [MAIN, ...args], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    detached: true,
-  });
+  const all = [MAIN, '--wait', '600', ...args];
+  return spawn(process.execPath, all, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
 }
 
 async function until(condition: () => boolean): Promise<void> {
