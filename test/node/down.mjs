@@ -180,7 +180,8 @@ function processesOfPods() {
       .filter(Boolean)
       .map(Number),
   );
-  return [...new Set(pids)].filter(isAlive);
+  // A process of another PID namespace is 0 here.
+  return [...new Set(pids)].filter((pid) => pid > 0 && isAlive(pid));
 }
 
 /** A zombie whose parent does not care is none of ours to wait for. */

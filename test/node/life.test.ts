@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { processesOf } from './daemons.mjs';
 import { whatIsLeft } from './down.mjs';
+import { holder, holderText, isTaken } from './lock.mjs';
 import { CONTAINERD_STATE, KUBELET_ROOT, STATE } from './place.mjs';
 
 /** A node that is killed while it starts or runs, or that cannot start. None is up before or after. */
@@ -22,42 +23,46 @@ function machine(): object {
   };
 }
 
-const before = machine();
+let before: object;
+
+beforeAll(() => {
+  if (isTaken()) throw new Error(`there is a node already, ${holderText()}`);
+  before = machine();
+});
 
 function start(...args: string[]): ReturnType<typeof spawn> {
-  return spawn(process.execPath, [MAIN, ...args], {
-    stdio: ['ignore', 'inherit', 'inherit'],
-    detached: true,
-  });
+  const all = [MAIN, '--wait', '600', ...args];
+  return spawn(process.execPath, all, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
 }
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await delay(20);
 }
 
-/** What starts is there. */
+/** How far a command has come. */
 const stages: Record<string, () => boolean> = {
   'its folder is made': () => existsSync(join(STATE, 'made.json')),
   'filesystems are mounted': () => existsSync(join(KUBELET_ROOT, 'lost+found')),
   'etcd runs': () => processesOf('etcd').length > 0,
   'the kubelet runs': () => processesOf('kubelet').length > 0,
+  'its command runs': () => processesOf('command').length > 0,
   'containers run': () => readdirSync(join(KUBELET_ROOT, 'pods')).length > 5,
 };
 
-function isReached(stage: string): boolean {
+function isReached(stage: string, command: ReturnType<typeof spawn>): boolean {
   try {
-    return stages[stage]!();
+    return holder()?.pid === command.pid && stages[stage]!();
   } catch {
     return false;
   }
 }
 
 describe('a node leaves nothing behind', () => {
-  for (const stage of Object.keys(stages)) {
+  for (const stage of Object.keys(stages).filter((each) => each !== 'its command runs')) {
     test(`if the command is killed once ${stage}`, async () => {
       const command = start('up');
       const ended = once(command, 'exit');
-      await until(() => isReached(stage) || command.exitCode !== null);
+      await until(() => isReached(stage, command) || command.exitCode !== null);
       command.kill('SIGKILL');
       await ended;
       await until(() => !existsSync(STATE));
@@ -68,7 +73,7 @@ describe('a node leaves nothing behind', () => {
   test('if the command is interrupted', async () => {
     const command = start('up');
     const ended = once(command, 'exit');
-    await until(() => isReached('the kubelet runs') || command.exitCode !== null);
+    await until(() => isReached('the kubelet runs', command) || command.exitCode !== null);
     command.kill('SIGINT');
     expect(await ended).toStrictEqual([1, null]);
     expect(machine()).toStrictEqual(before);
@@ -83,7 +88,7 @@ describe('a node leaves nothing behind', () => {
   test('if the command that runs on it is killed, and what it started', async () => {
     const command = start('--bare', 'run', 'sleep', '1000000');
     const ended = once(command, 'exit');
-    await until(() => processesOf('command').length > 0 || command.exitCode !== null);
+    await until(() => isReached('its command runs', command) || command.exitCode !== null);
     const [pid] = processesOf('command');
     process.kill(-command.pid!, 'SIGKILL');
     await ended;
@@ -95,7 +100,7 @@ describe('a node leaves nothing behind', () => {
   test('if its janitor is killed', async () => {
     const command = start('--bare', 'run', 'sleep', '1000000');
     const ended = once(command, 'exit');
-    await until(() => processesOf('command').length > 0 || command.exitCode !== null);
+    await until(() => isReached('its command runs', command) || command.exitCode !== null);
     const janitor = childrenOf(command.pid!).find((pid) => commandLine(pid).includes('janitor'));
     process.kill(janitor!, 'SIGKILL');
     expect(await ended).toStrictEqual([1, null]);
@@ -113,7 +118,8 @@ describe('no node is started', () => {
   });
 
   test.each([KUBELET_ROOT, join(CONTAINERD_STATE, 'containerd.sock')])('where %s exists', (path) => {
-    const made = mkdirSync(path, { recursive: true })!;
+    const made = mkdirSync(path, { recursive: true });
+    if (made === undefined) throw new Error(`${path} exists already`);
     const { status, stderr } = spawnSync(process.execPath, [MAIN, 'up'], { encoding: 'utf8' });
     rmSync(made, { recursive: true });
     expect(stderr).toContain(`no node is started: ${path} exists`);

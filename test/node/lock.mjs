@@ -44,7 +44,11 @@ export function isTaken() {
   return existsSync(STATE);
 }
 
-/** Who made the node, and whether that process still runs; undefined if that is not known. */
+/**
+ * Who made the node, and whether that process still runs; undefined if that is not known.
+ *
+ * @returns {{ pid: number, command: string, folder: string, since: string, runs: boolean } | undefined}
+ */
 export function holder() {
   try {
     const written = JSON.parse(readFileSync(HOLDER, 'utf8'));

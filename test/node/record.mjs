@@ -150,14 +150,15 @@ function dataFiles() {
     .join('\n');
 }
 
-/** Links and device nodes, with what they lead to. */
+/** Links to block devices, with what they lead to. */
 function blockVolumes() {
   const lines = ['pods', 'plugins'].flatMap(filesBelow).flatMap((path) => {
     if (!path.includes('volumeDevices')) return [];
     const status = statSync(path, { throwIfNoEntry: false });
     if (status?.isBlockDevice() !== true) return [];
     const [major, minor] = [Number((status.rdev >> 8) & 0xfff), Number(status.rdev & 0xff)];
-    const link = attempt(() => readlinkSync(path)) ?? '';
+    const link = attempt(() => readlinkSync(path));
+    if (link === undefined) return [];
     return [`${path} -> ${link} => ${realpathSync(path)} block special file ${major}:${minor}`];
   });
   return `${lines.join('\n')}\n`;
