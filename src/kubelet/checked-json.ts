@@ -21,10 +21,7 @@ export function textOf(value: unknown): string | undefined {
 }
 
 /** `{ [name]: value }` if the value is a text that is not empty, else nothing: to be spread. */
-export function textField<Name extends string>(
-  name: Name,
-  value: unknown,
-): Record<Name, string> | undefined {
+export function textField<Name extends string>(name: Name, value: unknown): Record<Name, string> | undefined {
   const text = textOf(value);
   return text === undefined ? undefined : ({ [name]: text } as Record<Name, string>);
 }

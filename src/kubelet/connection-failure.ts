@@ -77,6 +77,7 @@ export function connectionFailure(
     const message = `the certificate of ${title} is not trusted (${reason}): ${text}: ${advice}`;
     return new KubeletError(`${prefix}_CERTIFICATE_NOT_TRUSTED`, message, { cause: error, reason });
   }
+  if (code === 'CONNECTION_TIMED_OUT') return timedOut(title, 'the connection', door.timeoutMs, prefix);
   const name = String(code);
   if (name.includes('ALERT')) {
     const message = `${title} refused the TLS connection, as it does for a client certificate that it does not accept: ${text}`;
@@ -92,6 +93,19 @@ export function connectionFailure(
     {
       cause: error,
     },
+  );
+}
+
+/** The error for a server that does not answer in time. */
+export function timedOut(
+  title: string,
+  what: string,
+  limitMs: number,
+  prefix: 'KUBELET' | 'API',
+): KubeletError {
+  return new KubeletError(
+    `${prefix}_TIMED_OUT`,
+    `${title} did not answer ${what} within ${String(limitMs)} ms: it is overloaded, or a firewall drops the packets`,
   );
 }
 

@@ -9,6 +9,11 @@ export class NotThePinnedCertificate extends Error {
   readonly code = 'NOT_THE_PINNED_CERTIFICATE';
 }
 
+/** What connecting fails with that takes the whole time of a call. */
+class ConnectionTimedOut extends Error {
+  readonly code = 'CONNECTION_TIMED_OUT';
+}
+
 /** At most so many connections to one server; more calls wait for one. */
 const MOST_CONNECTIONS = 8;
 const KEPT_CONNECTIONS = 2;
@@ -53,7 +58,9 @@ export class DoorAgent extends HttpsAgent {
       checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
     });
     // A host that drops packets would keep it for minutes, and the process with it.
-    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('the connection took too long')));
+    socket.setTimeout(timeoutMs, () =>
+      socket.destroy(new ConnectionTimedOut('there was no connection in time')),
+    );
     socket.once('error', created);
     socket.once('secureConnect', () => {
       socket.off('error', created);

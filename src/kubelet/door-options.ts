@@ -33,7 +33,7 @@ export interface DoorOptions {
    */
   readonly pinnedCertificateFile?: string | undefined;
   /**
-   * Trusts every certificate: whoever is between can read the token and forge answers. Prefer
+   * Trusts every certificate: a proxy in between can read the token and forge answers. Prefer
    * `pinnedCertificateFile`.
    *
    * @defaultValue `false`

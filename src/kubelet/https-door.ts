@@ -2,7 +2,7 @@ import { get as httpGet, type Agent, type ClientRequest, type IncomingMessage } 
 import { setTimeout as wait } from 'node:timers/promises';
 import { Deadline } from '../waiting/deadline.js';
 import { waitFor } from '../waiting/joined-call.js';
-import { connectionFailure, isLost, serverTitle } from './connection-failure.js';
+import { connectionFailure, isLost, serverTitle, timedOut } from './connection-failure.js';
 import { readCredentials, secureContext, type Credentials } from './credentials.js';
 import { DoorAgent, plainAgent } from './door-agent.js';
 import { hostOf, type CheckedDoor } from './door-options.js';
@@ -169,9 +169,6 @@ export class HttpsDoor {
 
   #late(path: string, deadline: Deadline, failure: unknown): KubeletError {
     if (failure !== undefined) return connectionFailure(failure, this.door, this.#prefix);
-    return new KubeletError(
-      `${this.#prefix}_TIMED_OUT`,
-      `${this.title} did not answer ${path} within ${String(deadline.limitMs)} ms: it is overloaded, or a firewall drops the packets`,
-    );
+    return timedOut(this.title, path, deadline.limitMs, this.#prefix);
   }
 }

@@ -52,8 +52,8 @@ export class KubeletClient {
   }
 
   /**
-   * The pods that the kubelet knows, static ones among them. Right after it has started, that may be fewer
-   * than the API server has: `kubeletPods` waits for these.
+   * The pods that the kubelet knows, static ones among them, in another order each time. Right after it has
+   * started, that may be fewer than the API server has: `kubeletPods` waits for these.
    *
    * @throws KubeletError
    */

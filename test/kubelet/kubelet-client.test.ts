@@ -202,7 +202,7 @@ subjects:
     expect(await outcome()).toEqual(['KUBELET_FORBIDDEN', 'allowed']);
   });
 
-  test('of before 1.33 has only nodes/proxy, and the message says what that opens', async () => {
+  test('that is older than 1.33 has only nodes/proxy, and the message says what that opens', async () => {
     const kubelet = await startKubelet({ version: '1.26' });
     const error = await failure((await clientOf(kubelet)).pods());
     expect(error.subresources).toEqual(['proxy']);

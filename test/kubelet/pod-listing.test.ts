@@ -34,7 +34,7 @@ describe.each(['1.26', '1.37'] as const)('the pods of a real node of %s', (versi
     for (const { problems } of [kubelet, api, ended]) expect(problems).toEqual([]);
     const items = recordedJson<{ items: object[] }>(version, 'pods.json').items;
     expect(kubelet.pods).toHaveLength(items.length);
-    // Whoever is asked, a pod's directory is the same.
+    // A pod's directory is the same, wherever the pod comes from.
     const folders = (pods: readonly NodePod[]): string[] =>
       pods.map(({ name, folderUid }) => `${name} ${folderUid}`).sort();
     expect(folders(api.pods)).toEqual(folders(kubelet.pods));

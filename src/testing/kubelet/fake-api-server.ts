@@ -116,7 +116,7 @@ export class FakeApiServer {
   /**
    * Writes a kubeconfig for kubectl.
    *
-   * @param credentials - a token, or somebody who gets a client certificate
+   * @param credentials - a token, or a user who gets a client certificate
    */
   async kubeconfig(credentials: { readonly token: string } | { readonly user: FakeUser }): Promise<string> {
     return await this.#files.kubeconfig(this.endpoint, credentials);
@@ -154,12 +154,12 @@ export class FakeApiServer {
     const verb = name === undefined ? 'list' : 'get';
     const right = rest === undefined ? resource : `${resource}/${rest.split('/')[0] ?? ''}`;
     if (!this.users.allows(user, verb, right) && !mayNodeAsk(user, asked, this.objects)) {
-      const what = `${right}${name === undefined ? '' : ` "${name}"`} is forbidden`;
       const where = namespace === undefined ? 'at the cluster scope' : `in the namespace "${namespace}"`;
       return status(
         403,
         'Forbidden',
-        `${what}: User "${user.name}" cannot ${verb} resource "${right}" in API group "${group}" ${where}`,
+        `${titleOf(asked)} is forbidden: User "${user.name}" cannot ${verb} resource "${right}" in API group "${group}" ${where}`,
+        asked,
       );
     }
     if (rest !== undefined) return this.#proxied(name ?? '', rest);
@@ -191,13 +191,14 @@ export class FakeApiServer {
     };
   }
 
-  #get({ resource, namespace }: Asked, name: string): FakeHttpAnswer {
+  #get(asked: Asked, name: string): FakeHttpAnswer {
+    const { resource, namespace } = asked;
     const { kind, version } = RESOURCES[resource];
     const found = this.objects[resource].find(
       ({ metadata }) => metadata?.name === name && metadata.namespace === namespace,
     );
     if (found !== undefined) return { headers: JSON_TYPE, body: { kind, apiVersion: version, ...found } };
-    return status(404, 'NotFound', `${resource} "${name}" not found`);
+    return status(404, 'NotFound', `${titleOf(asked)} not found`, asked);
   }
 
   #proxied(node: string, rest: string): FakeHttpAnswer {
@@ -230,7 +231,20 @@ function fieldOf(object: unknown, path: string): unknown {
     .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], object);
 }
 
-function status(code: number, reason: string, message: string): FakeHttpAnswer {
-  const body = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
+/** How messages call what was asked for: `csinodes.storage.k8s.io "node1"`. */
+function titleOf({ resource, name }: Asked): string {
+  const { group } = RESOURCES[resource];
+  return `${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : ` "${name}"`}`;
+}
+
+function status(code: number, reason: string, message: string, asked?: Asked): FakeHttpAnswer {
+  const group = asked === undefined ? '' : RESOURCES[asked.resource].group;
+  const details = asked && {
+    ...(asked.name !== undefined && { name: asked.name }),
+    ...(group !== '' && { group }),
+    kind: asked.resource,
+  };
+  const failure = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason };
+  const body = { ...failure, ...(details !== undefined && { details }), code };
   return { status: code, headers: JSON_TYPE, body };
 }

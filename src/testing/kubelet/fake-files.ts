@@ -47,7 +47,7 @@ export class FakeFiles {
     };
   }
 
-  /** A kubeconfig with one context, for somebody with a token or a client certificate. */
+  /** A kubeconfig with one context, for a user with a token or a client certificate. */
   async kubeconfig(
     server: string,
     credentials: { readonly token: string } | { readonly user: FakeUser },

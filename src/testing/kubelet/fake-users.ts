@@ -1,14 +1,14 @@
 import { checkedFlag, checkedObject, checkedText } from '../../options.js';
 import { clientCertificateOf, type FakeHttpRequest } from './fake-server.js';
 
-/** Somebody who asks: as RBAC knows them. */
+/** A caller, as RBAC knows them. */
 export interface FakeUser {
   /** Such as `system:serviceaccount:default:metrics-only`. */
   readonly name: string;
   readonly groups?: readonly string[] | undefined;
 }
 
-/** What somebody may do. */
+/** What a user or a group may do. */
 export interface FakeRule {
   /** A user's or a group's name. */
   readonly subject: string;

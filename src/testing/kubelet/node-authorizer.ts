@@ -1,7 +1,7 @@
 import type { FakeApiResource, KubernetesObject } from './api-resources.js';
 import type { FakeUser } from './fake-users.js';
 
-/** What somebody asks the API server for. */
+/** What the API server is asked for. */
 export interface NodeQuestion {
   readonly resource: FakeApiResource;
   readonly namespace: string | undefined;
