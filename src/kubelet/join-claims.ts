@@ -1,5 +1,7 @@
 import { errorText } from '../errors.js';
 import { escapeControls } from '../escape.js';
+import { Deadline } from '../waiting/deadline.js';
+import { waitFor } from '../waiting/joined-call.js';
 import type { FolderVolume, SubPathUse } from './disk/pod-folder.js';
 import type { NodePod, NodeVolume } from './node-pod.js';
 import type { Claim, ClaimSource, VolumeMode } from './sources.js';
@@ -116,7 +118,7 @@ async function joinByName(
       const { claimName } = one.volume;
       if (claimName === undefined) return;
       try {
-        const claim = await source.claim(pod.namespace, claimName, { podUid: pod.apiUid });
+        const claim = await lookUp(source, pod, claimName);
         one.unknown = claim === undefined ? `there is no claim ${escapeControls(claimName)}` : undefined;
         if (claim !== undefined) one.claim = claim;
       } catch (error) {
@@ -139,6 +141,21 @@ async function joinByName(
       join(one, entry);
     }
   }
+}
+
+/** An analyzer waits 10 s for a pod's volumes: those that are known must not wait for a claim. */
+const LOOK_UP_MS = 5_000;
+
+async function lookUp(source: ClaimSource, pod: NodePod, name: string): Promise<Claim | undefined> {
+  const controller = new AbortController();
+  const asked = source.claim(pod.namespace, name, { podUid: pod.apiUid, signal: controller.signal });
+  return await waitFor(asked, {
+    deadline: new Deadline(LOOK_UP_MS),
+    late: () => new Error(`no answer within ${String(LOOK_UP_MS)} ms`),
+    leave: () => {
+      controller.abort();
+    },
+  });
 }
 
 function isOwnedBy(claim: Claim, pod: NodePod): boolean {

@@ -145,6 +145,23 @@ describe('which folder belongs to which claim', () => {
     );
   });
 
+  test('a source that never answers holds up nothing for long', async () => {
+    let signal: AbortSignal | undefined;
+    const claims: ClaimSource = {
+      name: 'API server',
+      claim: (_namespace, _name, options) => {
+        signal = options?.signal;
+        return new Promise(() => undefined);
+      },
+    };
+    const pod = apiPod('p', [claimed('a'), claimed('b')]);
+    const found = await join(pod, { entries: [entry('pvc-1'), entry('pvc-2')], claims });
+    expect(found[1]).toBe(
+      "b: which folder is this claim's is not known: API server was asked for it and failed: no answer within 5000 ms",
+    );
+    expect(signal?.aborted).toBe(true);
+  });
+
   test('a claim that does not exist, or is not bound, is open and says so', async () => {
     const bound = claimSource([boundVolume('pvc-1', 'b-claim')]);
     const claims: ClaimSource = {
