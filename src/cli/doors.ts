@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { accessSync, constants } from 'node:fs';
 import { homedir, hostname } from 'node:os';
-import { findKubeletRoot, KubeletClient, ApiClient, type DoorAuth } from '../kubelet/index.js';
+import type { ApiClient, DoorAuth, KubeletClient } from '../kubelet/index.js';
 import { notEmpty, UsageError } from './command.js';
 
 /** Who is to say which pods there are. `auto` asks one after the other. */
@@ -103,29 +103,31 @@ export interface Doors {
 }
 
 /**
- * Finds out who can be asked. Nobody is asked yet.
+ * Finds out who can be asked, and asks nobody yet. Loads the kubelet's part of the package, which most commands
+ * do without.
  *
  * @param timeoutMs - for each call
  * @throws UsageError if the options do not go together
  */
-export function openDoors(values: DoorValues, timeoutMs: number): Doors {
-  const { root, pods, node } = values;
+export async function openDoors(values: DoorValues, timeoutMs: number): Promise<Doors> {
+  const { root, pods, node = '' } = values;
   let rootDir = root;
   let rootProblem: unknown;
+  const { findKubeletRoot } = await import('../kubelet/index.js');
   try {
     rootDir ??= findKubeletRoot();
   } catch (error) {
     rootProblem = error;
   }
-  const kubelet = pods === 'api' || pods === 'disk' ? undefined : kubeletOf(values, rootDir, timeoutMs);
-  const api = pods === 'disk' ? undefined : apiServerOf(values, timeoutMs);
+  const kubelet = pods === 'api' || pods === 'disk' ? undefined : await kubeletOf(values, rootDir, timeoutMs);
+  const api = pods === 'disk' ? undefined : await apiServerOf(values, timeoutMs);
   if (pods === 'api' && api === undefined) throw new UsageError(`--pods api needs ${API_NEEDS}`);
   return {
     rootDir,
     ...(rootDir === undefined && { rootProblem }),
     ...(kubelet !== undefined && { kubelet }),
     ...(api !== undefined && { api }),
-    nodeName: node ?? (isInPod() ? undefined : hostname().toLowerCase()),
+    nodeName: node === '' ? nodeNameHere() : node,
     close() {
       kubelet?.close();
       api?.close();
@@ -137,16 +139,17 @@ export function openDoors(values: DoorValues, timeoutMs: number): Doors {
 export const API_NEEDS = "a pod's service account, --kubeconfig, --context, or a kubeconfig of kubectl";
 
 /** @returns undefined if there is nothing to show it and nobody wants it to be asked */
-function kubeletOf(
+async function kubeletOf(
   values: DoorValues,
   rootDir: string | undefined,
   timeoutMs: number,
-): KubeletClient | undefined {
+): Promise<KubeletClient | undefined> {
   const { kubelet: endpoint, pods, caFile, serverName, pinnedCert, insecureSkipTlsVerify } = values;
   const auth = authOf(values);
   if (auth.type === 'none' && endpoint === undefined && pods !== 'kubelet') return undefined;
   const isTrustGiven = caFile !== undefined || pinnedCert !== undefined || insecureSkipTlsVerify === true;
   const trust = isTrustGiven || endpoint?.startsWith('http:') === true ? {} : ownTrust(rootDir, serverName);
+  const { KubeletClient } = await import('../kubelet/index.js');
   try {
     return new KubeletClient({
       ...{ endpoint, auth, caFile, serverName, pinnedCertificateFile: pinnedCert, insecureSkipTlsVerify },
@@ -189,10 +192,11 @@ function authOf({ kubelet, tokenFile, clientCert, clientKey }: DoorValues): Door
  *
  * @returns undefined if none of these is there
  */
-export function apiServerOf(
+export async function apiServerOf(
   { kubeconfig, context }: KubectlValues,
   timeoutMs: number,
-): ApiClient | undefined {
+): Promise<ApiClient | undefined> {
+  const { ApiClient } = await import('../kubelet/index.js');
   if (kubeconfig !== undefined || context !== undefined) {
     return new ApiClient({ transport: 'kubectl', kubectl: { kubeconfig, context }, timeoutMs });
   }
@@ -203,6 +207,11 @@ export function apiServerOf(
   }
   const isConfigured = (process.env['KUBECONFIG'] ?? '') !== '' || isReadable(`${homedir()}/.kube/config`);
   return isConfigured ? new ApiClient({ transport: 'kubectl', timeoutMs }) : undefined;
+}
+
+/** Outside a pod, a kubelet calls its node like the host, unless it is told otherwise. */
+function nodeNameHere(): string | undefined {
+  return isInPod() ? undefined : hostname().toLowerCase();
 }
 
 /** Whether this is a pod with a service account. */

@@ -17,7 +17,7 @@ export async function nodeVolumes(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<VolumeRows> {
-  const doors = openDoors(values, timeoutMs);
+  const doors = await openDoors(values, timeoutMs);
   try {
     const { source, listing, notes } = await listPods(doors, values.pods, signal);
     if (doors.rootDir === undefined) throw doors.rootProblem;

@@ -27,7 +27,7 @@ export async function proxiedVolumes(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<VolumeRows> {
-  const api = apiServerOf(values, timeoutMs);
+  const api = await apiServerOf(values, timeoutMs);
   if (api === undefined) throw new UsageError(`--through-api-server needs ${API_NEEDS}`);
   try {
     const names = nodes === 'all' ? await namesOfNodes(api, signal) : nodes;

@@ -9,9 +9,7 @@ import {
   type OutputOptions,
 } from '../command.js';
 import { DOOR_OPTIONS, KUBECTL_OPTIONS, type DoorValues } from '../doors.js';
-import { nodeVolumes } from '../node-volumes.js';
 import { volumeRowsAnswer } from '../output/volume-rows.js';
-import { proxiedVolumes } from '../proxied-volumes.js';
 import { sorted, type SortKey, type VolumeFilter, type VolumeRows } from '../volume-row.js';
 
 interface Options extends DoorValues, OutputOptions, VolumeFilter {
@@ -67,10 +65,14 @@ export const VOLUMES: CliCommand<Options> = {
   examples: ['--sort use', '--claim shop/data-web-0', '--through-api-server all --sort available'],
   run: async (_, options, signal) => {
     const { throughApiServer, timeout, sort } = options;
+    const kubectl = throughApiServer && onlyKubectl(options);
+    // Loaded now: most commands do without the kubelet's part of the package, and without gRPC.
+    const { nodeVolumes } = await import('../node-volumes.js');
+    const { proxiedVolumes } = await import('../proxied-volumes.js');
     const found =
-      throughApiServer === undefined
+      throughApiServer === undefined || kubectl === undefined
         ? await nodeVolumes(options, options, timeout, signal)
-        : await proxiedVolumes(throughApiServer, onlyKubectl(options), options, timeout, signal);
+        : await proxiedVolumes(throughApiServer, kubectl, options, timeout, signal);
     const rows = sorted(found.rows, sort);
     const filters = filtersOf(options);
     const hasAnswered =
