@@ -34,7 +34,7 @@ export interface VolumeRows {
   /** Who listed the pods. */
   readonly source: string;
   readonly notes: readonly string[];
-  /** Whether everybody who was asked has answered. */
+  /** Whether all that were asked have answered. */
   readonly isComplete: boolean;
 }
 

@@ -61,7 +61,7 @@ export const VOLUMES: CliCommand<Options> = {
     timeoutOption('how long to wait for each answer and each volume', '30s'),
     ...DOOR_OPTIONS,
   ],
-  incomplete: 'some volume gave no numbers and could have, somebody did not answer, or nothing was selected',
+  incomplete: 'some volume gave no numbers but should have, a server did not answer, or no volume matched',
   examples: ['--sort use', '--claim shop/data-web-0', '--through-api-server all --sort available'],
   run: async (_, options, signal) => {
     const { throughApiServer, timeout, sort } = options;
