@@ -13,7 +13,7 @@ import {
 import type { ApiPod } from '../../src/testing/kubelet/index.js';
 import { apiPod, boundVolume, claimed } from '../kubelet/support/node-pods.js';
 import { needs } from '../support/needs.js';
-import { run } from './run-main.js';
+import { ended, run, start } from './run-main.js';
 
 const READER = { name: 'system:serviceaccount:monitoring:reader' };
 const OTHER = { name: 'system:serviceaccount:monitoring:other' };
@@ -535,4 +535,27 @@ describe('the program', () => {
       'kube-volume-metrics: --client-key needs --client-cert\nFor help: kube-volume-metrics volumes --help\n',
     ]);
   });
+
+  test('ends at Ctrl-C while a kubelet is silent', async () => {
+    const silent = await FakeKubelet.start({ authorization: 'AlwaysAllow', anonymous: true });
+    try {
+      silent.mode = 'mute';
+      const rootDir = layOut([WEB]);
+      const child = start([
+        ...['volumes', '--root', rootDir, '--kubelet', silent.endpoint],
+        ...['--insecure-skip-tls-verify', '--timeout', '1h'],
+      ]);
+      const end = ended(child);
+      await vi.waitFor(
+        () => {
+          expect(silent.requests).toEqual(['/pods']);
+        },
+        { timeout: 60_000 },
+      );
+      child.kill('SIGINT');
+      expect(await end).toEqual({ code: 1, stdout: '', stderr: 'kube-volume-metrics: aborted by SIGINT\n' });
+    } finally {
+      await silent.stop();
+    }
+  }, 90_000);
 });
