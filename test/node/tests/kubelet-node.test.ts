@@ -345,7 +345,9 @@ describe('claims, providers, states and numbers are those that the kubelet has, 
             ),
           ),
       );
+    await expectAllDoorsRight();
     const before = readings();
+    expect(before.length).toBeGreaterThan(150);
     let isBack = false;
     const restarted = (async () => {
       await restart('kubelet');
