@@ -20,8 +20,8 @@ const PAUSE_KNOWN_MS = 1_000;
  * `nodes/proxy`).
  *
  * A kubelet that was restarted answers before it knows its pods, and learns of them one by one. So if all of
- * the API server's pods are gone at once, it is asked again for up to 5 s; if some are gone that were not about
- * to go, until two listings a second apart are of the same pods.
+ * the API server's pods are gone at once, it is asked again for up to 5 s; if some are gone that were not
+ * about to go, until two listings a second apart are of the same pods.
  *
  * @param kubelet - asks the kubelet
  */
@@ -33,7 +33,7 @@ export function kubeletPods(kubelet: Pick<KubeletClient, 'pods' | 'endpoint'>): 
       const staying = last.filter((pod) => !isAboutToGo(pod)).map(({ apiUid }) => apiUid);
       const hadPods = last.some(({ isStatic }) => !isStatic);
       let before = '';
-      for (let waited = 0; ; ) {
+      for (let waited = 0; ;) {
         const listing = await kubelet.pods(options);
         const uids = new Set(listing.pods.map(({ apiUid }) => apiUid));
         const now = [...uids].sort().join();

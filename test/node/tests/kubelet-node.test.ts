@@ -5,7 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FsResourceAnalyzer, type PodVolumeStats, type VolumeStats } from '../../../src/index.js';
+import {
+  FsResourceAnalyzer,
+  statsSummary,
+  type PodVolumeStats,
+  type VolumeStats,
+} from '../../../src/index.js';
 import {
   ApiClient,
   apiServerClaims,
@@ -222,20 +227,16 @@ function differences(
   return lines;
 }
 
+/** The pod's sum as a summary writes it, beside the kubelet's. */
 async function ephemeralDifferences(door: Door, pod: TruePod, stats: PodVolumeStats): Promise<string[]> {
   if (!door.hasSummary) return [];
-  const found = await door.node.ephemeralStorage(stats);
-  const pairs = [
-    ['usedBytes', found?.used],
-    ['inodesUsed', found?.inodesUsed],
-  ] as const;
-  return pairs.flatMap(([field, value]) => {
-    const expected = pod.ephemeral?.[field];
-    return expected?.toString() === value?.toString()
-      ? []
-      : [
-          `${door.title}: ${pod.name}: ephemeral ${field} is ${String(expected)}, found ${String(value)}, of ${JSON.stringify(stats.ephemeralVolumes.map(({ name, state }) => [name, state]))}`,
-        ];
+  const sum = await door.node.ephemeralStorage(stats);
+  const ephemeralStorage = new Map(sum && [[pod.uid, sum]]);
+  const found = statsSummary([stats], { ephemeralStorage }).pods[0]?.['ephemeral-storage'];
+  return (['usedBytes', 'inodesUsed'] as const).flatMap((field) => {
+    const [expected, value] = [pod.ephemeral?.[field]?.toString(), found?.[field]?.toString()];
+    const text = `${door.title}: ${pod.name}: ephemeral ${field} is ${String(expected)}, found ${String(value)}`;
+    return expected === value ? [] : [text];
   });
 }
 

@@ -11,8 +11,8 @@ import {
 import { API_SERVER, KUBELET, PKI } from '../place.mjs';
 
 /**
- * For how long a node is asked before a new one takes its place. The kubelet of the tests syncs its pods every
- * few seconds, and then measures what it keeps until the next time; a node keeps that for a minute.
+ * For how long a node is asked before a new one takes its place. The kubelet of the tests syncs its pods
+ * every few seconds, and then measures what it keeps until the next time; a node keeps that for a minute.
  */
 const KEPT_MS = 3000;
 

@@ -7,8 +7,8 @@ export interface Disagreement {
 }
 
 /**
- * Both sides look at a node that lives, at different moments. A line counts once the kubelet has measured this
- * many times, and every comparison between had the same line.
+ * Both sides look at a node that lives, at different moments. A line counts once the kubelet has measured
+ * this many times, and every comparison between had the same line.
  */
 const ROUNDS = 20;
 
