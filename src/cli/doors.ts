@@ -84,7 +84,9 @@ const NODE_KUBECONFIGS = [
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** The kubelet's certificate below its root: the cluster's authority has signed the first, nobody the second. */
+/**
+ * The kubelet's certificate below its root: the cluster's authority has signed the first, nobody the second.
+ */
 const OWN_CERTIFICATES = ['pki/kubelet-server-current.pem', 'pki/kubelet.crt'];
 
 /** Who can be asked about this node, as far as the options and the place where this runs tell. */
@@ -103,8 +105,8 @@ export interface Doors {
 }
 
 /**
- * Finds out who can be asked, and asks nobody yet. Loads the kubelet's part of the package, which most commands
- * do without.
+ * Finds out who can be asked, and asks nobody yet. Loads the kubelet's part of the package, which most
+ * commands do without.
  *
  * @param timeoutMs - for each call
  * @throws UsageError if the options do not go together
