@@ -44,5 +44,6 @@ export { podsOnDisk } from './pods-on-disk.js';
 export { findKubeletRoot, KUBELET_ROOTS } from './kubelet-root.js';
 export type { VolumeDescription } from './described-volume.js';
 export type { CsiDriver } from './drivers/registration.js';
-export type { EphemeralStorage, SummarySource } from './ephemeral-storage.js';
+export type { SummarySource } from './ephemeral-storage.js';
+export type { EphemeralStorage } from '../stats/stats-summary.js';
 export type { HostPathWay } from './plan-pod.js';
