@@ -119,6 +119,7 @@ export const LAZY = new Set(['execa', 'fs-extra']);
  * and the operator's credentials, and make a driver's sockets. None reads a volume.
  */
 export const READS_FILES = [
+  'cli/doors.ts',
   'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
   'kubelet/credentials.ts',

@@ -8,10 +8,11 @@ import { CSI_STATS } from './commands/csi-stats.js';
 import { DU } from './commands/du.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
+import { VOLUMES } from './commands/volumes.js';
 import { styled } from './output/colour.js';
 import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
-const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
+const COMMANDS: readonly CliCommand[] = [VOLUMES, STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
 const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver, through its socket' };
 

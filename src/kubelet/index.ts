@@ -12,6 +12,7 @@ export type {
   KubeletErrorCode,
   KubeletErrorDetails,
 } from './kubelet-error.js';
+export { summaryThroughApiServer } from './kubelet-summary.js';
 export type { ContainerFsSummary, FsSummary, KubeletPodSummary, KubeletSummary } from './kubelet-summary.js';
 
 // Where pods and claims come from.

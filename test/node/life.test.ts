@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -109,9 +109,9 @@ describe('a node leaves nothing behind', () => {
 
 describe('no node is started', () => {
   test('while there is one: the message says who has it', () => {
-    mkdirSync(STATE);
+    mkdirSync(join(STATE, 'something'), { recursive: true });
     const { status, stderr } = spawnSync(process.execPath, [MAIN, 'up'], { encoding: 'utf8' });
-    rmdirSync(STATE);
+    rmSync(STATE, { recursive: true });
     expect(stderr).toContain(`there is a node already, and ${STATE} does not say who started it`);
     expect(status).toBe(1);
   });
