@@ -137,8 +137,8 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
 
   // Guards what follows.
   alignas(64) std::mutex lock_;
-  // Threads that wait for `called_`, less the calls on their way to them. Not a condition variable, whose signal
-  // waits for those that were woken before, which may wait for a processor.
+  // Threads that wait for `called_`, less the calls on their way to them. Not a condition variable, whose
+  // signal waits for those that were woken before, which may wait for a processor.
   unsigned asleep_ = 0;
   sem_t called_;
   std::vector<std::unique_ptr<WalkShare>> shares_;

@@ -19,10 +19,10 @@ struct WorkTime {
   std::uint64_t aside_ns = 0;   // in scopes of NotAtWork, without the wait for a processor
 };
 
-// The work of one thread, which is the one that made the clock. From one moment to another it is the wall time
-// without the wait for a processor and without what was not at work. That leaves what the thread ran and what
-// it slept in system calls, which in a walk is the wait for the disk. Other programs on the same processors add
-// nothing. Where the kernel does not count the wait for a processor, it stays 0.
+// The work of one thread, which is the one that made the clock. From one moment to another it is the wall
+// time without the wait for a processor and without what was not at work. That leaves what the thread ran and
+// what it slept in system calls, which in a walk is the wait for the disk. Other programs on the same
+// processors add nothing. Where the kernel does not count the wait for a processor, it stays 0.
 class WorkClock {
  public:
   // Keeps a file of /proc open, because a tiny walk takes little longer than to open one.
@@ -35,8 +35,8 @@ class WorkClock {
   WorkTime Begin() const;
   std::uint64_t Since(const WorkTime& begin) const;
 
-  // For another thread: Since, as far as it is known. The kernel counts a wait for a processor when it is over.
-  // So of a thread that is waiting for one, only the time it ran is work. Opens a file of /proc.
+  // For another thread: Since, as far as it is known. The kernel counts a wait for a processor when it is
+  // over. So of a thread that is waiting for one, only the time it ran is work. Opens a file of /proc.
   std::uint64_t SinceSoFar(const WorkTime& begin) const;
 
  private:

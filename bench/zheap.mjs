@@ -1,0 +1,14 @@
+import inspector from 'node:inspector/promises';
+import { FsResourceAnalyzer } from 'kube-volume-metrics';
+import { statsProvider, volumesOf } from './round/layout.mjs';
+const node={root:'/tmp/kvm/r2/node',isMounted:true};
+const v=volumesOf(node,100).filter(x=>!x.name.endsWith('empty-dir'));
+const a=new FsResourceAnalyzer(statsProvider(v,true),{walkShare:1});
+for(let i=0;i<30;i++) await a.calculate();
+const s=new inspector.Session();s.connect();
+await s.post('HeapProfiler.enable');
+await s.post('HeapProfiler.startSampling',{samplingInterval:4096,includeObjectsCollectedByMajorGC:true,includeObjectsCollectedByMinorGC:true});
+for(let i=0;i<20;i++) await a.calculate();
+const {profile}=await s.post('HeapProfiler.stopSampling');
+const self={};let tot=0;(function w(n){const k=n.callFrame.functionName+' '+n.callFrame.url.split('/').pop()+':'+n.callFrame.lineNumber;self[k]=(self[k]||0)+n.selfSize;tot+=n.selfSize;for(const c of n.children)w(c)})(profile.head);
+console.log('bytes a volume',tot/20/v.length);console.log(Object.entries(self).sort((a,b)=>b[1]-a[1]).slice(0,32).map(([k,x])=>(x/20/v.length).toFixed(0)+' '+k).join('\n'));
