@@ -245,7 +245,7 @@ describe.skipIf(needs({ fuse: true }))('without a function, a mount', () => {
     expect(healthOf(await waiting)).toEqual(isStuck);
     // At once, and without another system call.
     expect(healthOf(await server.askHealth({ volumePublishPath: stuck.path }))).toEqual(isStuck);
-    expect(await stuck.requests()).toEqual({ getattr: 1 });
+    expect(await stuck.requests(process.pid)).toEqual({ getattr: 1 });
     await stuck.release();
     // The call that was out comes back, and with it the path.
     await expect

@@ -116,7 +116,7 @@ describe.skipIf(needs({ fuse: true }))('volumes on FUSE mounts', () => {
         details: expect.stringMatching(/has not answered in time$/) as string,
       });
     }
-    for (const mount of hung) expect(await mount.requests()).toEqual({ getattr: 1 });
+    for (const mount of hung) expect(await mount.requests(process.pid)).toEqual({ getattr: 1 });
 
     await Promise.all(hung.map((mount) => mount.release()));
     for (const [index, mount] of hung.entries()) {
