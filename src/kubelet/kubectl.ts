@@ -143,13 +143,20 @@ export class Kubectl {
 
   #notStarted(error: object): KubeletError {
     const cause = propertyOf(error, 'cause');
-    const isMissing = propertyOf(error, 'code') === 'ENOENT';
-    const why = isMissing ? 'there is no such program' : errorText(cause ?? error);
+    const why = this.#whyNotStarted(propertyOf(error, 'code')) ?? errorText(cause ?? error);
     return this.#failure(
       'API_KUBECTL',
       `cannot be started: ${why}. Install kubectl, give its path as kubectl.program, or run in a pod`,
       cause,
     );
+  }
+
+  /** A name is looked up in PATH, and EACCES is also what the look-up gives if a folder there is closed to us. */
+  #whyNotStarted(code: unknown): string | undefined {
+    if (code === 'ENOENT') return 'there is no such program';
+    if (code === 'EACCES' && !this.#program.includes('/'))
+      return 'no folder of PATH that may be searched has such a program that may be run (EACCES)';
+    return undefined;
   }
 
   #failure(code: KubeletErrorCode, what: string, cause?: unknown): KubeletError {

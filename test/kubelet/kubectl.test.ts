@@ -1,7 +1,7 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { ApiClient, apiServerClaims, apiServerPods } from '../../src/kubelet/index.js';
 import { FakeApiServer } from '../../src/testing/kubelet/index.js';
 import { needs } from '../support/needs.js';
@@ -94,6 +94,10 @@ describe('programs that take the place of kubectl', () => {
     rmSync(directory, { recursive: true });
   });
 
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
   const NODE = '{"kind":"Node","metadata":{"name":"n"}}';
 
   function program(script: string): ApiClient {
@@ -111,6 +115,7 @@ describe('programs that take the place of kubectl', () => {
   const get = (script: string): Promise<object | undefined> => program(script).get('/api/v1/nodes/n');
 
   test('that is not installed', async () => {
+    vi.stubEnv('PATH', directory);
     const api = new ApiClient({ transport: 'kubectl', kubectl: { program: 'no-such-kubectl' } });
     await expect(api.get('/api/v1/nodes/n')).rejects.toMatchObject({
       name: 'KubeletError',
@@ -120,6 +125,26 @@ describe('programs that take the place of kubectl', () => {
       ) as string,
     });
   });
+
+  test.each(['a file that nobody may run', 'a folder that may not be searched'])(
+    'whose name leads to %s',
+    async (what) => {
+      const closed = join(directory, 'closed');
+      mkdirSync(closed, { recursive: true });
+      writeFileSync(join(closed, 'some-kubectl'), 'x');
+      // Root may search every folder.
+      if (what.startsWith('a folder') && process.getuid?.() !== 0) chmodSync(closed, 0);
+      vi.stubEnv('PATH', closed);
+      const api = new ApiClient({ transport: 'kubectl', kubectl: { program: 'some-kubectl' } });
+      await expect(api.get('/api/v1/nodes/n')).rejects.toMatchObject({
+        code: 'API_KUBECTL',
+        message: expect.stringMatching(
+          /some-kubectl cannot be started: no folder of PATH .* \(EACCES\)\. Install kubectl/,
+        ) as string,
+      });
+      chmodSync(closed, 0o700);
+    },
+  );
 
   test('that is not executable', async () => {
     const file = join(directory, 'plain');
