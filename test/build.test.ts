@@ -13,7 +13,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build } from 'tsup';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readElf } from './support/elf.js';
 import { needs } from './support/needs.js';
 
@@ -103,9 +103,13 @@ describe.skipIf(process.platform !== 'linux')('a clone without what builds the a
 });
 
 describe.skipIf(needs({ native: true }))('the addon as it was built', () => {
-  // In native/build/, or in native/prebuilds/ after the package was packed.
-  const { path } = createRequire(import.meta.url)('node-gyp-build') as { path: (folder: string) => string };
-  const file = path(join(ROOT, 'native'));
+  let file: string;
+
+  beforeAll(() => {
+    // In native/build/, or in native/prebuilds/ after the package was packed.
+    const { path } = createRequire(import.meta.url)('node-gyp-build') as { path: (folder: string) => string };
+    file = path(join(ROOT, 'native'));
+  });
 
   test('has nothing in memory that an overflow could turn into a jump, and notices one', () => {
     const { names, ...linked } = readElf(file);

@@ -151,7 +151,7 @@ export class Kubectl {
     );
   }
 
-  /** A name is looked up in PATH, and EACCES is also what the look-up gives if a folder there is closed to us. */
+  /** Names are looked up in PATH, and the look-up gives EACCES also for a folder there that is closed to us. */
   #whyNotStarted(code: unknown): string | undefined {
     if (code === 'ENOENT') return 'there is no such program';
     if (code === 'EACCES' && !this.#program.includes('/'))
