@@ -151,7 +151,7 @@ export class Kubectl {
     );
   }
 
-  /** Names are looked up in PATH, and the look-up gives EACCES also for a folder there that is closed to us. */
+  /** The look-up of a name in PATH gives EACCES also for a folder there that is closed to us. */
   #whyNotStarted(code: unknown): string | undefined {
     if (code === 'ENOENT') return 'there is no such program';
     if (code === 'EACCES' && !this.#program.includes('/'))
