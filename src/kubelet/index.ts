@@ -33,6 +33,7 @@ export type {
   NodePod,
   NodeVolume,
   NodeVolumeDevice,
+  NodeVolumeHealth,
   NodeVolumeMount,
 } from './node-pod.js';
 
