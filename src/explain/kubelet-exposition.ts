@@ -27,7 +27,7 @@ const NAMES = [STATS, DURATIONS, CALLS, START, BUILD];
 /** So many lines are read before the event loop has its turn. */
 const LINES_A_TURN = 20_000;
 
-/** Reads Prometheus' text format: the lines that are about volumes. Others, and malformed ones, are skipped. */
+/** Reads the lines of Prometheus' text format that are about volumes. Malformed ones are skipped. */
 export async function readKubeletMetrics(text: string): Promise<KubeletMetrics> {
   const claims = new Map<string, Record<string, number>>();
   const measured = new Map<string, number>();

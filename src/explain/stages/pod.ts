@@ -8,7 +8,7 @@ const judge = new Judge('pod');
 export function podStage(volume: VolumeFacts, facts: Facts): Finding {
   const { pod, isHere, namespace, volumeName } = volume;
   if (pod === undefined) return withoutPod(volume, facts);
-  const name = shown(`${namespace}/${pod.name}`);
+  const name = `pod ${shown(`${namespace}/${pod.name}`)}`;
   const data = { pod: pod.name, phase: pod.phase, node: pod.nodeName };
   if (!isHere) return onAnotherNode(name, volume, facts, data);
   if (facts.podsFrom === 'disk') {
