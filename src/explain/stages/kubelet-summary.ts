@@ -27,7 +27,7 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
   if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
   const name = shown(`${pod.namespace}/${pod.name}`);
   if (summary !== undefined) {
-    const data = { capacityBytes: summary.capacityBytes, time: summary.time };
+    const data = { capacityBytes: summary.capacityBytes?.toString(), time: summary.time };
     if (claimName !== undefined && summary.pvcRef === undefined) {
       return judge.cause(
         `the kubelet has numbers of the volume ${shown(volumeName ?? '')} of ${name}, without the claim`,
