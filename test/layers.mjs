@@ -121,6 +121,7 @@ export const LAZY = new Set(['execa', 'fs-extra']);
 export const READS_FILES = [
   'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
+  'cli/explain-doors.ts',
   'kubelet/credentials.ts',
   'kubelet/disk/pod-folder.ts',
   'kubelet/disk/vol-data.ts',

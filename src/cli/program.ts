@@ -6,12 +6,13 @@ import { BLOCK } from './commands/block.js';
 import { CSI_PROBE } from './commands/csi-probe.js';
 import { CSI_STATS } from './commands/csi-stats.js';
 import { DU } from './commands/du.js';
+import { EXPLAIN } from './commands/explain.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { styled } from './output/colour.js';
 import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
-const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
+const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE, EXPLAIN];
 
 const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver, through its socket' };
 

@@ -1,5 +1,9 @@
+import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import { NodeServiceCapability_RPC_Type as Capability } from '../../src/csi/gen/csi/v1/csi.js';
+import {
+  NodeServiceCapability_RPC_Type as Capability,
+  VolumeUsage_Unit as Unit,
+} from '../../src/csi/gen/csi/v1/csi.js';
 import { explain } from '../../src/explain/explain.js';
 import type { ExplainOptions } from '../../src/explain/explain-options.js';
 import { needs } from '../support/needs.js';
@@ -85,7 +89,7 @@ describe.skipIf(needs({ root: true }))('a node on which volumes are mounted', ()
       [
         'fails',
         (fake) => {
-          fake.driver.answer('nodeGetVolumeStats', { code: 13, details: 'no \u001b[31mquota' });
+          fake.driver.answer('nodeGetVolumeStats', { code: status.INTERNAL, details: 'no \u001b[31mquota' });
         },
         (fake) => {
           fake.driver.answer('nodeGetVolumeStats', undefined);
@@ -95,7 +99,7 @@ describe.skipIf(needs({ root: true }))('a node on which volumes are mounted', ()
       [
         'answers without usage',
         (fake) => (fake.driver.script.usage = []),
-        (fake) => (fake.driver.script.usage = [{ unit: 1, total: 100n, available: 60n, used: 40n }]),
+        (fake) => (fake.driver.script.usage = [{ unit: Unit.BYTES, total: 100n, available: 60n, used: 40n }]),
         /answers without usage: .*usage is nil/,
       ],
       [
@@ -183,7 +187,7 @@ describe.skipIf(needs({ root: true }))('a node on which volumes are mounted', ()
 
   test('numbers that differ from ours are odd, and there', async () => {
     node = await FakeNode.start([{ name: 'data' }]);
-    node.driver.script.usage = [{ unit: 1, total: 4_096n, available: 0n, used: 4_096n }];
+    node.driver.script.usage = [{ unit: Unit.BYTES, total: 4_096n, available: 0n, used: 4_096n }];
     const found = await node.one('data');
     expect(found.result).toBe('exported');
     expect(found.cause).toBe('The kubelet says 100 bytes of capacity, and here 4.0 KiB were measured.');
