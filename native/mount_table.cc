@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <tuple>
 
+#include "walk_work.h"
+
 namespace kvm {
 namespace {
 
@@ -87,7 +89,7 @@ const std::shared_ptr<MountTable>& MountTable::Shared() {
 
 std::shared_ptr<const MountIndex> MountTable::Now(int* error) {
   const Place place = PlaceOfThread();
-  const std::lock_guard<std::mutex> lock(lock_);
+  const WorkLock lock(lock_);
   *error = 0;
   if (IsCurrent(place)) return index_;
   index_ = nullptr;

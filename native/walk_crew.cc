@@ -47,7 +47,7 @@ int WalkCrew::Start(std::unique_ptr<Job>* job) {
     return 0;
   }
   {
-    const std::lock_guard<std::mutex> lock(lock_);
+    const WorkLock lock(lock_);
     if (!waiting_.empty()) {
       Member* const member = waiting_.back();
       waiting_.pop_back();
@@ -88,7 +88,7 @@ void* WalkCrew::ThreadMain(void* argument) {
 }
 
 void WalkCrew::Serve(Member* self) {
-  const WorkClock clock;
+  WorkClock clock;
   for (; self->job != nullptr; WaitForJob(self)) {
     // The job ends before the thread waits: what it holds is let go of.
     const std::unique_ptr<Job> job = std::move(self->job);

@@ -22,6 +22,7 @@ constexpr int kMostWaits = 100;
 constexpr long kWaitNs = 10'000'000;
 
 void WaitBriefly() {
+  const NotAtWork waits;
   const timespec time{0, kWaitNs};
   ::nanosleep(&time, nullptr);
 }

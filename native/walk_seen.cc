@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "walk_work.h"
+
 namespace kvm {
 namespace {
 
@@ -23,7 +25,7 @@ SeenSet::~SeenSet() {
 
 SeenSet::Insert SeenSet::Add(std::uint64_t number) {
   Shard& shard = shards_[Spread(number) >> (64 - kShardBits)];
-  const std::lock_guard<std::mutex> lock(shard.lock);
+  const WorkLock lock(shard.lock);
   if (number == 0) {
     if (shard.has_zero) return Insert::kKnown;
     shard.has_zero = true;

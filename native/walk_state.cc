@@ -1,8 +1,5 @@
 #include "walk_state.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -17,15 +14,11 @@ class WalkState::ThreadJob final : public WalkCrew::Job {
       : state_(std::move(state)), number_(number), share_(std::move(share)) {}
 
   void Work(const WorkClock& clock) override {
-    {
-      const std::lock_guard<std::mutex> lock(state_->lock_);
-      state_->BeginsWork(number_, clock);
-    }
+    state_->BeginsWork(number_, clock);
     {
       WalkThread thread(*state_, number_, state_->tallies_[number_], clock);
       thread.Run(std::move(share_));
     }
-    const std::lock_guard<std::mutex> lock(state_->lock_);
     state_->EndsWork(number_, clock);
   }
   void End() override { state_->ThreadEnds(); }
@@ -41,7 +34,9 @@ WalkState::WalkState(WalkOptions walk_options, Walk::Done done)
     : options(std::move(walk_options)),
       takers_(static_cast<int>(options.threads) - 1),
       lease_(std::exchange(options.lease, nullptr)),
-      done_(std::move(done)) {}
+      done_(std::move(done)) {
+  ::sem_init(&called_, 0, 0);
+}
 
 void WalkState::Start() {
   started_ = alive_ = 1;
@@ -70,16 +65,17 @@ WalkProgress WalkState::Progress() const {
 }
 
 std::uint64_t WalkState::Work() {
-  const std::lock_guard<std::mutex> lock(lock_);
-  return result_.work_ns + UnendedWork();
+  // A thread that holds the lock may wait for a processor.
+  const std::unique_lock<std::mutex> lock(lock_, std::try_to_lock);
+  return lock.owns_lock() ? WorkSoFar() : known_work_ns_.load();
 }
 
-// Of threads that are at work.
-std::uint64_t WalkState::UnendedWork() const {
-  std::uint64_t sum = 0;
+std::uint64_t WalkState::WorkSoFar() {
+  std::uint64_t sum = result_.work_ns;
   for (const WalkCharge& charge : charges_) {
-    if (charge.thread != 0) sum += WorkTimeOf(charge.thread, charge.begin).Since(charge.begin);
+    if (charge.clock != nullptr) sum += charge.clock->SinceSoFar(charge.begin);
   }
+  known_work_ns_ = sum;
   return sum;
 }
 
@@ -92,57 +88,72 @@ bool WalkState::ReserveTaker() {
 }
 
 void WalkState::Give(std::unique_ptr<WalkShare> share) {
-  std::unique_lock<std::mutex> lock(lock_);
+  WorkLock lock(lock_);
   if (may_start_ && idle_ <= shares_.size()) {
     const unsigned number = started_++;
     alive_++;
     lock.unlock();
     if (StartThread(number, &share) == 0) return;
-    lock.lock();
+    lock.Lock();
     alive_--;
     // The walk goes on with the threads it has.
     if (std::exchange(may_start_, false)) takers_ -= static_cast<int>(options.threads - number);
   }
   shares_.push_back(std::move(share));
-  changed_.notify_one();
+  Wake(1);
+}
+
+void WalkState::Wake(unsigned most) {
+  for (; most > 0 && asleep_ > 0; most--, asleep_--) ::sem_post(&called_);
 }
 
 std::unique_ptr<WalkShare> WalkState::Take(unsigned number, const WorkClock& clock) {
-  std::unique_lock<std::mutex> lock(lock_);
+  WorkLock lock(lock_);
   takers_++;
   idle_++;
   if (idle_ == alive_ && shares_.empty()) {
     finished_ = true;
-    changed_.notify_all();
+    Wake(alive_);
   }
   const auto has_news = [this] { return finished_ || stopped() || !shares_.empty(); };
-  if (!has_news()) {
-    EndsWork(number, clock);
-    changed_.wait(lock, has_news);
-    BeginsWork(number, clock);
+  const bool waits = !has_news();
+  if (waits) {
+    lock.unlock();
+    lock = EndsWork(number, clock);
+    while (!has_news()) {
+      asleep_++;
+      lock.unlock();
+      while (::sem_wait(&called_) != 0) {
+      }
+      lock.lock();
+    }
   }
   idle_--;
-  if (stopped() || shares_.empty()) return nullptr;
-  std::unique_ptr<WalkShare> share = std::move(shares_.back());
-  shares_.pop_back();
+  std::unique_ptr<WalkShare> share;
+  if (!stopped() && !shares_.empty()) {
+    share = std::move(shares_.back());
+    shares_.pop_back();
+  }
+  lock.unlock();
+  if (waits) BeginsWork(number, clock);
   return share;
 }
 
 void WalkState::Fail(int error, const std::string& path) {
   if (!options.allow_partial) return Stop(error, path);
-  const std::lock_guard<std::mutex> lock(lock_);
+  const WorkLock lock(lock_);
   if (result_.errors++ > 0) return;
   result_.first_error = error;
   result_.first_path = path;
 }
 
 void WalkState::Stop(int error, const std::string& path) {
-  const std::lock_guard<std::mutex> lock(lock_);
+  const WorkLock lock(lock_);
   if (finished_ || stopped()) return;
   result_.error = error;
   result_.path = path;
   stopped_.store(true, std::memory_order_relaxed);
-  changed_.notify_all();
+  Wake(alive_);
 }
 
 int WalkState::StartThread(unsigned number, std::unique_ptr<WalkShare>* share) {
@@ -153,14 +164,18 @@ int WalkState::StartThread(unsigned number, std::unique_ptr<WalkShare>* share) {
 }
 
 void WalkState::BeginsWork(unsigned number, const WorkClock& clock) {
-  static thread_local const auto thread = static_cast<pid_t>(::syscall(SYS_gettid));
-  charges_[number] = {thread, clock.Now()};
+  const WorkTime begin = clock.Begin();
+  const WorkLock lock(lock_);
+  charges_[number] = {&clock, begin};
 }
 
-void WalkState::EndsWork(unsigned number, const WorkClock& clock) {
+WorkLock WalkState::EndsWork(unsigned number, const WorkClock& clock) {
   WalkCharge& charge = charges_[number];
-  result_.work_ns += clock.Now().Since(charge.begin);
-  charge.thread = 0;
+  const std::uint64_t work_ns = clock.Since(charge.begin);
+  WorkLock lock(lock_);
+  result_.work_ns += work_ns;
+  charge.clock = nullptr;
+  return lock;
 }
 
 void WalkState::ThreadEnds() {
@@ -182,7 +197,7 @@ std::uint64_t WalkState::Report() {
     const std::lock_guard<std::mutex> lock(lock_);
     if (std::exchange(reported_, true)) return result_.work_ns;
     // Abandoned: threads that are at work may be for long, so they are charged what they did so far.
-    result_.work_ns += UnendedWork();
+    result_.work_ns = WorkSoFar();
     const WalkProgress sum = Progress();
     result_.used = sum.used;
     result_.inodes = sum.inodes;

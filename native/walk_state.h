@@ -1,9 +1,10 @@
 // What the threads of one walk share: the work handed from one to another, the counts, and how it ends.
 #pragma once
 
+#include <semaphore.h>
+
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,7 +30,7 @@ struct alignas(64) WalkTally {
 
 // What one thread is charged. Guarded by WalkState's lock.
 struct WalkCharge {
-  pid_t thread = 0;  // 0: not at work
+  const WorkClock* clock = nullptr;  // of the thread; nullptr: not at work
   WorkTime begin;
 };
 
@@ -63,6 +64,9 @@ struct WalkRoot {
 class WalkState : public std::enable_shared_from_this<WalkState> {
  public:
   WalkState(WalkOptions options, Walk::Done done);
+  ~WalkState() { ::sem_destroy(&called_); }
+  WalkState(const WalkState&) = delete;
+  WalkState& operator=(const WalkState&) = delete;
 
   // Starts the first thread, or ends the walk.
   void Start();
@@ -71,7 +75,7 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   std::uint64_t Abandon(int error);
   // Without its work.
   WalkProgress Progress() const;
-  // Nanoseconds, up to now.
+  // Nanoseconds, up to now or a moment ago. Waits for no thread, so that the event loop may ask.
   std::uint64_t Work();
 
   // For the walk's threads.
@@ -111,10 +115,14 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   int StartThread(unsigned number, std::unique_ptr<WalkShare>* share);
   void ThreadEnds();
   std::uint64_t Report();
-  // Of what threads are charged, under the lock.
-  std::uint64_t UnendedWork() const;
+  // Calls threads that wait, under the lock.
+  void Wake(unsigned most);
+  // All that was worked, up to now. Under the lock.
+  std::uint64_t WorkSoFar();
+  // Reads the clock without the lock, because a thread may lose its processor after any system call.
   void BeginsWork(unsigned number, const WorkClock& clock);
-  void EndsWork(unsigned number, const WorkClock& clock);
+  // Leaves the lock held.
+  WorkLock EndsWork(unsigned number, const WorkClock& clock);
 
   std::array<WalkTally, kMostWalkThreads> tallies_;
 
@@ -124,10 +132,15 @@ class WalkState : public std::enable_shared_from_this<WalkState> {
   // Threads that wait and those not yet started, less the shares that were promised or given and are not yet
   // taken.
   std::atomic<int> takers_;
+  // What WorkSoFar found last.
+  std::atomic<std::uint64_t> known_work_ns_{0};
 
   // Guards what follows.
   alignas(64) std::mutex lock_;
-  std::condition_variable changed_;
+  // Threads that wait for `called_`, less the calls on their way to them. Not a condition variable, whose
+  // signal waits for those that were woken before, which may wait for a processor.
+  unsigned asleep_ = 0;
+  sem_t called_;
   std::vector<std::unique_ptr<WalkShare>> shares_;
   std::array<WalkCharge, kMostWalkThreads> charges_;
   unsigned started_ = 0;

@@ -3,43 +3,74 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 
 #include "walk_kernel.h"
 
 namespace kvm {
 
-// A thread's wall time, and how long it has waited for a processor since it began; nanoseconds. Between two
-// readings of one thread, the wall time without the wait for a processor is what it ran and what it slept in
-// system calls, which in a walk is the wait for the disk. Other programs on the same processors add nothing.
+// The times of a thread since it began, in nanoseconds; but wall time since whenever.
 struct WorkTime {
-  // From `begin` to this.
-  std::uint64_t Since(const WorkTime& begin) const {
-    const std::uint64_t wall = wall_ns - begin.wall_ns;
-    const std::uint64_t queued = queued_ns > begin.queued_ns ? queued_ns - begin.queued_ns : 0;
-    return wall > queued ? wall - queued : 0;
-  }
-
   std::uint64_t wall_ns = 0;
-  std::uint64_t queued_ns = 0;
-  std::uint64_t ran_ns = 0;  // on a processor
+  std::uint64_t queued_ns = 0;  // waited for a processor
+  std::uint64_t ran_ns = 0;     // on a processor
+  std::uint64_t aside_ns = 0;   // in scopes of NotAtWork, without the wait for a processor
 };
 
-// Reads the calling thread's times. Where the kernel does not count the wait for a processor, it stays 0, and
-// work is wall time.
+// The work of one thread, which is the one that made the clock. From one moment to another it is the wall
+// time without the wait for a processor and without what was not at work. That leaves what the thread ran and
+// what it slept in system calls, which in a walk is the wait for the disk. Other programs on the same
+// processors add nothing. Where the kernel does not count the wait for a processor, it stays 0.
 class WorkClock {
  public:
   // Keeps a file of /proc open, because a tiny walk takes little longer than to open one.
   WorkClock();
-  WorkTime Now() const;
+  ~WorkClock();
+  WorkClock(const WorkClock&) = delete;
+  WorkClock& operator=(const WorkClock&) = delete;
+
+  // For its thread: the beginning of work, and the nanoseconds of work from there to now.
+  WorkTime Begin() const;
+  std::uint64_t Since(const WorkTime& begin) const;
+
+  // For another thread: Since, as far as it is known. The kernel counts a wait for a processor when it is
+  // over. So of a thread that is waiting for one, only the time it ran is work. Opens a file of /proc.
+  std::uint64_t SinceSoFar(const WorkTime& begin) const;
 
  private:
+  friend class NotAtWork;
+
+  const pid_t thread_;
   Fd schedstat_;
+  // Written by its thread only.
+  std::atomic<std::uint64_t> aside_ns_{0};
+  std::atomic<std::uint64_t> aside_from_ns_{0};  // wall time; 0: at work
 };
 
-// The times of another thread of this process, which was at `begin` before. Opens files of /proc. The kernel
-// counts a wait for a processor when it is over. So of a thread that is waiting for one, only the time it ran
-// is work.
-WorkTime WorkTimeOf(pid_t thread, const WorkTime& begin);
+// As long as it lives, the calling thread's clock stands, if the thread has one. Not to be nested.
+class NotAtWork {
+ public:
+  NotAtWork();
+  ~NotAtWork();
+  NotAtWork(const NotAtWork&) = delete;
+  NotAtWork& operator=(const NotAtWork&) = delete;
+
+ private:
+  WorkTime from_;
+};
+
+// Holds a lock. The wait for it is not work: it lasts as long as another thread of the lowest priority waits
+// for a processor. A lock that is free costs as much as with std::unique_lock.
+class WorkLock : public std::unique_lock<std::mutex> {
+ public:
+  explicit WorkLock(std::mutex& lock) : unique_lock(lock, std::defer_lock) { Lock(); }
+  void Lock() {
+    if (try_lock()) return;
+    const NotAtWork waits;
+    lock();
+  }
+};
 
 }  // namespace kvm

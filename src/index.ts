@@ -37,7 +37,14 @@ export type { ActiveBinding } from './os/choose-binding.js';
 export { FsResourceAnalyzer } from './stats/fs-resource-analyzer.js';
 export { VolumeStatCalculator } from './stats/volume-stat-calculator.js';
 export { statsSummary } from './stats/stats-summary.js';
-export type { PodSummary, StatsSummary, StatsSummaryOptions, VolumeSummary } from './stats/stats-summary.js';
+export type {
+  EphemeralStorage,
+  EphemeralStorageSummary,
+  PodSummary,
+  StatsSummary,
+  StatsSummaryOptions,
+  VolumeSummary,
+} from './stats/stats-summary.js';
 export type { CollectionOptions } from './stats/collection-options.js';
 export type { CollectionDurations, CollectMessage } from './stats/collection.js';
 export type { ConditionChange } from './stats/condition-change.js';

@@ -119,9 +119,9 @@ export const LAZY = new Set(['execa', 'fs-extra']);
  * and the operator's credentials, and make a driver's sockets. None reads a volume.
  */
 export const READS_FILES = [
+  'cli/doors.ts',
   'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
-  'cli/explain-doors.ts',
   'kubelet/credentials.ts',
   'kubelet/disk/pod-folder.ts',
   'kubelet/disk/vol-data.ts',

@@ -1,5 +1,4 @@
 import { Client, credentials, type MethodDefinition } from '@grpc/grpc-js';
-import { CsiNodeClient, type CsiVolume } from 'kube-volume-metrics/csi';
 import {
   ControllerService,
   NodeService,
@@ -8,6 +7,7 @@ import {
 } from 'kube-volume-metrics/csi/v1';
 import { startDriver } from '../csi-hostpath/driver.js';
 import type { KubeletFolder } from './kubelet-folder.js';
+import { NODE_NAME } from './pods.js';
 import type { UndoList } from './undo-list.js';
 
 const FILESYSTEM: VolumeCapability = {
@@ -38,8 +38,6 @@ export interface NewVolume {
 /** A CSI driver that runs, and the part that a provisioner and the kubelet play in front of it. */
 export class CsiStorage {
   readonly name: string;
-  /** Asks the driver: one for all volumes of it. */
-  readonly client: CsiNodeClient;
   readonly #kubelet: KubeletFolder;
   readonly #rpcs: Client;
   readonly #undo: UndoList;
@@ -48,26 +46,32 @@ export class CsiStorage {
     this.name = name;
     this.#kubelet = kubelet;
     this.#undo = undo;
-    this.client = new CsiNodeClient(socket);
     this.#rpcs = new Client(`unix:${socket}`, credentials.createInsecure());
     undo.add(`the connections to ${name}`, () => {
-      this.client.close();
       this.#rpcs.close();
     });
   }
 
   /**
-   * Starts the driver in this process; it could as well be in another one, since all goes through its socket.
+   * Starts the driver in this process; it could as well be in another one, because everything goes through its
+   * sockets: the one that answers, and the one that makes it known to the kubelet.
    */
   static async start({ name, disk, kubelet, placeBy }: StorageOptions, undo: UndoList): Promise<CsiStorage> {
     const socket = await kubelet.socket(name);
-    const driver = await startDriver({ name, endpoint: socket, dataRoot: disk, nodeId: 'embedded', placeBy });
+    const kubeletRegistry = await kubelet.registry();
+    const driver = await startDriver({
+      ...{ name, endpoint: socket, dataRoot: disk, nodeId: NODE_NAME, placeBy, kubeletRegistry },
+    });
     undo.add(`the driver ${name}`, () => driver.close());
     return new CsiStorage(name, socket, kubelet, undo);
   }
 
-  /** Makes a volume and brings it to its pod. */
-  async publish({ podUid, name, abnormal }: NewVolume): Promise<CsiVolume> {
+  /**
+   * Makes a volume and brings it to its pod.
+   *
+   * @returns where it is
+   */
+  async publish({ podUid, name, abnormal }: NewVolume): Promise<string> {
     const { volume } = await this.#call(ControllerService.createVolume, {
       name,
       volumeCapabilities: [FILESYSTEM],
@@ -79,7 +83,7 @@ export class CsiStorage {
       this.#call(ControllerService.deleteVolume, { volumeId, secrets: {} }),
     );
     const stagingTargetPath = await this.#kubelet.staging(this.name, volumeId);
-    const volumePath = await this.#kubelet.csiVolume(podUid, name);
+    const volumePath = await this.#kubelet.csiVolume(podUid, name, this.name, volumeId);
     const request = {
       ...{ volumeId, stagingTargetPath, volumeCapability: FILESYSTEM },
       ...{ publishContext: {}, volumeContext: {}, secrets: {} },
@@ -92,7 +96,7 @@ export class CsiStorage {
       this.#call(NodeService.nodeUnpublishVolume, { volumeId, targetPath: volumePath }),
     );
     await this.#call(NodeService.nodePublishVolume, { ...request, targetPath: volumePath, readonly: false });
-    return { volumeId, volumePath, stagingTargetPath };
+    return volumePath;
   }
 
   #call<Request, Response>(method: MethodDefinition<Request, Response>, request: Request): Promise<Response> {

@@ -46,6 +46,12 @@ export class Disks {
     await this.#mount(path, '--bind', disk);
   }
 
+  /** Shows a device, or an image file, at another path too, as the kubelet does for a raw block volume. */
+  async bindDevice(device: string, path: string): Promise<void> {
+    await writeFile(path, '');
+    if (this.#obstacle === undefined) await this.#mount(path, '--bind', device);
+  }
+
   /** A new raw disk: a loop device over the file, or the file. */
   async raw(image: string, mib: number): Promise<string> {
     await writeFile(image, '');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { NODE_NAME } from './pods.js';
 
 /** What a kubelet keeps in /var/lib/kubelet, as far as it concerns volumes. */
 export class KubeletFolder {
@@ -18,15 +19,36 @@ export class KubeletFolder {
     return join(await made(parent), name);
   }
 
-  /** The same of a CSI volume: the driver puts it there. */
-  async csiVolume(podUid: string, name: string): Promise<string> {
-    return join(await made(await this.volume(podUid, 'csi', name)), 'mount');
+  /**
+   * The same of a CSI volume: the driver puts it there, and the kubelet's note beside it says which driver, and
+   * what the driver calls the volume.
+   */
+  async csiVolume(podUid: string, name: string, driverName: string, volumeHandle: string): Promise<string> {
+    const folder = await made(await this.volume(podUid, 'csi', name));
+    const note = {
+      driverName,
+      volumeHandle,
+      specVolID: name,
+      nodeName: NODE_NAME,
+      attachmentID: `csi-${name}`,
+    };
+    const text = JSON.stringify({ ...note, volumeLifecycleMode: 'Persistent' });
+    await writeFile(join(folder, 'vol_data.json'), `${text}\n`);
+    return join(folder, 'mount');
   }
 
-  /** The same of a raw block volume: a link to the device. */
+  /** Where the device of a raw block volume is to be shown; its pod has a link to it. */
   async device(podUid: string, plugin: string, name: string): Promise<string> {
+    const folder = await made(join(this.path, `plugins/kubernetes.io~${plugin}/volumeDevices`, name));
+    const device = join(folder, podUid);
     const parent = join(this.path, 'pods', podUid, 'volumeDevices', `kubernetes.io~${plugin}`);
-    return join(await made(parent), name);
+    await symlink(device, join(await made(parent), name));
+    return device;
+  }
+
+  /** Where drivers register, made. */
+  async registry(): Promise<string> {
+    return await made(join(this.path, 'plugins_registry'));
   }
 
   /** Where a CSI driver listens, its parent made. */

@@ -10,8 +10,10 @@ import {
 import { VolumeStatsCollector } from 'kube-volume-metrics/prometheus';
 import { constants } from 'node:os';
 import { Registry } from 'prom-client';
+import { findNode } from './found-node.js';
 import { makeNode, type NodeOnDisk } from './node-on-disk.js';
-import { statsProviderOf } from './pods.js';
+import { NODE_NAME } from './pods.js';
+import { runInOwnNamespace } from './own-namespace.js';
 import { programOptions, USAGE, type ProgramOptions } from './program-options.js';
 import { serve, type Page } from './server.js';
 import { show, stopSignal } from './terminal.js';
@@ -21,6 +23,9 @@ import { writeFiles } from './workload.js';
 
 /** A kubelet takes a minute. Here something is to be seen. */
 const PERIOD_MS = 1_000;
+
+const code = await runInOwnNamespace();
+if (code !== undefined) process.exit(code);
 
 const stop = stopSignal();
 const undo = new UndoList();
@@ -47,10 +52,11 @@ async function run(options: Exclude<ProgramOptions, { mode: 'help' }>): Promise<
     throw new Error(`volumes are measured on Linux only, and this is ${process.platform}`);
   }
   const node = await makeNode(undo, stop);
+  const found = await findNode(node.rootDir, undo);
 
   // Measures all volumes, each with its own limit.
   const changes: ConditionChange[] = [];
-  const analyzer = new FsResourceAnalyzer(statsProviderOf(node), {
+  const analyzer = new FsResourceAnalyzer(found, {
     periodMs: PERIOD_MS,
     // These trees are small, and nobody else waits for the disk.
     walkShare: 1,
@@ -75,7 +81,7 @@ async function run(options: Exclude<ProgramOptions, { mode: 'help' }>): Promise<
     return;
   }
 
-  const summary = (): string => stringify(statsSummary(analyzer.podVolumeStats(), { nodeName: 'embedded' }));
+  const summary = (): string => stringify(statsSummary(analyzer.podVolumeStats(), { nodeName: NODE_NAME }));
   const pages = new Map<string, Page>([
     ['/metrics', { type: registry.contentType, text: () => registry.metrics() }],
     ['/stats/summary', { type: 'application/json', text: summary }],
@@ -86,7 +92,7 @@ async function run(options: Exclude<ProgramOptions, { mode: 'help' }>): Promise<
   const addresses = [...pages.keys()].map((path) => address + path).join('  ');
   const failure = new AbortController();
   const over = AbortSignal.any([stop, failure.signal]);
-  const writing = writeFiles([node.cache, node.database, node.site.volume.volumePath], over);
+  const writing = writeFiles(node.written, over);
   writing.catch(() => {
     failure.abort();
   });
@@ -100,7 +106,7 @@ function about({ folder, mountObstacle, journalDevice }: NodeOnDisk): string {
   const disks =
     mountObstacle === undefined
       ? 'The local volume and the CSI drivers have small disks of their own (tmpfs).'
-      : `Nothing is mounted (${mountObstacle}): the local volume and those of CSI have the numbers of the disk that the folder is on.`;
+      : `Nothing is mounted (${mountObstacle}): volumes that are mounts of their own have no numbers.`;
   const journal = `The block volume is ${journalDevice}.`;
   const why = reason === undefined ? 'the addon, which asks the kernel' : `df, stat, du and find; ${reason}`;
   return `A node in ${folder}\n${disks} ${journal}\nbinding: ${binding} (${why})\n`;

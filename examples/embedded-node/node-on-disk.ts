@@ -1,6 +1,5 @@
 import { mounts } from 'kube-volume-metrics';
-import type { CsiVolume } from 'kube-volume-metrics/csi';
-import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CsiStorage } from './csi-storage.js';
@@ -9,22 +8,18 @@ import { KubeletFolder, writeAtomically } from './kubelet-folder.js';
 import { BACKUP, DATABASE, WEB } from './pods.js';
 import type { UndoList } from './undo-list.js';
 
-/** Where the node's volumes are, as a kubelet would know it. */
+/** What there is of the node besides what is found. */
 export interface NodeOnDisk {
   /** The temporary folder that everything is in. */
   readonly folder: string;
+  /** The kubelet's root. */
+  readonly rootDir: string;
   /** Why nothing could be mounted; undefined when it could. */
   readonly mountObstacle: string | undefined;
-  readonly cache: string;
-  readonly certificate: string;
-  readonly apiAccess: string;
-  readonly database: string;
-  /** A link to the device, or to the image file. */
-  readonly journal: string;
-  /** What it leads to. */
+  /** The device of the block volume, or an image file. */
   readonly journalDevice: string;
-  readonly site: { readonly storage: CsiStorage; readonly volume: CsiVolume };
-  readonly archive: { readonly storage: CsiStorage; readonly volume: CsiVolume };
+  /** Volumes that their pods write into. */
+  readonly written: readonly string[];
 }
 
 /**
@@ -47,10 +42,18 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   await mkdir(join(cache, 'pages'), { recursive: true });
   await writeFile(join(cache, 'pages/index.html'), Buffer.alloc(300_000, 'x'));
 
-  // Secrets and projected volumes are directories too, which only the kubelet writes to.
+  // In memory, it is a tmpfs of its own.
+  stop.throwIfAborted();
+  const scratch = await kubelet.volume(WEB.metadata.uid, 'empty-dir', 'scratch');
+  await disks.filesystem(scratch, 16);
+  await writeFile(join(scratch, 'sort.tmp'), Buffer.alloc(2_000_000));
+
+  // So are secrets and projected volumes, which only the kubelet writes to.
   const certificate = await kubelet.volume(WEB.metadata.uid, 'secret', 'certificate');
+  await disks.filesystem(certificate, 16);
   await writeAtomically(certificate, { 'tls.crt': 'not a certificate\n', 'tls.key': 'not a key\n' });
   const apiAccess = await kubelet.volume(WEB.metadata.uid, 'projected', 'api-access');
+  await disks.filesystem(apiAccess, 16);
   await writeAtomically(apiAccess, { token: 'not a token\n', 'ca.crt': '\n', namespace: 'shop\n' });
 
   // A hostPath is a folder of the node, wherever that is, and nothing is to be made.
@@ -62,11 +65,11 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   await disks.bind(disk('local'), database);
   await writeFile(join(database, 'table.db'), Buffer.alloc(5_000_000));
 
-  // A raw block volume is a device, and its pod has a link to it.
+  // A raw block volume is a device, which the kubelet shows in a folder of its own, and the pod has a link to it.
   stop.throwIfAborted();
   const journalDevice = await disks.raw(disk('journal.img'), 32);
   const journal = await kubelet.device(DATABASE.metadata.uid, 'local-volume', 'pv-journal');
-  await symlink(journalDevice, journal);
+  await disks.bindDevice(journalDevice, journal);
 
   // CSI volumes are their drivers' affair.
   const storage = async (name: string, mib: number): Promise<CsiStorage> => {
@@ -77,24 +80,19 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   };
   const ssd = await storage('ssd.csi.example', 64);
   const site = await ssd.publish({ podUid: WEB.metadata.uid, name: 'pv-site' });
-  await writeFile(join(site.volumePath, 'index.html'), Buffer.alloc(1_000_000));
+  await writeFile(join(site, 'index.html'), Buffer.alloc(1_000_000));
   const tape = await storage('tape.csi.example', 256);
   const abnormal = 'two of the three copies are lost';
   const archive = await tape.publish({ podUid: BACKUP.metadata.uid, name: 'pv-archive', abnormal });
-  await writeFile(join(archive.volumePath, 'monday.tar'), Buffer.alloc(20_000_000));
+  await writeFile(join(archive, 'monday.tar'), Buffer.alloc(20_000_000));
   stop.throwIfAborted();
 
   return {
     folder,
+    rootDir: kubelet.path,
     mountObstacle: disks.obstacle,
-    cache,
-    certificate,
-    apiAccess,
-    database,
-    journal,
     journalDevice,
-    site: { storage: ssd, volume: site },
-    archive: { storage: tape, volume: archive },
+    written: [cache, database, site],
   };
 }
 

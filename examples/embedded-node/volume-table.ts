@@ -18,7 +18,7 @@ const COLUMNS: readonly {
   { title: 'VOLUME', cell: ({ name }) => name },
   { title: 'KIND', cell: ({ kind }) => kind },
   { title: 'CLAIM', cell: ({ pvcRef }) => pvcRef?.name ?? UNKNOWN },
-  { title: 'PROVIDER', cell: ({ provider }) => provider },
+  { title: 'PROVIDER', cell: providerOf },
   { title: 'STATE', cell: ({ state }) => state },
   { title: 'SIZE', isNumber: true, cell: ({ metrics }) => bytes(metrics?.capacity) },
   { title: 'USED', isNumber: true, cell: ({ metrics }) => bytes(metrics?.used) },
@@ -51,6 +51,11 @@ export function volumeTable(pods: readonly PodVolumeStats[], nowMs = Date.now())
       return `${padded.join('  ').trimEnd()}\n`;
     })
     .join('');
+}
+
+/** Who measures it, and how, if that is not the usual way: a tmpfs of its own is not walked. */
+function providerOf({ provider, metrics }: VolumeStats): string {
+  return provider === 'du' && metrics?.source === 'statfs' ? 'du (statfs)' : provider;
 }
 
 /** Why there is no (new) reading, or what the storage says is wrong. */

@@ -290,8 +290,8 @@ TEST(FindsTheParentOfAMovedDirectoryAgain) {
   ClosedDirectory tree;
   const kvm::WalkResult result = tree.MeasureUnder(
       [&](const std::string&, const std::string& first) { Rename(first, tree / "elsewhere/moved"); });
-  // `elsewhere` may be walked after `closed`. What was moved there is then met again, which ends the walk if the
-  // directory is older than the walk by the filesystem's clock.
+  // `elsewhere` may be walked after `closed`. What was moved there is then met again, which ends the walk if
+  // the directory is older than the walk by the filesystem's clock.
   if (result.error == kvm::kMetAgain) {
     CHECK_EQ(result.path, tree / "elsewhere/moved");
     return;

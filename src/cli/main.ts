@@ -16,12 +16,25 @@ async function run(args: readonly string[]): Promise<number> {
     await print(answer.text);
     return answer.exitCode ?? (answer.isComplete ? COMPLETE : INCOMPLETE);
   } catch (error) {
-    process.stderr.write(`${PROGRAM}: ${escapeControls(problemOf(error, request))}\n`);
+    process.stderr.write(`${PROGRAM}: ${shown(problemOf(error, request), ruleOf(error))}\n`);
     if (!(error instanceof UsageError || error instanceof CommanderError)) return INCOMPLETE;
     const name = [PROGRAM, ...request.path.map((each) => each.name())].join(' ');
     process.stderr.write(`For help: ${name} --help\n`);
     return USAGE;
   }
+}
+
+/** A rule to add, which the message of an error may end with. */
+function ruleOf(error: unknown): string {
+  const rule = error instanceof Error && 'rule' in error ? error.rule : undefined;
+  return typeof rule === 'string' ? rule : '';
+}
+
+/** The problem for a terminal: only a rule keeps its lines, because it is to be copied. */
+function shown(problem: string, rule: string): string {
+  if (rule === '' || !problem.endsWith(rule)) return escapeControls(problem);
+  const lines = rule.trimEnd().split('\n').map(escapeControls);
+  return `${escapeControls(problem.slice(0, -rule.length).trimEnd())}\n${lines.join('\n')}`;
 }
 
 /**

@@ -9,10 +9,11 @@ import { DU } from './commands/du.js';
 import { EXPLAIN } from './commands/explain.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
+import { VOLUMES } from './commands/volumes.js';
 import { styled } from './output/colour.js';
 import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
-const COMMANDS: readonly CliCommand[] = [STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE, EXPLAIN];
+const COMMANDS: readonly CliCommand[] = [VOLUMES, EXPLAIN, STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
 const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver, through its socket' };
 

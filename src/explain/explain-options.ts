@@ -48,7 +48,7 @@ export interface ExplainOptions {
 
 /** The node that this process runs on. */
 export interface ExplainedNode {
-  /** As the API server calls it. @defaultValue what the kubelet says */
+  /** As the API server calls it. What the kubelet says of itself counts more. */
   readonly name?: string | undefined;
   /** The kubelet's root. @defaultValue the first of `KUBELET_ROOTS` that is one */
   readonly rootDir?: string | undefined;

@@ -1,6 +1,7 @@
 import { msOfDate } from '../errors.js';
 import type { GetMetricsOptions, Metrics } from '../metrics.js';
 import { openSignal } from '../options.js';
+import type { EphemeralStorage } from '../stats/stats-summary.js';
 import type { VolumeStats } from '../stats/volume-stats.js';
 import { JoinedCall } from '../waiting/joined-call.js';
 
@@ -8,16 +9,6 @@ import { JoinedCall } from '../waiting/joined-call.js';
 export interface SummarySource {
   /** The kubelet's `/stats/summary`. */
   statsSummary(options?: GetMetricsOptions): Promise<unknown>;
-}
-
-/** What a pod uses of the node's disk. */
-export interface EphemeralStorage {
-  /** When its newest part was measured. */
-  readonly time: Date;
-  /** Bytes in use. */
-  readonly used: bigint;
-  /** Inodes in use; absent if those of a part are not known. */
-  readonly inodesUsed?: bigint;
 }
 
 /** How long a summary is kept: the sums of all pods are asked for one after the other. */

@@ -12,6 +12,7 @@ export type {
   KubeletErrorCode,
   KubeletErrorDetails,
 } from './kubelet-error.js';
+export { summaryThroughApiServer } from './kubelet-summary.js';
 export type { ContainerFsSummary, FsSummary, KubeletPodSummary, KubeletSummary } from './kubelet-summary.js';
 
 // Where pods and claims come from.
@@ -44,5 +45,6 @@ export { podsOnDisk } from './pods-on-disk.js';
 export { findKubeletRoot, KUBELET_ROOTS } from './kubelet-root.js';
 export type { VolumeDescription } from './described-volume.js';
 export type { CsiDriver } from './drivers/registration.js';
-export type { EphemeralStorage, SummarySource } from './ephemeral-storage.js';
+export type { SummarySource } from './ephemeral-storage.js';
+export type { EphemeralStorage } from '../stats/stats-summary.js';
 export type { HostPathWay } from './plan-pod.js';

@@ -1,6 +1,10 @@
 import type { PodSummary, StatsSummary, VolumeSummary } from '../stats/stats-summary.js';
+import { throwIfAborted } from '../waiting/abort.js';
+import type { ApiClient } from './api-client.js';
+import { badAnswer } from './bad-answer.js';
 import { listOf, objectOf, Problems, quoted, textField, textOf, type JsonObject } from './checked-json.js';
 import { NotAList, readJsonList } from './json-list.js';
+import type { SourceOptions } from './sources.js';
 
 /** The kubelet's `/stats/summary`: the parts that concern filesystems. Unknown numbers are absent. */
 export interface KubeletSummary extends StatsSummary {
@@ -147,4 +151,30 @@ export async function readSummary(body: Buffer, check: () => void): Promise<Kube
   const node = nodeSummaryFrom(others.get('node'));
   if (node === undefined) throw new NotAList('it is not a summary: it has no node');
   return { node, pods, problems: problems.texts() };
+}
+
+/**
+ * What a kubelet's `/stats/summary` says about filesystems, asked through the API server's proxy. So nodes
+ * that cannot be reached from here can be asked. It needs the right `nodes/proxy`, which also lets its holder
+ * run commands in every container of the node: prefer `KubeletClient.statsSummary` where it works.
+ *
+ * @param nodeName - the node, as the API server calls it
+ * @returns undefined if there is no such node
+ * @throws KubeletError with a code `API_*`
+ */
+export async function summaryThroughApiServer(
+  api: ApiClient,
+  nodeName: string,
+  options: SourceOptions = {},
+): Promise<KubeletSummary | undefined> {
+  const path = `/api/v1/nodes/${encodeURIComponent(nodeName)}/proxy/stats/summary`;
+  const body = await api.request(path, options);
+  if (body === undefined) return undefined;
+  try {
+    return await readSummary(body, () => {
+      throwIfAborted(options.signal);
+    });
+  } catch (error) {
+    throw badAnswer(error, 'API', `${api.name} answered ${path}`, '', body);
+  }
 }

@@ -86,7 +86,9 @@ export class PlannedProviders {
         return new MetricsBlock(measure.path);
       case 'csi': {
         const { driver, path, volumeHandle, entry } = measure;
-        const staging = (): string | undefined => stagingOf(entry, driver, volumeHandle, this.#root());
+        // The kubelet names none. It may help a driver to find a filesystem; a device is at the path itself.
+        const staging = (): string | undefined =>
+          entry.mode === 'Block' ? undefined : stagingOf(entry, driver, volumeHandle, this.#root());
         const client = this.#drivers.reader(driver, staging);
         return new MetricsCsi({ client, driverName: driver, volumeId: volumeHandle, volumePath: path });
       }

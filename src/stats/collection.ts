@@ -109,22 +109,11 @@ export interface CollectionDurations {
 /** The default limits of Prometheus clients, which the kubelet uses. */
 const LIMITS_SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/**
- * Whether a call measured something: not one that was answered by a reading from before it (a cache), nor
- * one of a volume that nothing measures. The kubelet counts in each provider, so that neither counts there.
- */
-function isCollection(provider: string, answer: PromiseSettledResult<unknown>, since: Date): boolean {
-  if (provider === 'nil') return false;
-  const readAtMs = answer.status === 'fulfilled' ? msOfDate(propertyOf(answer.value, 'time')) : undefined;
-  return readAtMs === undefined || readAtMs >= since.getTime();
-}
-
 /** Adds up the durations of calls by the name of the provider. */
 class DurationTotals {
   readonly #byProvider = new Map<string, { count: number; sumSeconds: number; buckets: number[] }>();
 
-  add(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
-    if (!isCollection(provider, answer, since)) return;
+  add(provider: string, durationMs: number): void {
     let totals = this.#byProvider.get(provider);
     if (totals === undefined) {
       totals = { count: 0, sumSeconds: 0, buckets: LIMITS_SECONDS.map(() => 0) };

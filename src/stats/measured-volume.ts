@@ -186,16 +186,19 @@ export class MeasuredVolume {
   }
 
   #settled(provider: string, answer: PromiseSettledResult<unknown>, since: Date, durationMs: number): void {
-    this.#collection.durations.add(provider, answer, since, durationMs);
     let judged: (() => void) | undefined;
+    // The kubelet counts in each provider: no volume without metrics, and no answer of a cache.
+    let isMeasured = provider !== 'nil';
     try {
       if (answer.status === 'rejected') throw answer.reason;
       const metrics = checkedReading(provider, answer.value);
+      isMeasured &&= metrics.time >= since;
       judged = this.#judge(metrics.condition);
       this.record.read(metrics, since, durationMs);
     } catch (error) {
       this.record.failed(callError(`provider "${provider}"`, error), since, durationMs);
     }
+    if (isMeasured) this.#collection.durations.add(provider, durationMs);
     this.#collection.attempted(this.#podRef, this.record.stats);
     judged?.();
     this.#listener.attempted();

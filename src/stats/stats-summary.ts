@@ -21,6 +21,31 @@ export interface StatsSummary {
 export interface PodSummary {
   readonly podRef: { readonly name: string; readonly namespace: string; readonly uid: string };
   readonly volume?: readonly VolumeSummary[];
+  /**
+   * What the pod uses of the node's disk, where that was given. The kubelet also writes the disk's own
+   * numbers.
+   */
+  readonly 'ephemeral-storage'?: EphemeralStorageSummary;
+}
+
+/** The sum of a pod in a {@link PodSummary}. */
+export interface EphemeralStorageSummary {
+  /** RFC 3339 in UTC, whole seconds, as the kubelet writes it. */
+  readonly time?: string;
+  readonly usedBytes: bigint;
+  readonly inodesUsed?: bigint;
+}
+
+/**
+ * What a pod uses of the node's disk: its containers' layers and logs, its ephemeral volumes, `etc-hosts`.
+ */
+export interface EphemeralStorage {
+  /** When its newest part was measured. */
+  readonly time: Date;
+  /** Bytes in use. */
+  readonly used: bigint;
+  /** Inodes in use; absent if those of a part are not known. */
+  readonly inodesUsed?: bigint;
 }
 
 /** One volume of a {@link PodSummary}. An unknown number is absent, or 0 with `zeroFill`. */
@@ -57,12 +82,20 @@ export interface StatsSummaryOptions {
    * @defaultValue `'1.37'`
    */
   readonly kubeletVersion?: string | undefined;
+  /**
+   * What pods use of the node's disk, by uid, such as `ephemeralStorage` of `KubeletNode` gives it: a pod's
+   * `ephemeral-storage`.
+   *
+   * @defaultValue none: an analyzer does not know what containers use
+   */
+  readonly ephemeralStorage?: ReadonlyMap<string, EphemeralStorage> | undefined;
 }
 
 const OPTION_NAMES = [
   'nodeName',
   'zeroFill',
   'kubeletVersion',
+  'ephemeralStorage',
 ] as const satisfies readonly (keyof StatsSummaryOptions)[];
 
 /** The kubelet's names of the quantities, in its order. */
@@ -77,7 +110,7 @@ const NUMBERS = [
 
 /**
  * Volumes in the shape, order and names of the kubelet's `/stats/summary`, without its other parts
- * (containers, network).
+ * (containers, network). With `ephemeralStorage`, also what each pod uses of the node's disk.
  *
  * @param podVolumeStats - what an analyzer knows
  * @param options - the node's name, and whether to write what a kubelet of some version writes
@@ -88,7 +121,10 @@ export function statsSummary(
   podVolumeStats: Iterable<PodVolumeStats>,
   options: StatsSummaryOptions = {},
 ): StatsSummary {
-  const { nodeName } = checkedOptions(options, OPTION_NAMES);
+  const { nodeName, ephemeralStorage } = checkedOptions(options, OPTION_NAMES);
+  if (ephemeralStorage !== undefined && !((ephemeralStorage as unknown) instanceof Map)) {
+    throw new TypeError(`Expected ephemeralStorage to be a Map, got ${show(ephemeralStorage)}`);
+  }
   if (nodeName !== undefined) checkedText('nodeName', nodeName);
   const zeroFill = checkedFlag('zeroFill', options.zeroFill);
   const hasHealth = writesHealth(options.kubeletVersion ?? '1.37') || !zeroFill;
@@ -99,7 +135,12 @@ export function statsSummary(
         .filter(({ metrics }) => metrics !== undefined || !zeroFill)
         .map((each) => volumeSummary(each, zeroFill, hasHealth));
       const { name, namespace, uid } = podRef;
-      return { podRef: { name, namespace, uid }, ...(volume.length > 0 && { volume }) };
+      const ephemeral = ephemeralStorage?.get(uid);
+      return {
+        podRef: { name, namespace, uid },
+        ...(volume.length > 0 && { volume }),
+        ...(ephemeral !== undefined && { 'ephemeral-storage': ephemeralSummary(ephemeral) }),
+      };
     }),
   };
 }
@@ -157,11 +198,23 @@ function numbers(metrics: Metrics, zeroFill: boolean): Partial<VolumeSummary> {
     const value = given ?? (zeroFill ? 0n : undefined);
     return value === undefined ? [] : [[name, value] as const];
   });
-  const ms = msOfDate(metrics.time);
-  return {
-    ...(ms !== undefined && { time: `${new Date(ms).toISOString().slice(0, 19)}Z` }),
-    ...Object.fromEntries(known),
-  };
+  return { ...timeText(metrics.time), ...Object.fromEntries(known) };
+}
+
+/** @throws TypeError naming the number that is wrong */
+function ephemeralSummary({ time, used, inodesUsed }: EphemeralStorage): EphemeralStorageSummary {
+  for (const [name, value] of Object.entries<unknown>({ used, inodesUsed: inodesUsed ?? 0n })) {
+    const problem = quantityProblem(value ?? null);
+    if (problem !== undefined) {
+      throw new TypeError(`Expected ephemeralStorage to have ${name} as a bigint, but it is ${problem}`);
+    }
+  }
+  return { ...timeText(time), usedBytes: used, ...(inodesUsed !== undefined && { inodesUsed }) };
+}
+
+function timeText(time: Date): { readonly time?: string } {
+  const ms = msOfDate(time);
+  return ms === undefined ? {} : { time: `${new Date(ms).toISOString().slice(0, 19)}Z` };
 }
 
 function claim({ name, namespace }: PersistentVolumeClaimRef): {

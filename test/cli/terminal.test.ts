@@ -133,7 +133,7 @@ describe.skipIf(needs({ programs: ['python3'] }))('on a terminal', () => {
       expect(text).toContain('\\x1b[2J\\u202e');
       expect(text).not.toMatch(/[\u001b\u202e]/);
       expect(text.split('\n').filter((line) => line.length > 80)).toEqual([]);
-      expect(text).toMatch(/^driver .*\n {15}\S/m);
+      expect(text).toMatch(/^driver .*\n {16}\S/m);
     } finally {
       await driver.stop();
     }

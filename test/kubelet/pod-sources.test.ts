@@ -46,6 +46,46 @@ describe('kubeletPods', () => {
     expect((await listing).pods).toHaveLength(16);
   });
 
+  test('waits for the rest while a kubelet that was restarted learns of its pods one by one', async () => {
+    const kubelet = await FakeKubelet.start({ anonymous: true, authorization: 'AlwaysAllow' });
+    ended.push(() => kubelet.stop());
+    const all = recordedJson<{ items: { status: { phase: string } }[] }>('1.37', 'pods.json');
+    all.items = all.items.filter(({ status }) => status.phase === 'Running');
+    const client = new KubeletClient({ endpoint: kubelet.endpoint, caFile: kubelet.caFile });
+    let known = all.items.length;
+    const source = kubeletPods({
+      endpoint: client.endpoint,
+      pods: async (options) => {
+        kubelet.bodies.pods = { ...all, items: all.items.slice(0, known) };
+        known += 1;
+        return await client.pods(options);
+      },
+    });
+    expect((await source.pods()).pods).toHaveLength(all.items.length);
+    known = all.items.length - 3;
+    expect((await source.pods()).pods).toHaveLength(all.items.length);
+  });
+
+  test('believes that some are gone when two listings say so, and one if they were being deleted', async () => {
+    const kubelet = await FakeKubelet.start({ anonymous: true, authorization: 'AlwaysAllow' });
+    ended.push(() => kubelet.stop());
+    const all = recordedJson<{ items: { metadata: object }[] }>('1.37', 'pods.json');
+    const source = kubeletPods(new KubeletClient({ endpoint: kubelet.endpoint, caFile: kubelet.caFile }));
+    kubelet.bodies.pods = all;
+    await source.pods();
+    const [deleted, ...others] = all.items.slice(1);
+    const deletionTimestamp = '2026-11-27T10:00:00Z';
+    const deleting = { ...deleted, metadata: { ...deleted!.metadata, deletionTimestamp } };
+    kubelet.bodies.pods = { ...all, items: [deleting, ...others] };
+    let asked = kubelet.requests.length;
+    expect((await source.pods()).pods).toHaveLength(15);
+    expect(kubelet.requests.length - asked).toBe(2);
+    asked = kubelet.requests.length;
+    kubelet.bodies.pods = { ...all, items: others };
+    expect((await source.pods()).pods).toHaveLength(14);
+    expect(kubelet.requests.length - asked).toBe(1);
+  });
+
   test('believes after a while that all of them are gone, and is then told so at once', async () => {
     let asked = 0;
     const empty: PodListing = { pods: [], problems: [] };

@@ -15,6 +15,7 @@ import {
   type ClaimSource,
   type PodSource,
 } from '../../src/kubelet/index.js';
+import { NodeServiceCapability_RPC_Type as Capability } from '../../src/csi/v1/index.js';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
 import {
   FakeApiServer,
@@ -248,6 +249,23 @@ describe.skipIf(needs({ root: true, loop: true, mkfs: ['ext4', 'btrfs'] }))(
       // These drivers do not stage.
       expect(asked.every(({ stagingTargetPath }) => stagingTargetPath === '')).toBe(true);
       expect(drivers[1]!.connections).toBe(2);
+    });
+
+    test('a driver that stages gets the staging path of a filesystem, and none of a device', async () => {
+      drivers[0]!.script.capabilities = [Capability.GET_VOLUME_STATS, Capability.STAGE_UNSTAGE_VOLUME];
+      await drivers[0]!.restart();
+      const before = drivers[0]!.requests('nodeGetVolumeStats').length;
+      await measured(new KubeletNode({ rootDir: root.rootDir, ...doors() }));
+      const asked = drivers[0]!.requests('nodeGetVolumeStats').slice(before);
+      const staging = Object.fromEntries(asked.map((each) => [each.volumeId, each.stagingTargetPath]));
+      const csi = `${root.rootDir}/plugins/kubernetes.io/csi`;
+      expect(staging).toEqual({
+        '352869f2-ea30-11f1-8b61-1e6bb6471562': expect.stringMatching(
+          new RegExp(`^${csi}/[^/]+/[0-9a-f]{64}/globalmount$`),
+        ) as string,
+        '352d2f02-ea30-11f1-8b61-1e6bb6471562': '',
+        'csi-d76cccb51f56696e16e793e961519ab1694aa2b49eff70becb4c823a694e45c5': '',
+      });
     });
 
     test('what is laid out has the notes that the real kubelet wrote', async () => {

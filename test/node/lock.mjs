@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { STATE } from './place.mjs';
@@ -17,12 +17,19 @@ const HOLDER = join(STATE, 'holder.json');
 export async function takePlace(command, waitMs, say) {
   const limit = Date.now() + waitMs;
   let told = '';
+  // With its holder in it from the first moment.
+  const making = `${STATE}-${process.pid}`;
+  const holder = { pid: process.pid, command, folder: process.cwd(), since: new Date().toISOString() };
   for (;;) {
+    mkdirSync(making, { mode: 0o700 });
+    writeFileSync(join(making, 'holder.json'), JSON.stringify(holder));
     try {
-      mkdirSync(STATE, { mode: 0o700 });
-      break;
+      renameSync(making, STATE);
+      return;
     } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
+      if (error.code !== 'EEXIST' && error.code !== 'ENOTEMPTY') throw error;
+    } finally {
+      rmSync(making, { recursive: true, force: true });
     }
     const text = holderText();
     if (Date.now() >= limit) throw new Error(`there is a node already, ${text}`);
@@ -30,8 +37,6 @@ export async function takePlace(command, waitMs, say) {
     told = text;
     await delay(500);
   }
-  const holder = { pid: process.pid, command, folder: process.cwd(), since: new Date().toISOString() };
-  writeFileSync(HOLDER, JSON.stringify(holder));
 }
 
 /** Gives the place back, while nothing lies in it yet. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
@@ -8,7 +9,7 @@ import { closeDoors } from './doors.mjs';
 import { down } from './down.mjs';
 import { holder, holderText, isTaken } from './lock.mjs';
 import { missing } from './needs.mjs';
-import { ADMIN_KUBECONFIG, KUBELET, KUBELET_ROOT, LOGS, PKI, PORTS } from './place.mjs';
+import { ADMIN_KUBECONFIG, KUBELET, KUBELET_ROOT, LOGS, PKI, PORTS, STATE } from './place.mjs';
 
 const USAGE = `A real Kubernetes node on this machine: etcd, kube-apiserver, containerd and kubelet, as root, one at a time.
 
@@ -105,11 +106,13 @@ const commands = {
     console.log(await build(say));
   },
 
-  /** Takes the node down when its standard input ends, unless it was let go before. */
-  async janitor() {
+  /** Takes the node of a process down when the pipe from it ends, unless it was let go before. */
+  async janitor([pid]) {
     let text = '';
     for await (const chunk of process.stdin) text += chunk;
-    if (text !== 'let go') await down();
+    if (text === 'let go') return;
+    rmSync(`${STATE}-${pid}`, { recursive: true, force: true });
+    if (holder()?.pid === Number(pid)) await down();
   },
 };
 

@@ -3,7 +3,6 @@ import {
   copyFileSync,
   linkSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -19,7 +18,7 @@ import { processesOf } from './daemons.mjs';
 import { api, ask } from './doors.mjs';
 import { down, makeCgroups, noteWhatIsThere } from './down.mjs';
 import { makeKeys } from './keys.mjs';
-import { leavePlace, takePlace } from './lock.mjs';
+import { holder, leavePlace, takePlace } from './lock.mjs';
 import { inTheWay, missing } from './needs.mjs';
 import { makeBasics } from './objects.mjs';
 import * as place from './place.mjs';
@@ -45,14 +44,20 @@ export async function up({ command, waitMs = 0, withPods = true, kubelet = {}, g
   const lacks = missing();
   if (lacks.length > 0) throw new Error(`a node cannot run here. Missing: ${lacks.join('; ')}`);
   const built = await build(say);
-  await takePlace(command, waitMs, say);
+  const janitor = startJanitor();
+  try {
+    await takePlace(command, waitMs, say);
+  } catch (error) {
+    await janitor.letGo();
+    throw error;
+  }
   const obstacles = await inTheWay();
   if (obstacles.length > 0) {
     leavePlace((file) => rmSync(file));
+    await janitor.letGo();
     throw new Error(`no node is started: ${obstacles.join('; ')}`);
   }
   noteWhatIsThere();
-  const janitor = startJanitor();
   try {
     await startAll(built, { kubelet, gates: ['CSIVolumeHealth=true', ...gates], say });
     if (withPods) {
@@ -74,11 +79,10 @@ export async function up({ command, waitMs = 0, withPods = true, kubelet = {}, g
  * pipe between them closes.
  */
 function startJanitor() {
-  mkdirSync(LOGS, { recursive: true });
-  const log = openSync(join(LOGS, 'janitor.log'), 'a');
-  const janitor = spawn(process.execPath, [join(import.meta.dirname, 'main.mjs'), 'janitor'], {
+  const argv = [join(import.meta.dirname, 'main.mjs'), 'janitor', String(process.pid)];
+  const janitor = spawn(process.execPath, argv, {
     detached: true,
-    stdio: ['pipe', log, log],
+    stdio: ['pipe', 'ignore', 'ignore'],
     cwd: '/',
   });
   const ended = new Promise((resolve) => janitor.once('exit', resolve));
@@ -106,7 +110,7 @@ function startJanitor() {
 }
 
 async function downAndExit() {
-  await down().catch((error) => console.error(error.message));
+  if (holder()?.pid === process.pid) await down().catch((error) => console.error(error.message));
   process.exit(1);
 }
 

@@ -85,9 +85,36 @@ describe('statsSummary', () => {
     );
   });
 
+  test("what a pod uses of the node's disk is written where it is known, after its volumes", () => {
+    const time = new Date('2026-03-04T05:06:08.900Z');
+    const pods = [pod([volume('cache', { metrics: blockOnly })], []), pod([], [], 'v'), pod([], [], 'w')];
+    const ephemeralStorage = new Map([
+      ['u', { time, used: 2n ** 60n + 1n, inodesUsed: 7n }],
+      ['v', { time, used: 0n }],
+      ['gone', { time, used: 1n }],
+    ]);
+    expect(stringify(statsSummary(pods, { ephemeralStorage }))).toBe(
+      '{"pods":[{"podRef":{"name":"web-u","namespace":"shop","uid":"u"},"volume":[' +
+        '{"time":"2026-03-04T05:06:07Z","capacityBytes":10,"name":"cache"}],' +
+        '"ephemeral-storage":{"time":"2026-03-04T05:06:08Z","usedBytes":1152921504606846977,"inodesUsed":7}},' +
+        '{"podRef":{"name":"web-v","namespace":"shop","uid":"v"},' +
+        '"ephemeral-storage":{"time":"2026-03-04T05:06:08Z","usedBytes":0}},' +
+        '{"podRef":{"name":"web-w","namespace":"shop","uid":"w"}}]}',
+    );
+    expect(() => statsSummary(pods, { ephemeralStorage: {} as never })).toThrow(
+      new TypeError('Expected ephemeralStorage to be a Map, got an object'),
+    );
+    const wrong = new Map([['u', { time, used: 5 as never }]]);
+    expect(() => statsSummary(pods, { ephemeralStorage: wrong })).toThrow(
+      /^Expected ephemeralStorage to have used as a bigint, but it is /,
+    );
+  });
+
   test('an unknown option is refused by name, and both options by type', () => {
     expect(() => statsSummary([], { zerofill: true } as never)).toThrow(
-      new TypeError('Unknown option "zerofill": the options are nodeName, zeroFill, kubeletVersion'),
+      new TypeError(
+        'Unknown option "zerofill": the options are nodeName, zeroFill, kubeletVersion, ephemeralStorage',
+      ),
     );
     expect(() => statsSummary([], { zeroFill: 'false' as never })).toThrow(
       new TypeError('Expected zeroFill to be a boolean, got string'),

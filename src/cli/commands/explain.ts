@@ -1,13 +1,14 @@
 import { Option } from 'commander';
 import type { Explanation, Finding, VolumeExplanation } from '../../explain/index.js';
 import { JSON_OUTPUT, notEmpty, timeoutOption, UsageError, type CliCommand } from '../command.js';
-import { EXPLAIN_DOORS, explainDoors, type ExplainDoorOptions } from '../explain-doors.js';
+import { DOOR_OPTIONS, openDoors, type DoorValues } from '../doors.js';
+import { PROMETHEUS_OPTIONS, prometheusOf, type PrometheusValues } from '../prometheus-door.js';
 import { styled, type Style } from '../output/colour.js';
 import { jsonAnswer } from '../output/json.js';
 import { paragraph, terminalWidth, wrapped } from '../output/table.js';
 
 /** Values of the options. */
-interface ExplainCommandOptions extends ExplainDoorOptions {
+interface ExplainCommandOptions extends DoorValues, PrometheusValues {
   readonly json?: true;
   readonly verbose?: true;
   readonly all?: true;
@@ -41,7 +42,8 @@ export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
     text('--volume <NAME>', 'only this volume of --pod, by its name there'),
     new Option('--all', 'volumes without a claim too'),
     new Option('--verbose', 'show what every stage found'),
-    ...EXPLAIN_DOORS,
+    ...PROMETHEUS_OPTIONS,
+    ...DOOR_OPTIONS,
     timeoutOption('how long to wait for each answer', '10s'),
     JSON_OUTPUT,
   ],
@@ -57,25 +59,28 @@ export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
     };
     if (options.volume !== undefined && options.pod === undefined)
       throw new UsageError('--volume needs --pod: a volume has a name in its pod');
-    const opened = await explainDoors(options);
-    const { doors } = opened;
+    const doors = await openDoors(options, options.timeout);
+    const { rootDir, nodeName: name, kubelet, api } = doors;
+    const node = rootDir === undefined ? undefined : { rootDir, name };
+    const prometheus = await prometheusOf(options, options.timeout);
     const { explain } = await import('../../explain/index.js');
     try {
       const found = await explain({
-        ...doors,
+        ...{ node, kubelet, api, prometheus },
         ...target,
         all: options.all ?? false,
         timeoutMs: options.timeout,
         signal,
       });
       const exitCode = exitCodeOf(found);
-      const elsewhere = doors.node === undefined ? onTheNode(found, claim) : [];
+      const elsewhere = node === undefined ? onTheNode(found, claim) : [];
       const shown = options.json
         ? jsonAnswer({ command: 'explain', ...found })
         : `${[...textOf(found, options), ...elsewhere].join('\n')}\n`;
       return { text: shown, isComplete: exitCode === 0, exitCode };
     } finally {
-      opened.close();
+      doors.close();
+      prometheus?.close();
     }
   },
 };

@@ -51,9 +51,9 @@ export async function gather(options: CheckedExplain): Promise<Gathered> {
   ): Promise<Omit<Facts, 'nowMs' | 'kubeletEndpoint' | 'prometheus'> & Pick<Gathered, 'subjects'>> {
     const summary = valueOf(asked.summary);
     const nodeName =
-      node?.name ??
       summary?.node?.nodeName ??
-      valueOf(asked.pods)?.pods.find((each) => each.nodeName !== undefined)?.nodeName;
+      valueOf(asked.pods)?.pods.find((each) => each.nodeName !== undefined)?.nodeName ??
+      node?.name;
     const { pods, podsFrom } = await askForPods(options, asked.pods, nodeName, within);
     const listed = valueOf(pods)?.pods ?? [];
     const here = chosenPods(listed, options);

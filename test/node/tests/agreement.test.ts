@@ -12,8 +12,8 @@ import { DRIVER, KUBELET_ROOT } from '../place.mjs';
 import { podsRun } from '../pods.mjs';
 
 /**
- * Both sides measure a node that lives, at different moments. A difference counts once the kubelet has measured
- * this many times, and every comparison between has shown the same difference.
+ * Both sides measure a node that lives, at different moments. A difference counts once the kubelet has
+ * measured this many times, and every comparison between has shown the same difference.
  */
 const ROUNDS = 5;
 

@@ -26,7 +26,7 @@ export const KNOWN_DIFFERENCES: readonly KnownDifference[] = [
   {
     view: 'provider',
     fields: ['availableBytes', 'usedBytes', 'inodesFree', 'inodes', 'inodesUsed'],
-    plugins: ['csi (block)', 'local (block)'],
+    plugins: ['kubernetes.io/csi (block)', 'kubernetes.io/local-volume (block)'],
     kubelet: '0',
     ours: undefined,
     reason: 'of a block device only the capacity is known; the kubelet writes 0 for what is not known',
