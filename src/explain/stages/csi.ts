@@ -36,7 +36,7 @@ export function csiStage(volume: VolumeFacts, facts: Facts): Finding {
     return judge.cause(missing, `Check that the pod of the driver ${name} runs on this node.`, data);
   }
   const stats = volume.stats;
-  if (stats === undefined || stats.state === 'pending') return notAskedHere(driver, facts, data);
+  if (stats === undefined || stats.state === 'pending') return notAskedHere(volume, driver, facts, data);
   if (stats.state === 'ok') return answered(name, stats, driver, facts, data);
   return failed(name, driver, stats, data);
 }
@@ -69,8 +69,15 @@ function notRegistered(
 }
 
 /** Nothing was measured here: what the kubelet counts of its own calls may still tell. */
-function notAskedHere(driver: string, facts: Facts, data: Finding['data']): Finding {
+function notAskedHere(
+  { summary, exported }: VolumeFacts,
+  driver: string,
+  facts: Facts,
+  data: Finding['data'],
+): Finding {
   const name = shown(driver);
+  if (summary?.capacityBytes !== undefined || exported !== undefined)
+    return judge.ok(`the kubelet has numbers from the driver ${name}`, data);
   const metrics = valueOf(facts.metrics);
   const calls = metrics?.driverCalls.get(driver);
   const why = facts.disk.state === 'answered' ? 'it was not measured here' : facts.disk.problem;

@@ -54,7 +54,7 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
   const gone = kubeletTargets(valueOf(dropped) ?? [], facts).find((each) => pathOf(each) === '/metrics');
   if (gone !== undefined) {
     return judge.cause(
-      `relabelling drops the target ${nameOf(gone)} (scrape pool ${shown(gone.scrapePool ?? 'not named')})`,
+      `relabelling drops the target ${nameOf(gone)} (scrape pool ${shown(gone.scrapePool ?? gone.discovered['job'] ?? 'not named')})`,
       'Correct the relabelings of the ServiceMonitor or scrape.',
       { ...data, dropped: about(gone) },
     );

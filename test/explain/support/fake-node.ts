@@ -195,7 +195,8 @@ export function metricsOf(claims: readonly string[], more: readonly string[] = [
         `kubelet_volume_stats_${String(end)}{namespace="shop",persistentvolumeclaim="${name}"} ${String(value)}`,
     ),
   );
-  return `${['# a kubelet', ...lines, ...more].join('\n')}\n`;
+  const heads = claims.length === 0 ? [] : ['# TYPE kubelet_volume_stats_capacity_bytes gauge'];
+  return `${['# a kubelet', ...heads, ...lines, ...more].join('\n')}\n`;
 }
 
 function uidOf({ name }: FakeClaim): string {

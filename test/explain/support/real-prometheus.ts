@@ -24,6 +24,8 @@ export class RealPrometheus {
       `--web.listen-address=127.0.0.1:${String(port)}`,
       `--web.route-prefix=${prefix === '' ? '/' : prefix}`,
       '--web.enable-lifecycle',
+      // Series of a job that is gone stay that long.
+      '--query.lookback-delta=3s',
     ]);
     this.#process.stderr?.on('data', (text) => (this.#log += String(text)));
   }
