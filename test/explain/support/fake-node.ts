@@ -145,6 +145,14 @@ export class FakeNode {
     return { node: { rootDir: this.root.rootDir }, kubelet, api };
   }
 
+  /** The same doors as options of the command line, but for the API server, which takes kubectl. */
+  args(): readonly string[] {
+    return [
+      ...['--root', this.root.rootDir, '--kubelet', this.kubelet.endpoint],
+      ...['--token-file', this.#tokens.kubelet, '--pinned-cert', this.kubelet.certificateFile],
+    ];
+  }
+
   /** Explains with all doors but those that are given otherwise. */
   async explain(options: ExplainOptions = {}): Promise<Explanation> {
     return await explain({ ...this.doors(), ...options });
