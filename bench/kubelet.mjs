@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeletNode } from 'kube-volume-metrics/kubelet';
 import { makeKubeletRoot } from 'kube-volume-metrics/testing/kubelet';
+import { FuseServer } from '../test/support/fuse.mjs';
 import { median } from './rounds.mjs';
 
 export const about = "finding a node's volumes";
@@ -99,16 +101,68 @@ export async function run(report) {
       }
       if (volumes !== PODS * 8) throw new Error(`${volumes} volumes were found`);
     };
-    const cpu = await interleavedCpu({ find, bare: () => readAll(root.rootDir) });
+    const bare = () => readAll(root.rootDir);
+    const cpu = await interleavedCpu({ find, bare });
     const mounts = root.isMounted ? `${PODS * MOUNTS_OF_A_POD} mounts` : 'nothing mounted';
     const what = `${PODS} pods of 8 volumes, ${mounts}`;
     report.figure({ what: `all volumes of a node, ${what}`, value: cpu.find, unit: 'ms CPU' });
     report.figure({ what: `a loop that only reads the same, ${what}`, value: cpu.bare, unit: 'ms CPU' });
     report.figure({ what: 'finding against only reading', value: cpu.find / cpu.bare, unit: 'x', goal: 1.5 });
+    if (root.isMounted) {
+      const change = otherMount(join(folder, '..', 'other'));
+      try {
+        const changed = await interleavedCpu({ find, bare }, change.next);
+        const ratio = changed.find / changed.bare;
+        report.figure({ what: 'the same after a change of mounts', value: ratio, unit: 'x' });
+      } finally {
+        change.end();
+      }
+      await besideStuckMount(report, root.rootDir, find, bare);
+    }
     node.close();
   } finally {
     root.close();
     fs.rmSync(join(folder, '..'), { recursive: true });
+  }
+}
+
+/** Somebody else's mount, which comes or goes with each call. */
+function otherMount(point) {
+  let isThere = false;
+  fs.mkdirSync(point);
+  const toggle = () => {
+    if (isThere) execFileSync('umount', [point]);
+    else execFileSync('mount', ['-t', 'tmpfs', 'bench', point]);
+    isThere = !isThere;
+  };
+  return {
+    next: toggle,
+    end: () => {
+      if (isThere) toggle();
+    },
+  };
+}
+
+/** One volume is a filesystem that never answers: it is found, too. */
+async function besideStuckMount(report, root, find, bare) {
+  const server = new FuseServer();
+  try {
+    const point = `${root}/pods/${podOf(0).metadata.uid}/volumes/kubernetes.io~empty-dir/tmp`;
+    const mount = await server.mount({}, 'unanswered').catch(String);
+    if (typeof mount === 'string') {
+      report.skipped('finding beside a stuck mount', mount);
+      return;
+    }
+    execFileSync('mount', ['--bind', mount.path, point]);
+    try {
+      const cpu = await interleavedCpu({ find, bare });
+      const ratio = cpu.find / cpu.bare;
+      report.figure({ what: 'the same beside a stuck mount', value: ratio, unit: 'x', goal: 1.5 });
+    } finally {
+      execFileSync('umount', ['--lazy', point]);
+    }
+  } finally {
+    await server.close();
   }
 }
 
@@ -131,13 +185,14 @@ function readAll(root) {
   return bytes;
 }
 
-/** The median of the processor time of each, in milliseconds, in turn. */
-async function interleavedCpu(candidates) {
+/** The median of the processor time of each, in milliseconds, in turn; `before` is called before each. */
+async function interleavedCpu(candidates, before = () => undefined) {
   const times = Object.fromEntries(Object.keys(candidates).map((name) => [name, []]));
   const turns = Object.entries(candidates);
   for (let round = -2; round < ROUNDS; round++) {
     turns.push(turns.shift());
     for (const [name, work] of turns) {
+      before();
       globalThis.gc?.();
       const start = process.cpuUsage();
       await work();

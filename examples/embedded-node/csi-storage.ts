@@ -53,8 +53,8 @@ export class CsiStorage {
   }
 
   /**
-   * Starts the driver in this process; it could as well be in another one, because everything goes through its
-   * sockets: the one that answers, and the one that makes it known to the kubelet.
+   * Starts the driver in this process; it could as well be in another one, because everything goes through
+   * its sockets: the one that answers, and the one that makes it known to the kubelet.
    */
   static async start({ name, disk, kubelet, placeBy }: StorageOptions, undo: UndoList): Promise<CsiStorage> {
     const socket = await kubelet.socket(name);

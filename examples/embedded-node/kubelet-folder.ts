@@ -20,8 +20,8 @@ export class KubeletFolder {
   }
 
   /**
-   * The same of a CSI volume: the driver puts it there, and the kubelet's note beside it says which driver, and
-   * what the driver calls the volume.
+   * The same of a CSI volume: the driver puts it there, and the kubelet's note beside it says which driver,
+   * and what the driver calls the volume.
    */
   async csiVolume(podUid: string, name: string, driverName: string, volumeHandle: string): Promise<string> {
     const folder = await made(await this.volume(podUid, 'csi', name));

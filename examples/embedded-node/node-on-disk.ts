@@ -65,7 +65,8 @@ export async function makeNode(undo: UndoList, stop: AbortSignal): Promise<NodeO
   await disks.bind(disk('local'), database);
   await writeFile(join(database, 'table.db'), Buffer.alloc(5_000_000));
 
-  // A raw block volume is a device, which the kubelet shows in a folder of its own, and the pod has a link to it.
+  // A raw block volume is a device, which the kubelet shows in a folder of its own, and the pod has a link to
+  // it.
   stop.throwIfAborted();
   const journalDevice = await disks.raw(disk('journal.img'), 32);
   const journal = await kubelet.device(DATABASE.metadata.uid, 'local-volume', 'pv-journal');

@@ -154,12 +154,13 @@ TEST(ThreadsEndWhenNothingComes) {
 TEST(TheCrewLivesAsLongAsItsThreads) {
   auto crew = std::make_shared<kvm::WalkCrew>(std::chrono::milliseconds(1));
   const std::weak_ptr<kvm::WalkCrew> watch = crew;
-  Gate gate;
-  Start(*crew, {[&] { gate.Pass(); }, nullptr});
-  gate.WaitFor(1);
+  // Shared, because nothing here comes after what the thread does with it.
+  const auto gate = std::make_shared<Gate>();
+  Start(*crew, {[gate] { gate->Pass(); }, nullptr});
+  gate->WaitFor(1);
   crew = nullptr;
   CHECK(!watch.expired());
-  gate.Open();
+  gate->Open();
   while (!watch.expired()) std::this_thread::yield();
 }
 

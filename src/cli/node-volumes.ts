@@ -52,7 +52,7 @@ async function measuredVolumes(
 ): Promise<VolumeRow[]> {
   const wanted = new Map<string, WantedPod>();
   const pods = (await node.getPods()).filter(({ metadata }) => isWantedPod(metadata, filter));
-  await Promise.all(
+  const described = Promise.all(
     pods.map(async (pod) => {
       const { uid } = pod.metadata;
       const volumes = ((await node.describe(uid)) ?? []).filter(({ claim }) => isWantedClaim(claim, filter));
@@ -61,6 +61,8 @@ async function measuredVolumes(
       }
     }),
   );
+  // Claims may be looked up, and a server that is silent must not delay Ctrl-C.
+  await Promise.race([described, aborted(signal)]);
   signal.throwIfAborted();
   const provider: StatsProvider = {
     getPods: () => [...wanted.values()].map(({ pod }) => pod),
@@ -85,12 +87,7 @@ async function measuredOnce(
   const analyzer = new FsResourceAnalyzer(provider, {
     ...{ periodMs: 0, timeoutMs, walkTimeoutMs: timeoutMs, walkShare: 1 },
   });
-  const interrupted = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => {
-      resolve();
-    });
-  });
-  await Promise.race([analyzer.calculate(), interrupted]);
+  await Promise.race([analyzer.calculate(), aborted(signal)]);
   const pods = analyzer.podVolumeStats();
   await analyzer.stop();
   return new Map(
@@ -99,6 +96,16 @@ async function measuredOnce(
       new Map([...ephemeralVolumes, ...persistentVolumes].map((each) => [each.name, each])),
     ]),
   );
+}
+
+/** Resolves when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => {
+      resolve();
+    });
+  });
 }
 
 const NO_ATTEMPT = { code: 'ABORT_ERR', message: 'not measured: the command was interrupted' };

@@ -182,3 +182,9 @@ export function hostOf(url: URL): string {
 export function sniOf(name: string): string {
   return isIP(name) === 0 ? name : '';
 }
+
+/** @throws TypeError for a name that no node can have */
+export function checkedNodeName(name: string): string {
+  if (/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText('nodeName', name))) return name;
+  throw new TypeError(`Expected nodeName to be a node's name, got ${show(name)}`);
+}

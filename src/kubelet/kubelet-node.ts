@@ -15,6 +15,7 @@ import { ContainerUsage, ephemeralSum } from './ephemeral-storage.js';
 import { checkedNodeOptions, type KubeletNodeOptions } from './kubelet-node-options.js';
 import { findKubeletRoot, resolvedRoot } from './kubelet-root.js';
 import type { NodePod } from './node-pod.js';
+import { isSameWith } from './plan-entry.js';
 import { planPod, type PodPlan } from './plan-pod.js';
 import { PlannedProviders } from './planned-providers.js';
 import { podOf } from './pod-of.js';
@@ -169,8 +170,13 @@ export class KubeletNode implements StatsProvider {
     const mounts = this.#mounts.read(MOUNTS_SHARED_MS);
     const kept = this.#plans.get(uid);
     const folder = readPodFolder(root, uid, mounts, kept?.folder);
-    const isSame = kept?.pod === pod && kept.folder === folder && kept.mounts === mounts;
-    if (isSame && kept.plan.isSettled) return kept;
+    if (kept?.pod === pod && kept.folder === folder && kept.plan.isSettled) {
+      if (kept.mounts === mounts) return kept;
+      if (kept.plan.volumes.every(({ measure }) => isSameWith(measure, mounts))) {
+        kept.mounts = mounts;
+        return kept;
+      }
+    }
     const { claims, hostPath = 'unsupported' } = this.#options;
     const plan = await planPod(pod, folder, { root, uid, mounts, claims, hostPath });
     const providers = this.#providers.of(plan.volumes, this.#plans.get(uid)?.providers);
@@ -189,7 +195,8 @@ export class KubeletNode implements StatsProvider {
 interface KeptPlan {
   readonly pod: NodePod;
   readonly folder: PodFolder;
-  readonly mounts: MountTable;
+  /** The newest mounts with which the plan is the same. */
+  mounts: MountTable;
   readonly plan: PodPlan;
   readonly providers: VolumeMap;
 }

@@ -3,6 +3,7 @@ import { throwIfAborted } from '../waiting/abort.js';
 import type { ApiClient } from './api-client.js';
 import { badAnswer } from './bad-answer.js';
 import { listOf, objectOf, Problems, quoted, textField, textOf, type JsonObject } from './checked-json.js';
+import { checkedNodeName } from './door-options.js';
 import { NotAList, readJsonList } from './json-list.js';
 import type { SourceOptions } from './sources.js';
 
@@ -160,14 +161,14 @@ export async function readSummary(body: Buffer, check: () => void): Promise<Kube
  *
  * @param nodeName - the node, as the API server calls it
  * @returns undefined if there is no such node
- * @throws KubeletError with a code `API_*`
+ * @throws TypeError for a name that no node can have; KubeletError with a code `API_*`
  */
 export async function summaryThroughApiServer(
   api: ApiClient,
   nodeName: string,
   options: SourceOptions = {},
 ): Promise<KubeletSummary | undefined> {
-  const path = `/api/v1/nodes/${encodeURIComponent(nodeName)}/proxy/stats/summary`;
+  const path = `/api/v1/nodes/${checkedNodeName(nodeName)}/proxy/stats/summary`;
   const body = await api.request(path, options);
   if (body === undefined) return undefined;
   try {

@@ -42,7 +42,21 @@ export function measureOf(
     }
   }
   if (isMissing) return none('METRICS_NOT_MOUNTED', `nothing is mounted on ${escapeControls(path)}`, path);
-  return { way: 'block', path, requireMount: false };
+  return { way: 'block', path, requireMount: mustBeMount };
+}
+
+/** Whether {@link measureOf} would say the same with other mounts. */
+export function isSameWith(measure: Measure, mounts: MountTable): boolean {
+  switch (measure.way) {
+    case 'csi':
+      return mounts.at(measure.path) !== undefined;
+    case 'block':
+      return !measure.requireMount || mounts.at(measure.path) !== undefined;
+    case 'none':
+      return measure.code !== 'METRICS_NOT_MOUNTED' || mounts.at(measure.path ?? '') === undefined;
+    default:
+      return true;
+  }
 }
 
 /** What is measured of a volume, or named to its driver. */

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { checkedText, show } from '../options.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import type { ApiClient } from './api-client.js';
 import { badAnswer } from './bad-answer.js';
+import { checkedNodeName } from './door-options.js';
 import type { KubeletClient } from './kubelet-client.js';
 import type { NodePod } from './node-pod.js';
 import { readPodList } from './pod-listing.js';
@@ -78,10 +78,10 @@ async function pause(ms: number, signal: AbortSignal | undefined): Promise<void>
  * @throws TypeError for a name that no node can have
  */
 export function apiServerPods(api: ApiClient, nodeName: string): PodSource {
-  if (!/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText('nodeName', nodeName))) {
-    throw new TypeError(`Expected nodeName to be a node's name, got ${show(nodeName)}`);
-  }
-  const query = new URLSearchParams({ fieldSelector: `spec.nodeName=${nodeName}`, resourceVersion: '0' });
+  const query = new URLSearchParams({
+    fieldSelector: `spec.nodeName=${checkedNodeName(nodeName)}`,
+    resourceVersion: '0',
+  });
   const path = `/api/v1/pods?${query.toString()}`;
   return {
     name: `${api.name}, pods of ${nodeName}`,

@@ -67,9 +67,11 @@ export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
 export function parseMountinfo(text: string): readonly Mount[] {
   const all = text.split('\n').flatMap((line) => parseLine(line) ?? []);
   const byId = new Map(all.map((each) => [each.mount.id, each]));
-  const pointsOn = new Map<number, Set<string>>();
+  const pointsOn = new Map<number, MountPoints>();
   for (const { parent, mount } of all) {
-    pointsOn.set(parent, (pointsOn.get(parent) ?? new Set()).add(mount.mountPoint));
+    const points = pointsOn.get(parent) ?? new MountPoints();
+    points.add(mount.mountPoint);
+    pointsOn.set(parent, points);
   }
   return all.map((each) => ({ ...each.mount, hidden: isHidden(each, byId, pointsOn) }));
 }
@@ -138,7 +140,7 @@ function parseLine(line: string): Listed | undefined {
 function isHidden(
   listed: Listed,
   byId: ReadonlyMap<number, Listed>,
-  pointsOn: ReadonlyMap<number, ReadonlySet<string>>,
+  pointsOn: ReadonlyMap<number, MountPoints>,
 ): boolean {
   const { id, mountPoint } = listed.mount;
   if (listed.parent !== id && pointsOn.get(id)?.has(mountPoint)) return true;
@@ -147,19 +149,42 @@ function isHidden(
   while (each !== undefined && !seen.has(each)) {
     seen.add(each);
     // If the mount higher up had been there first, this one would be mounted on it and not beside it.
-    const beside = pointsOn.get(each.parent);
-    let point = each.mount.mountPoint;
-    while (point.length > 1) {
-      point = dirname(point);
-      if (beside?.has(point)) return true;
-    }
+    if (pointsOn.get(each.parent)?.hasAbove(each.mount.mountPoint)) return true;
     each = byId.get(each.parent);
   }
   return false;
 }
 
+/** The points at which mounts are mounted on one and the same mount. */
+class MountPoints {
+  readonly #points = new Set<string>();
+  /** Whether a directory is one, or is below one: the mounts of a node share most of their directories. */
+  readonly #within = new Map<string, boolean>();
+
+  add(point: string): void {
+    this.#points.add(point);
+  }
+
+  has(point: string): boolean {
+    return this.#points.has(point);
+  }
+
+  /** Whether there is one strictly above a path. All of them have to be added before. */
+  hasAbove(path: string): boolean {
+    if (path.length <= 1) return false;
+    const directory = dirname(path);
+    let isWithin = this.#within.get(directory);
+    if (isWithin === undefined) {
+      isWithin = this.#points.has(directory) || this.hasAbove(directory);
+      this.#within.set(directory, isWithin);
+    }
+    return isWithin;
+  }
+}
+
 /** The kernel writes space, tab, newline, backslash and `#` as three octal digits of each byte. */
 function unescape(field: string): string {
+  if (!field.includes('\\')) return field;
   return field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );

@@ -19,51 +19,74 @@ export interface Waiting {
  * @throws what `answer` rejects with, what `late` gives, or the signal's reason, unwrapped; what a signal of
  * foreign code throws when it is listened to
  */
-export function waitFor<T>(answer: Promise<T>, { deadline, signal, late, leave }: Waiting): Promise<T> {
+export function waitFor<T>(answer: Promise<T>, waiting: Waiting): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    let timer: EndTimer | undefined = undefined;
-    let stopListening: (() => void) | undefined;
-    let isOver = false;
-    const settle = (): void => {
-      isOver = true;
-      timer?.stop();
-      stopListening?.();
-    };
-    const giveUp = (reason: () => unknown): void => {
-      if (isOver) return;
-      settle();
-      leave?.();
-      reject(reason());
-    };
-    if (signal !== undefined) {
-      try {
-        stopListening = onAbort(signal, (reason) => {
-          giveUp(() => reason);
-        });
-      } catch (error) {
-        giveUp(() => error);
-      }
-    }
-    if (isOver) {
-      stopListening?.();
+    new Caller(waiting, resolve, reject).wait(answer);
+  });
+}
+
+/** A class, because one is made for each call: closures over all of this cost more. */
+class Caller<T> {
+  readonly #waiting: Waiting;
+  readonly #resolve: (value: T) => void;
+  readonly #reject: (reason: unknown) => void;
+  #timer: EndTimer | undefined = undefined;
+  #stopListening: (() => void) | undefined = undefined;
+  #isOver = false;
+
+  constructor(waiting: Waiting, resolve: (value: T) => void, reject: (reason: unknown) => void) {
+    this.#waiting = waiting;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  wait(answer: Promise<T>): void {
+    const { signal, deadline } = this.#waiting;
+    if (signal !== undefined) this.#listen(signal);
+    if (this.#isOver) {
+      this.#stopListening?.();
       // Nobody looks at the answer any more.
       answer.catch(() => undefined);
       return;
     }
-    timer = deadline?.onEnd(() => {
-      giveUp(late);
+    this.#timer = deadline?.onEnd(() => {
+      if (this.#leaves()) this.#reject(this.#waiting.late());
     });
     answer.then(
       (value) => {
-        settle();
-        resolve(value);
+        this.#settle();
+        this.#resolve(value);
       },
       (error: unknown) => {
-        settle();
-        reject(error);
+        this.#settle();
+        this.#reject(error);
       },
     );
-  });
+  }
+
+  #listen(signal: AbortSignal): void {
+    try {
+      this.#stopListening = onAbort(signal, (reason) => {
+        if (this.#leaves()) this.#reject(reason);
+      });
+    } catch (error) {
+      if (this.#leaves()) this.#reject(error);
+    }
+  }
+
+  /** Gives up, unless it is over. */
+  #leaves(): boolean {
+    if (this.#isOver) return false;
+    this.#settle();
+    this.#waiting.leave?.();
+    return true;
+  }
+
+  #settle(): void {
+    this.#isOver = true;
+    this.#timer?.stop();
+    this.#stopListening?.();
+  }
 }
 
 /**

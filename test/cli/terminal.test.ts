@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FakeCsiDriver } from '../../src/testing/csi/index.js';
+import { makeKubeletRoot, type ApiPod } from '../../src/testing/kubelet/index.js';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
 import { ended, ENV, MAIN, run, start } from './run-main.js';
@@ -94,12 +95,43 @@ describe.skipIf(needs({ programs: ['python3'] }))('on a terminal', () => {
   });
 
   test.each([40, 30])('%d columns wide, help is wrapped, except for what can be copied', async (width) => {
-    for (const name of ['', 'du', 'mounts', 'csi stats']) {
+    for (const name of ['', 'du', 'mounts', 'volumes', 'csi stats']) {
       const text = withoutStyles(await runOnTerminal(width, [...name.split(' ').filter(Boolean), '--help']));
       const lines = text.split('\n').filter((line) => !/^(Usage:| {2}kube-volume-metrics )/.test(line));
       expect(lines.length).toBeGreaterThan(10);
       expect(lines.filter((line) => line.length > width)).toEqual([]);
     }
+  });
+
+  test.each([80, 120, 200])("%d columns wide, a node's volumes fit", async (width) => {
+    const pod = (name: string): ApiPod => ({
+      metadata: { uid: UID.replace(/^6/, name), namespace: 'shop', name },
+      spec: {
+        volumes: [{ name: 'cache', emptyDir: {} }],
+        containers: [{ name: 'main', volumeMounts: [{ name: 'cache' }] }],
+      },
+    });
+    using root = makeKubeletRoot(join(place.newDirectory(), 'kubelet'), [pod('1'), pod('2')], {
+      mount: false,
+    });
+    // What a pod has chosen as a name of a volume cannot move the cursor, whoever lists it.
+    mkdirSync(join(root.rootDir, `pods/${UID}/volumes/kubernetes.io~configmap/x\u001b[2J\u202e`), {
+      recursive: true,
+    });
+    const text = withoutStyles(
+      await runOnTerminal(width, ['volumes', '--root', root.rootDir, '--pods', 'disk', '--timeout', '60s']),
+    );
+    const [first] = text.split('\n');
+    const titles =
+      width === 80
+        ? /^NAMESPACE {2}POD {2}VOLUME {2}CLAIM$/
+        : /^NAMESPACE +POD +VOLUME +CLAIM +(KIND .*)?STATE /;
+    expect(first).toMatch(titles);
+    expect(text.split('\n').filter((line) => line.length > width)).toEqual([]);
+    expect(text).toContain('x\\x1b[2J\\u202e');
+    expect(text).not.toMatch(/[\u001b\u202e]/u);
+    expect(text.match(/ok +[\d.]+ [KMGTP]iB/g)).toHaveLength(3);
+    expect(text).toMatch(/\nnote: The pods were found on disk: /);
   });
 
   test('the sentence for no mount is wrapped', async () => {

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -13,7 +15,7 @@ import {
 import type { ApiPod } from '../../src/testing/kubelet/index.js';
 import { apiPod, boundVolume, claimed } from '../kubelet/support/node-pods.js';
 import { needs } from '../support/needs.js';
-import { run } from './run-main.js';
+import { ended, run, start } from './run-main.js';
 
 const READER = { name: 'system:serviceaccount:monitoring:reader' };
 const OTHER = { name: 'system:serviceaccount:monitoring:other' };
@@ -269,6 +271,52 @@ describe('through the kubelet', () => {
   });
 
   describe.skipIf(needs({ root: true }))('with mounts', () => {
+    /** A pod with a volume of a driver that accepts connections and says nothing. */
+    async function silentDriver(): Promise<{ rootDir: string; driver: Server }> {
+      const csi = { csi: { driver: 'silent.example', volumeHandle: 'v' } };
+      const pod = apiPod('p', [claimed('data'), { name: 'cache', emptyDir: {} }]);
+      const rootDir = layOut([pod], {
+        persistentVolumes: [boundVolume('pv', 'data-claim', csi)],
+        mount: true,
+      });
+      mkdirSync(join(rootDir, 'plugins/silent.example'));
+      const driver = createServer().listen(join(rootDir, 'plugins/silent.example/csi.sock'));
+      await once(driver, 'listening');
+      return { rootDir, driver };
+    }
+
+    test('a driver that says nothing is stuck after --timeout, and the other volumes are measured', async () => {
+      const { rootDir, driver } = await silentDriver();
+      try {
+        const answer = await json('--root', rootDir, '--timeout', '5s', ...(await door()));
+        expect(answer.volumes.map(({ name, provider, state }) => [name, provider, state])).toEqual([
+          ['data', 'silent.example', 'stuck'],
+          ['cache', 'du', 'ok'],
+        ]);
+        expect(answer.volumes[0]?.error?.code).toBe('METRICS_TIMED_OUT');
+        expect(answer.isComplete).toBe(false);
+      } finally {
+        driver.close();
+      }
+    });
+
+    test('at Ctrl-C, what is not measured yet says so', async () => {
+      const { rootDir, driver } = await silentDriver();
+      try {
+        const child = start(['volumes', '--root', rootDir, '--timeout', '1h', ...(await door())]);
+        const end = ended(child);
+        await once(driver, 'connection');
+        child.kill('SIGINT');
+        const { code, stdout, stderr } = await end;
+        expect([code, stderr]).toEqual([1, '']);
+        expect(stdout).toMatch(
+          /^default +p +data +data-claim +csi +silent\.example +pending +- .*ABORT_ERR: not measured: the command was interrupted$/m,
+        );
+      } finally {
+        driver.close();
+      }
+    });
+
     test('a claim has the numbers of its own filesystem', async () => {
       const rootDir = layOut([WEB], { persistentVolumes: VOLUMES, mount: true });
       const args = ['--root', rootDir, ...(await door())];
@@ -535,4 +583,27 @@ describe('the program', () => {
       'kube-volume-metrics: --client-key needs --client-cert\nFor help: kube-volume-metrics volumes --help\n',
     ]);
   });
+
+  test('ends at Ctrl-C while a kubelet is silent', async () => {
+    const silent = await FakeKubelet.start({ authorization: 'AlwaysAllow', anonymous: true });
+    try {
+      silent.mode = 'mute';
+      const rootDir = layOut([WEB]);
+      const child = start([
+        ...['volumes', '--root', rootDir, '--kubelet', silent.endpoint],
+        ...['--insecure-skip-tls-verify', '--timeout', '1h'],
+      ]);
+      const end = ended(child);
+      await vi.waitFor(
+        () => {
+          expect(silent.requests).toEqual(['/pods']);
+        },
+        { timeout: 60_000 },
+      );
+      child.kill('SIGINT');
+      expect(await end).toEqual({ code: 1, stdout: '', stderr: 'kube-volume-metrics: aborted by SIGINT\n' });
+    } finally {
+      await silent.stop();
+    }
+  }, 90_000);
 });

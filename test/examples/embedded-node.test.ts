@@ -1,9 +1,13 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { renameSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { mayMount } from '../../examples/csi-hostpath/may-mount.js';
 import { WEB } from '../../examples/embedded-node/pods.js';
+import { programOptions, USAGE } from '../../examples/embedded-node/program-options.js';
+import { stopSignal } from '../../examples/embedded-node/terminal.js';
 import { activeBinding } from '../../src/index.js';
 import { needs } from '../support/needs.js';
 import { builtNode, builtNodeWithoutAddon, NodeProcess } from './embedded-node-process.js';
@@ -22,6 +26,15 @@ function startAs(command: string, args: readonly string[], options?: { detached:
   return started[started.push(new NodeProcess(command, args, options)) - 1]!;
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Whether this process, or one in a user namespace, may mount. */
+const cannotUnshare =
+  spawnSync('unshare', ['--user', '--map-root-user', '--mount', 'true']).status === 0
+    ? false
+    : needs({ programs: ['unshare (with user namespaces)'] });
+const cannotMount = mayMount() ? false : cannotUnshare;
+
 /** Pod, volume, kind, claim, provider and state of each row of the first table. */
 function rowsOf(stdout: string): string[][] {
   const [, table = ''] = /^(POD .*\n(?:\S.*\n)+)/m.exec(stdout) ?? [];
@@ -31,8 +44,10 @@ function rowsOf(stdout: string): string[][] {
 
 const ROWS = [
   ['shop/web-0', 'cache', 'emptyDir', '-', 'du', 'ok'],
-  ['shop/web-0', 'certificate', 'secret', '-', 'du', 'ok'],
-  ['shop/web-0', 'api-access', 'projected', '-', 'du', 'ok'],
+  // A tmpfs of its own answers for itself.
+  ['shop/web-0', 'scratch', 'emptyDir', '-', 'du (statfs)', 'ok'],
+  ['shop/web-0', 'certificate', 'secret', '-', 'du (statfs)', 'ok'],
+  ['shop/web-0', 'api-access', 'projected', '-', 'du (statfs)', 'ok'],
   ['shop/web-0', 'site', 'persistentVolumeClaim', 'site-web-0', 'ssd.csi.example', 'ok'],
   ['shop/database-0', 'data', 'persistentVolumeClaim', 'data-database-0', 'statfs', 'ok'],
   ['shop/database-0', 'journal', 'persistentVolumeClaim', 'journal-database-0', 'block', 'ok'],
@@ -87,35 +102,57 @@ async function expectWholeNode(node: NodeProcess): Promise<void> {
 }
 
 describe('the embedded node, once', () => {
-  test('is what npm start runs', async () => {
-    const node = startAs('npm', ['start', '--silent']);
-    await expectWholeNode(node);
-    const { binding, reason } = activeBinding();
-    expect(node.stdout).toContain(`\nbinding: ${binding} (`);
-    expect(node.stdout).toContain(reason ?? 'the addon');
+  let npmStart: NodeProcess;
+  beforeAll(async () => {
+    npmStart = new NodeProcess('npm', ['start', '--silent']);
+    await npmStart.ended;
+  }, 60_000);
+  afterAll(async () => {
+    await npmStart.close();
   });
 
-  test('works without the addon, and says why it is not in use', async () => {
+  test.skipIf(cannotMount)('is what npm start runs', async () => {
+    await expectWholeNode(npmStart);
+    const { binding, reason } = activeBinding();
+    expect(npmStart.stdout).toContain(`\nbinding: ${binding} (`);
+    expect(npmStart.stdout).toContain(reason ?? 'the addon');
+  });
+
+  test.skipIf(needs({ root: true, loop: true }))('has disks of its own if root runs it', () => {
+    expect(npmStart.stdout).toMatch(/The block volume is \/dev\/loop\d+\./);
+    expect(samplesOf(npmStart.stdout).get(`kubelet_volume_stats_capacity_bytes${CLAIM}`)).toBe(
+      256 * 1024 * 1024,
+    );
+  });
+
+  test.skipIf(cannotMount)('works without the addon, and says why it is not in use', async () => {
     const node = startAs(process.execPath, [builtNodeWithoutAddon()]);
     await expectWholeNode(node);
     expect(node.stdout).toContain('\nbinding: command (df, stat, du and find; the addon does not load: ');
   });
 
-  describe.skipIf(needs({ root: true, loop: true, programs: ['setpriv'] }))('by root', () => {
-    test('has disks of its own', async () => {
-      const node = start();
+  describe.skipIf(needs({ root: true, programs: ['setpriv', 'env'] }))('without the right to mount', () => {
+    const DROP = ['--bounding-set=-sys_admin', 'env'];
+
+    test.skipIf(cannotUnshare)('mounts in a namespace of its own', async () => {
+      const node = startAs('setpriv', [...DROP, process.execPath, builtNode()]);
       await expectWholeNode(node);
-      expect(node.stdout).toMatch(/The block volume is \/dev\/loop\d+\./);
-      expect(samplesOf(node.stdout).get(`kubelet_volume_stats_capacity_bytes${CLAIM}`)).toBe(
-        256 * 1024 * 1024,
+      expect(node.stdout).toContain(
+        'The local volume and the CSI drivers have small disks of their own (tmpfs).',
       );
     });
 
-    test('makes do without, where it may not mount', async () => {
-      const node = startAs('setpriv', ['--bounding-set=-sys_admin', process.execPath, builtNode()]);
-      await expectWholeNode(node);
+    test('shows what is not mounted, where there is no such namespace', async () => {
+      // Without unshare(1) in the PATH.
+      const node = startAs('setpriv', [...DROP, 'PATH=/nowhere', process.execPath, builtNode()]);
+      expect(await node.ended, node.stderr).toEqual({ code: 0, signal: null });
       expect(node.stdout).toContain('Nothing is mounted (this process may not mount)');
-      expect(node.stdout).toMatch(/The block volume is \/.*\/journal\.img\./);
+      const rows = rowsOf(node.stdout);
+      expect(rows.map(([pod, volume]) => [pod, volume])).toEqual(ROWS.map(([pod, volume]) => [pod, volume]));
+      const notMounted = node.stdout.match(/ failed .* METRICS_NOT_MOUNTED: nothing is mounted on /g);
+      expect(notMounted).toHaveLength(7);
+      expect(rows.filter((row) => row[5] !== 'failed').map((row) => row[1])).toEqual(['cache', 'logs']);
+      expect(node.leftovers()).toEqual([]);
     });
   });
 
@@ -143,10 +180,17 @@ describe('the embedded node, once', () => {
 });
 
 describe('the embedded node, serving', () => {
-  test('serves metrics, summary and health', async () => {
-    const node = start('--serve', '--port', '0');
-    const address = await node.address();
+  let node: NodeProcess;
+  let address: string;
+  beforeAll(async () => {
+    node = new NodeProcess(process.execPath, [builtNode(), '--serve', '--port', '0']);
+    address = await node.address();
+  }, 60_000);
+  afterAll(async () => {
+    await node.close();
+  });
 
+  test('serves metrics, summary and health', async () => {
     const metrics = await fetch(`${address}/metrics`);
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(samplesOf(await metrics.text()).has(`kubelet_volume_stats_used_bytes${CLAIM}`)).toBe(true);
@@ -174,8 +218,6 @@ describe('the embedded node, serving', () => {
   });
 
   test('shows how volumes fill', async () => {
-    const node = start('--serve', '--port', '0');
-    const address = await node.address();
     const used = async (): Promise<number> => {
       const text = await (await fetch(`${address}/metrics`)).text();
       return samplesOf(text).get(
@@ -200,20 +242,40 @@ describe('the embedded node, serving', () => {
     );
   });
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    'ends by %s, also by two, and leaves nothing',
-    async (signal) => {
-      const node = start('--serve', '--port', '0');
-      const address = await node.address();
-      // A connection that is kept open holds up nothing.
-      await (await fetch(`${address}/healthz`)).text();
-      node.child.kill(signal);
-      node.child.kill(signal);
-      expect(await node.ended).toEqual({ code: 0, signal: null });
-      expect(node.stderr).toBe('');
-      expect(node.leftovers()).toEqual([]);
-    },
-  );
+  test('answers requests that are none', async () => {
+    const { hostname, port } = new URL(address);
+    const socket = connect(Number(port), hostname).end(
+      'GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 404 /);
+  });
+
+  test('ends by a signal, also by two, and leaves nothing', async () => {
+    // A connection that is kept open holds up nothing.
+    await (await fetch(`${address}/healthz`)).text();
+    node.child.kill('SIGTERM');
+    node.child.kill('SIGTERM');
+    expect(await node.ended).toEqual({ code: 0, signal: null });
+    expect(node.stderr).toBe('');
+    expect(node.leftovers()).toEqual([]);
+  });
+});
+
+describe('the embedded node, when serving ends', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s stops it', (name) => {
+    const before = SIGNALS.map((each) => new Set(process.listeners(each)));
+    const stop = stopSignal();
+    const added = SIGNALS.map((each, at) => process.listeners(each).filter((one) => !before[at]?.has(one)));
+    // Its own listeners alone: vitest has some too.
+    for (const [at, each] of SIGNALS.entries()) {
+      expect(added[at]).toHaveLength(1);
+      process.removeListener(each, added[at]![0]!);
+    }
+    expect(stop.aborted).toBe(false);
+    added[SIGNALS.indexOf(name)]![0]!(name);
+    expect([stop.aborted, stop.reason]).toEqual([true, name]);
+  });
 
   test('is not kept from that by more of Ctrl-C, which ends the commands of its group too', async () => {
     const node = startAs(process.execPath, [builtNode(), '--serve', '--port', '0'], { detached: true });
@@ -238,21 +300,11 @@ describe('the embedded node, serving', () => {
     expect(node.leftovers()).toEqual([]);
   });
 
-  test('answers requests that are none', async () => {
-    const node = start('--serve', '--port', '0');
-    const { hostname, port } = new URL(await node.address());
-    const socket = connect(Number(port), hostname).end(
-      'GET // HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
-    );
-    const [answer] = (await once(socket, 'data')) as [Buffer];
-    expect(answer.toString()).toMatch(/^HTTP\/1\.1 404 /);
-  });
-
   test('ends when its volumes are taken away, and leaves nothing', async () => {
     const node = start('--serve', '--port', '0');
     await node.address();
-    const volumes = node.path(`kubelet/pods/${WEB.metadata.uid}/volumes`);
-    renameSync(join(volumes, 'kubernetes.io~empty-dir'), join(volumes, 'elsewhere'));
+    const volumes = node.path(`kubelet/pods/${WEB.metadata.uid}/volumes/kubernetes.io~empty-dir`);
+    renameSync(join(volumes, 'cache'), join(volumes, 'elsewhere'));
     expect(await node.ended).toEqual({ code: 1, signal: null });
     expect(node.stderr).toContain('ENOENT');
     expect(node.leftovers()).toEqual([]);
@@ -280,8 +332,13 @@ describe('the embedded node, called wrongly', () => {
     '--serve --port 65536',
     '--sevre',
     'volumes',
-  ])('refuses %s', async (args) => {
-    const node = start(...args.split(' '));
+  ])('refuses %s', (args) => {
+    expect(() => programOptions(args.split(' '))).toThrow(TypeError);
+    expect(() => programOptions(args.split(' '))).toThrow(/^[^\n]+$/);
+  });
+
+  test('ends with 2 and one line', async () => {
+    const node = start('--sevre');
     expect(await node.ended).toEqual({ code: 2, signal: null });
     expect(node.stdout).toBe('');
     expect(node.stderr).toMatch(/^[^\n]+\n$/);
@@ -290,6 +347,7 @@ describe('the embedded node, called wrongly', () => {
   test('gives help', async () => {
     const node = start('--help');
     expect(await node.ended).toEqual({ code: 0, signal: null });
-    expect(node.stdout).toContain('--serve');
+    expect(node.stdout).toBe(USAGE);
+    expect(USAGE).toContain('--serve');
   });
 });

@@ -130,15 +130,21 @@ function statFs(words: BigUint64Array, at: number): StatFs {
   return stats;
 }
 
+// Each is made twice for every volume that is a mount, so without spreads and iterators.
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
-  const [mode, size, device, inode, rdev, mountId, mountRoot, uniqueMount] = words.subarray(at, at + 8);
-  return {
-    kind: kindOf(mode ?? 0n),
-    size: size ?? 0n,
-    device: device ?? 0n,
-    inode: inode ?? 0n,
-    rdev: rdev ?? 0n,
-    ...(mountRoot !== 2n && { mountId: Number(mountId), mountRoot: mountRoot === 1n }),
-    ...(uniqueMount !== 0n && { uniqueMountId: uniqueMount ?? 0n }),
+  const info: { -readonly [Key in keyof PathInfo]: PathInfo[Key] } = {
+    kind: kindOf(words[at] ?? 0n),
+    size: words[at + 1] ?? 0n,
+    device: words[at + 2] ?? 0n,
+    inode: words[at + 3] ?? 0n,
+    rdev: words[at + 4] ?? 0n,
   };
+  const mountRoot = words[at + 6];
+  if (mountRoot !== 2n) {
+    info.mountId = Number(words[at + 5]);
+    info.mountRoot = mountRoot === 1n;
+  }
+  const uniqueMount = words[at + 7] ?? 0n;
+  if (uniqueMount !== 0n) info.uniqueMountId = uniqueMount;
+  return info;
 }

@@ -60,7 +60,7 @@ export interface TrueVolume {
   readonly plugin: string | undefined;
   /** `namespace/name`. */
   readonly claim: string | undefined;
-  /** Whether a claim is made for the pod, or named by it. */
+  /** The name of the volume that the claim is bound to. */
   readonly persistentVolume: string | undefined;
   readonly driver: string | undefined;
   readonly volumeHandle: string | undefined;
@@ -150,9 +150,9 @@ function trueVolume(
   const hasEnded = ['Succeeded', 'Failed'].includes(pod.status.phase);
   const plugin = isUsed && !hasEnded ? folderOf(volume, bound) : undefined;
   const entry = said?.volume?.find((each) => each.name === name);
-  const said_ = entry?.pvcRef && `${entry.pvcRef.namespace}/${entry.pvcRef.name}`;
-  if (entry !== undefined && said_ !== claim) {
-    throw new Error(`the kubelet says that ${name} of ${podName} is the claim ${said_ ?? 'none'}`);
+  const claimSaid = entry?.pvcRef && `${entry.pvcRef.namespace}/${entry.pvcRef.name}`;
+  if (entry !== undefined && claimSaid !== claim) {
+    throw new Error(`the kubelet says that ${name} of ${podName} is the claim ${claimSaid ?? 'none'}`);
   }
   const hasNumbers = plugin !== undefined && driver !== DRIVER_WITHOUT_STATS;
   // A pod without a running container, such as one that crashes, is not in the summary.
