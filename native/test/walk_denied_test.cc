@@ -103,6 +103,7 @@ TEST(StatsTheSameWhateverIsDenied) {
     for (std::size_t i = 0; i < 5; i++) CHECK_EQ(stat.values[i], all.values[i]);
     const kvm::CallResult statfs = kvm::AskKernel(kvm::CallKind::kStatFs, path);
     CHECK_EQ(statfs.error, 0);
-    CHECK(statfs.values == space.values);
+    // What is free changes: other programs write there too.
+    for (const std::size_t i : {0, 1, 2, 5, 7}) CHECK_EQ(statfs.values[i], space.values[i]);
   });
 }

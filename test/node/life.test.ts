@@ -18,7 +18,12 @@ function machine(): object {
   const sysctls = ['kernel/panic', 'kernel/panic_on_oops', 'vm/overcommit_memory', 'vm/panic_on_oom'];
   return {
     left: whatIsLeft(),
-    folders: ['/run', '/var/lib', '/var/log', '/var/tmp', '/etc'].map((folder) => readdirSync(folder).sort()),
+    folders: ['/run', '/var/lib', '/var/log', '/var/tmp', '/etc'].map((folder) =>
+      // Other programs have their temporary files there too.
+      readdirSync(folder)
+        .filter((name) => folder !== '/var/tmp' || name.startsWith('kube'))
+        .sort(),
+    ),
     sysctls: sysctls.map((name) => readFileSync(join('/proc/sys', name), 'utf8')),
   };
 }
