@@ -77,6 +77,15 @@ class Late extends Error {}
 function unanswered(error: unknown): Answer<never> {
   const [rule, code, status] = ['rule', 'code', 'status'].map((name) => propertyOf(error, name));
   const text = errorText(error);
+  const node = propertyOf(error, 'user');
+  if (code === 'KUBELET_FORBIDDEN' && typeof node === 'string' && node.startsWith('system:node:')) {
+    return {
+      state: 'unanswered',
+      problem: escapeControls(text),
+      ...{ fix: ACCOUNT_FIX, rule: ACCOUNT_RULE, code },
+      ...(typeof status === 'number' && { status }),
+    };
+  }
   const given = typeof rule === 'string' ? rule : undefined;
   const sentence = (given === undefined ? text : text.replace(given, '')).trim();
   const [user, verb] = [propertyOf(error, 'user'), propertyOf(error, 'verb')];
@@ -94,3 +103,25 @@ function unanswered(error: unknown): Answer<never> {
     ...(typeof status === 'number' && { status }),
   };
 }
+
+const ACCOUNT_FIX =
+  'Make a service account that may ask the kubelet (the rule is shown below), and give a token of it: kubectl create token -n kube-system kube-volume-metrics.';
+
+/** What a person who has only a node's own credentials needs: an account for all questions to a kubelet. */
+const ACCOUNT_RULE = `apiVersion: v1
+kind: ServiceAccount
+metadata: { name: kube-volume-metrics, namespace: kube-system }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: kube-volume-metrics-kubelet }
+rules:
+  - { apiGroups: [""], resources: [nodes/pods, nodes/stats, nodes/metrics, nodes/configz], verbs: [get] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: kube-volume-metrics-kubelet }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-volume-metrics-kubelet }
+subjects:
+  - { kind: ServiceAccount, namespace: kube-system, name: kube-volume-metrics }
+`;

@@ -30,7 +30,7 @@ export interface ExplainOptions {
   readonly dashboardLabels?: Labels | undefined;
   /** One claim. */
   readonly claim?: PersistentVolumeClaimRef | undefined;
-  /** One pod. */
+  /** One pod; or, with an empty namespace, the one whose uid is `name`. */
   readonly pod?: { readonly namespace: string; readonly name: string } | undefined;
   /** One volume of `pod`, by its name there. */
   readonly volume?: string | undefined;
@@ -77,6 +77,11 @@ const OPTIONS = [
 
 const METHODS = { kubelet: 'statsSummary', api: 'request', prometheus: 'query' } as const;
 
+/** Whether a pod is named by its uid, which of a static pod is a hash. */
+export function isByUid({ namespace, name }: { readonly namespace: string; readonly name: string }): boolean {
+  return namespace === '' && /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/.test(name);
+}
+
 /** @throws TypeError naming the option that is wrong or unknown, and for options that exclude each other */
 export function checkedExplain(given: ExplainOptions): CheckedExplain {
   const options = checkedOptions(given, OPTIONS);
@@ -98,6 +103,7 @@ export function checkedExplain(given: ExplainOptions): CheckedExplain {
     if (value === undefined) continue;
     checkedObject(what, value);
     for (const part of ['namespace', 'name'] as const) {
+      if (part === 'namespace' && value === pod && isByUid(pod)) continue;
       if (!/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText(`${what}.${part}`, value[part])))
         throw new TypeError(
           `Expected ${what}.${part} to be a name of Kubernetes, got ${JSON.stringify(value[part])}`,

@@ -1,11 +1,12 @@
 import { Option } from 'commander';
-import type { Explanation, Finding, VolumeExplanation } from '../../explain/index.js';
+import { existsSync } from 'node:fs';
+import type { Explanation, VolumeExplanation } from '../../explain/index.js';
 import { JSON_OUTPUT, notEmpty, timeoutOption, UsageError, type CliCommand } from '../command.js';
-import { DOOR_OPTIONS, openDoors, type DoorValues } from '../doors.js';
+import { DOOR_OPTIONS, type DoorValues } from '../door-flags.js';
+import { API_NEEDS, openDoors, type Doors } from '../doors.js';
 import { PROMETHEUS_OPTIONS, prometheusOf, type PrometheusValues } from '../prometheus-door.js';
-import { styled, type Style } from '../output/colour.js';
+import { commandLines, explanationLines, explanationList, noteLines } from '../output/explanations.js';
 import { jsonAnswer } from '../output/json.js';
-import { paragraph, terminalWidth, wrapped } from '../output/table.js';
 
 /** Values of the options. */
 interface ExplainCommandOptions extends DoorValues, PrometheusValues {
@@ -25,12 +26,6 @@ const EXIT_CODES: Readonly<Record<VolumeExplanation['result'], number>> = {
 };
 const UNKNOWN_EXIT = 3;
 
-const STYLES: Readonly<Record<VolumeExplanation['result'], Style>> = {
-  exported: 'green',
-  missing: 'red',
-  unknown: 'yellow',
-};
-
 export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
   name: 'explain',
   summary: 'why a volume shows nothing in Grafana',
@@ -38,7 +33,7 @@ export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
     'Follows the way of a number from the dashboard down to the CSI driver, and names the cause that is nearest to the volume. Without an argument it explains every claim of this node.',
   operand: { name: 'CLAIM', text: 'the claim, as NAMESPACE/NAME, or NAME in default', isOptional: true },
   options: [
-    text('--pod <POD>', 'the volumes of a pod instead, as NAMESPACE/NAME'),
+    text('--pod <POD>', 'the volumes of a pod instead, as NAMESPACE/NAME, NAME in default, or its uid'),
     text('--volume <NAME>', 'only this volume of --pod, by its name there'),
     new Option('--all', 'volumes without a claim too'),
     new Option('--verbose', 'show what every stage found'),
@@ -54,29 +49,43 @@ export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
       throw new UsageError('expected a claim or --pod, got both');
     const target = {
       ...(claim !== undefined && { claim: reference(claim, 'CLAIM') }),
-      ...(options.pod !== undefined && { pod: reference(options.pod, '--pod') }),
+      ...(options.pod !== undefined && { pod: podReference(options.pod) }),
       ...(options.volume !== undefined && { volume: options.volume }),
     };
     if (options.volume !== undefined && options.pod === undefined)
       throw new UsageError('--volume needs --pod: a volume has a name in its pod');
-    const doors = await openDoors(options, options.timeout);
+    const doors = await openDoors(options, options.timeout, true);
     const { rootDir, nodeName: name, kubelet, api } = doors;
-    const node = rootDir === undefined ? undefined : { rootDir, name };
     const prometheus = await prometheusOf(options, options.timeout);
     const { explain } = await import('../../explain/index.js');
+    const { commandsForNodes } = await import('../on-the-node.js');
     try {
-      const found = await explain({
-        ...{ node, kubelet, api, prometheus },
-        ...target,
-        all: options.all ?? false,
-        timeoutMs: options.timeout,
-        signal,
-      });
+      const all = options.all ?? false;
+      const ask = async (nodeName: string | undefined): Promise<Explanation> =>
+        await explain({
+          ...(rootDir !== undefined && { node: { rootDir, name: nodeName } }),
+          ...{ kubelet, api, prometheus, all, timeoutMs: options.timeout, signal, ...target },
+        });
+      let found = await ask(name);
+      const itself = doors.isNodeNameGuessed ? nodeWithFolder(found, rootDir) : undefined;
+      if (itself !== undefined) found = await ask(itself);
+      const question = { ...options, ...(claim !== undefined && { claim }) };
+      const commands =
+        api === undefined
+          ? []
+          : await commandsForNodes(found, api, question, itself ?? (rootDir && name), signal);
       const exitCode = exitCodeOf(found);
-      const elsewhere = node === undefined ? onTheNode(found, claim) : [];
+      const notes = notesOf(found, { ...doors, ...(itself !== undefined && { isNodeNameGuessed: false }) });
       const shown = options.json
-        ? jsonAnswer({ command: 'explain', ...found })
-        : `${[...textOf(found, options), ...elsewhere].join('\n')}\n`;
+        ? jsonAnswer({ command: 'explain', ...found, notes, commands })
+        : [
+            ...(options.verbose === true || Object.keys(target).length > 0
+              ? explanationLines(found, options.verbose === true)
+              : explanationList(found)),
+            ...noteLines(notes),
+            ...commandLines(commands),
+            '',
+          ].join('\n');
       return { text: shown, isComplete: exitCode === 0, exitCode };
     } finally {
       doors.close();
@@ -99,6 +108,12 @@ function reference(given: string, what: string): { readonly namespace: string; r
   throw new UsageError(`expected ${what} to be NAMESPACE/NAME, got '${given}'`);
 }
 
+/** @throws UsageError unless it is a uid, a name, or a namespace and a name */
+function podReference(given: string): { readonly namespace: string; readonly name: string } {
+  const isUid = /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/.test(given);
+  return isUid ? { namespace: '', name: given } : reference(given, '--pod');
+}
+
 /** A missing number counts more than one of which nothing is known. */
 function exitCodeOf({ volumes }: Explanation): number {
   if (volumes.length === 0) return UNKNOWN_EXIT;
@@ -106,71 +121,37 @@ function exitCodeOf({ volumes }: Explanation): number {
   return codes.includes(1) ? 1 : Math.max(...codes);
 }
 
-function textOf(
-  { volumes, problems }: Explanation,
-  { verbose, pod }: ExplainCommandOptions,
-): readonly string[] {
-  const width = terminalWidth();
-  if (volumes.length === 0) {
-    const what = pod === undefined ? 'no claims of this node are known' : 'no such volume is known';
-    return [...paragraph(what, width), ...problems.flatMap((each) => indented(each, width))];
+/** What the API server calls this node: the pod is said to be on another one, and has its folder here. */
+function nodeWithFolder({ volumes }: Explanation, rootDir: string | undefined): string | undefined {
+  for (const { findings } of volumes) {
+    const { node, uid } = findings.find(({ stage }) => stage === 'pod')?.data ?? {};
+    if (rootDir === undefined || typeof node !== 'string' || typeof uid !== 'string') continue;
+    if (/^[\w-]+$/.test(uid) && existsSync(`${rootDir}/pods/${uid}`)) return node;
   }
-  return volumes.flatMap((each) => [
-    `${titleOf(each)}: ${styled(STYLES[each.result], each.result)}`,
-    ...indented(each.cause, width),
-    ...(each.remedy === '' ? [] : indented(each.remedy, width)),
-    ...(verbose === true ? each.findings.flatMap((finding) => stageLines(finding, width)) : ruleOf(each)),
-  ]);
+  return undefined;
 }
 
-function titleOf({ namespace, claim, pod, volume }: VolumeExplanation): string {
-  if (claim !== undefined) return styled('bold', `${namespace}/${claim.name}`);
-  return styled('bold', `${namespace}/${pod ?? '?'} ${volume ?? ''}`);
-}
-
-function stageLines(finding: Finding, width: number | undefined): readonly string[] {
-  const { stage, verdict, evidence, fix, data } = finding;
-  const line = `${stage.padEnd(15)} ${verdict.padEnd(7)} ${evidence}`;
-  const rule = data['rule'];
-  return [
-    ...indented(line, width),
-    ...(fix === undefined || verdict === 'ok' ? [] : indented(`-> ${fix}`, width, '    ')),
-    ...(typeof rule === 'string' ? ruleLines(rule) : []),
-  ];
-}
-
-/** The rule that the remedy speaks of. */
-function ruleOf({ findings, remedy }: VolumeExplanation): readonly string[] {
-  if (!remedy.includes('shown below')) return [];
-  const rule = findings.find(({ data, fix }) => fix === remedy && typeof data['rule'] === 'string')?.data[
-    'rule'
-  ];
-  return typeof rule === 'string' ? ruleLines(rule) : [];
-}
-
-/** Lines of YAML, which begin at the margin so that they can be copied. */
-function ruleLines(rule: string): readonly string[] {
-  return rule
-    .trimEnd()
-    .split('\n')
-    .flatMap((line) => paragraph(line, undefined));
-}
-
-function indented(line: string, width: number | undefined, by = '  '): readonly string[] {
-  return width === undefined ? paragraph(by + line, undefined) : wrapped(line, width, by);
-}
-
-/** The command that does the rest, where this is not the node: the disk and the drivers are only there. */
-function onTheNode({ volumes }: Explanation, claim: string | undefined): readonly string[] {
-  if (volumes.every(({ result }) => result === 'exported') && volumes.length > 0) return [];
-  const node = volumes
-    .flatMap(({ findings }) => findings)
-    .map(({ data }) => data['node'])
-    .find((each) => typeof each === 'string');
-  const name = typeof node === 'string' && /^[a-z0-9.-]+$/.test(node) ? node : 'NODE';
-  const rest = claim === undefined ? '' : ` ${claim}`;
-  return [
-    'The disk and the drivers can only be asked on the node. In the pod of the exporter there:',
-    `  kubectl exec -n NAMESPACE EXPORTER-POD-ON-${name} -- kube-volume-metrics explain${rest}`,
-  ];
+/** What concerns all volumes: who could not be asked, and what to do. */
+function notesOf(
+  { volumes, problems }: Explanation,
+  { rootDir, kubelet, api, nodeName, isNodeNameGuessed }: Doors,
+): readonly string[] {
+  const notes: string[] = [];
+  if (volumes.length === 0) notes.push('No volume is known that this is about.', ...problems);
+  if (volumes.length > 0 && volumes.every(({ result }) => result === 'exported')) return notes;
+  if (isNodeNameGuessed && rootDir !== undefined && api !== undefined) {
+    notes.push(
+      `This node was taken for ${nodeName ?? '?'}, as the host is called; --node gives another name.`,
+    );
+  }
+  if (rootDir === undefined && api === undefined) {
+    notes.push(`This is not a node, and no cluster can be asked. That needs ${API_NEEDS}.`);
+  } else if (rootDir === undefined && volumes.length === 0) {
+    notes.push('This is not a node: name a claim, or a pod with --pod.');
+  } else if (rootDir !== undefined && kubelet === undefined) {
+    notes.push(
+      'The kubelet was not asked: give --token-file or --client-cert of an account with the right to get nodes/pods, nodes/stats, nodes/metrics and nodes/configz.',
+    );
+  }
+  return notes;
 }

@@ -45,7 +45,7 @@ export async function gather(options: CheckedExplain): Promise<Gathered> {
   };
 
   async function askLocally(
-    { pod }: CheckedExplain,
+    { pod, volume }: CheckedExplain,
     asked: Awaited<typeof kubeletFacts>,
     within: Limits,
   ): Promise<Omit<Facts, 'nowMs' | 'kubeletEndpoint' | 'prometheus'> & Pick<Gathered, 'subjects'>> {
@@ -57,7 +57,7 @@ export async function gather(options: CheckedExplain): Promise<Gathered> {
     const { pods, podsFrom } = await askForPods(options, asked.pods, nodeName, within);
     const listed = valueOf(pods)?.pods ?? [];
     const here = chosenPods(listed, options);
-    const isElsewhere = here.length === 0 && (claim ?? pod) !== undefined;
+    const isElsewhere = here.length === 0 && (claim ?? pod) !== undefined && pod?.namespace !== '';
     const [elsewhere, csiNode] = await Promise.all([
       isElsewhere ? askForPodsElsewhere(api, options, within) : notAsked('a pod of this node uses it'),
       askForCsiNode(api, nodeName, within),
@@ -75,8 +75,8 @@ export async function gather(options: CheckedExplain): Promise<Gathered> {
       pods,
       claims,
       (described) => {
-        if (podsFrom === 'disk' && (claim ?? pod) === undefined)
-          subjects.push(...unnamedVolumes(listed, described));
+        if (podsFrom === 'disk' && claim === undefined)
+          subjects.push(...unnamedVolumes(here, described, volume));
         return subjects;
       },
       within,

@@ -15,6 +15,8 @@ export function chosenPods(pods: readonly NodePod[], { claim, pod }: Target): re
     );
   }
   if (pod === undefined) return pods;
+  if (pod.namespace === '')
+    return pods.filter(({ apiUid, folderUid }) => apiUid === pod.name || folderUid === pod.name);
   return pods.filter(({ namespace, name }) => namespace === pod.namespace && name === pod.name);
 }
 
@@ -51,12 +53,15 @@ export function chosenVolumes(pods: readonly NodePod[], isHere: boolean, target:
 export function unnamedVolumes(
   pods: readonly NodePod[],
   described: ReadonlyMap<string, readonly VolumeDescription[]>,
+  wanted: string | undefined,
 ): readonly Subject[] {
   return pods.flatMap((pod) =>
     (described.get(pod.folderUid) ?? [])
       .filter(
         ({ name, persistentVolume }) =>
-          persistentVolume !== undefined && !pod.volumes.some((each) => each.name === name),
+          persistentVolume !== undefined &&
+          [name, persistentVolume, undefined].includes(wanted) &&
+          !pod.volumes.some((each) => each.name === name),
       )
       .map(({ name }) => ({ namespace: pod.namespace, pod, isHere: true, volumeName: name })),
   );

@@ -9,6 +9,12 @@ const judge = new Judge('kubelet-metrics');
 export function kubeletMetricsStage(volume: VolumeFacts, facts: Facts): Finding {
   const { metrics: answer } = facts;
   const { claimName, exported, isHere, summary } = volume;
+  if (claimName === undefined && volume.volume === undefined) {
+    return judge.unknown(
+      'which claim the volume belongs to is not known here',
+      'Ask again where the kubelet or the API server can be asked for the pods.',
+    );
+  }
   if (claimName === undefined) {
     return judge.cause(
       'the volume has no claim, and the kubelet exports kubelet_volume_stats_* of claims alone',

@@ -9,7 +9,7 @@ export function podStage(volume: VolumeFacts, facts: Facts): Finding {
   const { pod, isHere, namespace, volumeName } = volume;
   if (pod === undefined) return withoutPod(volume, facts);
   const name = `pod ${shown(`${namespace}/${pod.name}`)}`;
-  const data = { pod: pod.name, phase: pod.phase, node: pod.nodeName };
+  const data = { pod: pod.name, uid: pod.folderUid, phase: pod.phase, node: pod.nodeName };
   if (!isHere) return onAnotherNode(name, volume, facts, data);
   if (facts.podsFrom === 'disk') {
     return judge.unknown(
