@@ -80,19 +80,12 @@ function explainVolume(subject: Subject, facts: Facts): VolumeExplanation {
 }
 
 /** Each distinct one once. */
-function problemsOf({
-  pods,
-  summary,
-  metrics,
-  config,
-  disk,
-  elsewhere,
-  csiNode,
-  claims,
-  prometheus,
-}: Facts): readonly string[] {
+function problemsOf(facts: Facts): readonly string[] {
+  const { pods, summary, metrics, config, disk, elsewhere, csiNode, events, claims, prometheus } = facts;
+  // Few may list events, and without them all else is known.
+  const isDispensable = events.state === 'unanswered' && events.code === 'API_FORBIDDEN';
   const answers: readonly Answer<unknown>[] = [
-    ...[pods, summary, metrics, config, disk, elsewhere, csiNode],
+    ...[pods, summary, metrics, config, disk, elsewhere, csiNode, ...(isDispensable ? [] : [events])],
     ...claims.values(),
     ...(prometheus === undefined
       ? []

@@ -8,12 +8,15 @@ import type { Answer } from './answer.js';
 import type { KubeletMetrics } from './kubelet-exposition.js';
 import type { Labels, PrometheusSample, PrometheusTarget } from './prometheus-api/prometheus-client.js';
 
-/** What is known of a node as a whole: each door was asked once. */
-export interface Facts {
-  readonly nowMs: number;
-  /** The node that the kubelet and the disk are of; undefined if nobody said. */
+/** A node and its kubelet, as far as they are known. */
+export interface KubeletPlace {
   readonly nodeName: string | undefined;
   readonly kubeletEndpoint: string | undefined;
+}
+
+/** What is known of a node as a whole: each door was asked once. The place is that of kubelet and disk. */
+export interface Facts extends KubeletPlace {
+  readonly nowMs: number;
   /** The pods of the node, from the first of the kubelet, the API server and the disk that answered. */
   readonly pods: Answer<PodListing>;
   readonly podsFrom: 'kubelet' | 'API server' | 'disk' | undefined;
@@ -25,7 +28,9 @@ export interface Facts {
   readonly claims: ReadonlyMap<string, Answer<Claim | undefined>>;
   /** The pods of all nodes in the namespace of a claim that no pod of this node uses. */
   readonly elsewhere: Answer<readonly NodePod[]>;
+  /** Of the node that the volumes are on. */
   readonly csiNode: Answer<CsiNode | undefined>;
+  readonly events: Answer<readonly StorageEvent[]>;
   /** Undefined without Prometheus. */
   readonly prometheus: PrometheusFacts | undefined;
 }
@@ -52,6 +57,14 @@ export interface CsiNode {
   readonly health: readonly { readonly driver: string; readonly text: string }[];
 }
 
+/** An event about the storage of a pod or a claim: how Kubernetes before 1.37 reports it. */
+export interface StorageEvent {
+  readonly kind: 'Pod' | 'PersistentVolumeClaim';
+  readonly namespace: string;
+  readonly name: string;
+  readonly message: string;
+}
+
 /** What Prometheus was asked, once for all volumes. */
 export interface PrometheusFacts {
   readonly name: string;
@@ -63,8 +76,11 @@ export interface PrometheusFacts {
   readonly series: Answer<readonly PrometheusSample[]>;
   /** How many there are for all claims, by job, metrics_path, node, instance and cluster. */
   readonly counts: Answer<readonly PrometheusSample[]>;
+  /** Those of the kubelets of the volumes. */
   readonly active: Answer<readonly PrometheusTarget[]>;
-  /** Asked only if no active target is the kubelet's. */
+  /** How many active targets there are in all. */
+  readonly targetCount: number;
+  /** The same of those that relabelling dropped; asked only if a volume's kubelet is no active target. */
   readonly dropped: Answer<readonly PrometheusTarget[]>;
   /** The targets that offer the metric. */
   readonly offering: Answer<readonly Labels[]>;

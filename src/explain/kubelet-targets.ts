@@ -1,4 +1,4 @@
-import type { Facts } from './facts.js';
+import type { KubeletPlace } from './facts.js';
 import type { PrometheusTarget } from './prometheus-api/prometheus-client.js';
 
 /** Labels by which service discovery names the node of a target. */
@@ -10,21 +10,21 @@ const NODE_LABELS = [
 ];
 const TARGET_KINDS = ['endpoint', 'endpointslice'];
 
-type Node = Pick<Facts, 'nodeName' | 'kubeletEndpoint'>;
-
-/** The targets that are this node's kubelet, whatever path of it is scraped. */
+/** The targets that are the kubelet of a node, whatever path of it is scraped. */
 export function kubeletTargets(
   targets: readonly PrometheusTarget[],
-  node: Node,
+  place: KubeletPlace,
 ): readonly PrometheusTarget[] {
-  return targets.filter((each) => isKubelet(each, node));
+  return targets.filter((each) => isKubelet(each, place));
 }
 
-function isKubelet({ labels, discovered, scrapeUrl }: PrometheusTarget, node: Node): boolean {
-  const { nodeName, kubeletEndpoint } = node;
+function isKubelet(
+  { labels, discovered, scrapeUrl }: PrometheusTarget,
+  { nodeName, kubeletEndpoint }: KubeletPlace,
+): boolean {
   const address = discovered['__address__'] ?? labels['instance'] ?? '';
   if (kubeletEndpoint !== undefined) {
-    const { host } = new URL(kubeletEndpoint);
+    const host = hostOf(kubeletEndpoint);
     if (address === host || (scrapeUrl !== undefined && hostOf(scrapeUrl) === host)) return true;
   }
   // node_exporter and others are discovered with the same node.

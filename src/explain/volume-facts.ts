@@ -6,7 +6,7 @@ import type { Claim } from '../kubelet/sources.js';
 import type { VolumeSummary } from '../stats/stats-summary.js';
 import type { VolumeStats } from '../stats/volume-stats.js';
 import { notAsked, valueOf, type Answer } from './answer.js';
-import type { Facts } from './facts.js';
+import type { Facts, KubeletPlace } from './facts.js';
 import type { ExportedNumbers } from './kubelet-exposition.js';
 import type { PrometheusSample } from './prometheus-api/prometheus-client.js';
 
@@ -26,6 +26,8 @@ export interface Subject {
 
 /** All that is known of one volume. */
 export interface VolumeFacts extends Subject {
+  /** Whose number it is: this node, or that of the pod. */
+  readonly place: KubeletPlace;
   readonly claim: Answer<Claim | undefined>;
   readonly description: VolumeDescription | undefined;
   /** Our own reading. */
@@ -52,14 +54,11 @@ export function factsOf(subject: Subject, facts: Facts): VolumeFacts {
   const described = uid === undefined ? undefined : disk?.described.get(uid);
   const stats = uid === undefined ? undefined : disk?.stats.get(uid);
   const description = described?.find(({ name }) => name === volumeName);
-  const podSummary = isHere
-    ? valueOf(facts.summary)?.pods.find(
-        ({ podRef }) => podRef.uid === pod?.apiUid || podRef.uid === pod?.folderUid,
-      )
-    : undefined;
+  const podSummary = isHere ? summaryOfPod(subject, facts) : undefined;
   const series = facts.prometheus === undefined ? undefined : valueOf(facts.prometheus.series);
   return {
     ...subject,
+    place: placeOf(subject, facts),
     claim:
       claimName === undefined
         ? notAsked('the volume has no claim')
@@ -75,6 +74,24 @@ export function factsOf(subject: Subject, facts: Facts): VolumeFacts {
     exported: claimName === undefined ? undefined : valueOf(facts.metrics)?.claims.get(key),
     series: claimName === undefined || series === undefined ? [] : seriesOf(series, namespace, claimName),
   };
+}
+
+/** The pod in the kubelet's summary; by the claim if the pods themselves are not known. */
+function summaryOfPod(
+  { namespace, claimName, pod }: Subject,
+  { summary }: Facts,
+): KubeletPodSummary | undefined {
+  return valueOf(summary)?.pods.find(({ podRef, volume = [] }) =>
+    pod === undefined
+      ? volume.some(({ pvcRef }) => pvcRef?.name === claimName && pvcRef?.namespace === namespace)
+      : podRef.uid === pod.apiUid || podRef.uid === pod.folderUid,
+  );
+}
+
+/** The node that a volume is on, and its kubelet if that is the one that was asked. */
+export function placeOf({ isHere, pod }: Subject, { nodeName, kubeletEndpoint }: KubeletPlace): KubeletPlace {
+  if (isHere || pod?.nodeName === undefined) return { nodeName, kubeletEndpoint };
+  return { nodeName: pod.nodeName, kubeletEndpoint: undefined };
 }
 
 /** What a scrape without honorLabels makes of the kubelet's label. */
@@ -106,9 +123,9 @@ function sharing(
 }
 
 /** Whether the kubelet's /metrics has the claim; undefined if that is not known. */
-export function isExported({ exported }: VolumeFacts, { metrics }: Facts): boolean | undefined {
-  if (metrics.state !== 'answered') return undefined;
-  return exported?.['capacity_bytes'] !== undefined;
+export function isExported({ exported, isHere }: VolumeFacts, { metrics }: Facts): boolean | undefined {
+  if (exported?.['capacity_bytes'] !== undefined) return true;
+  return metrics.state === 'answered' && isHere ? false : undefined;
 }
 
 /** Whether the volume could be measured here; undefined if it was not tried. */
@@ -122,8 +139,11 @@ export function driverOf({ description, claim, volume }: VolumeFacts): string | 
   return description?.driver ?? persistent?.csi?.driver ?? persistent?.migratedTo ?? volume?.csi?.driver;
 }
 
+/** No name of Kubernetes is longer. */
+const LONGEST_NAME = 253;
+
 /** A text of a stranger as it is shown in a sentence: escaped, and cut where it is long. */
-export function shown(text: string, most = 200): string {
+export function shown(text: string, most = LONGEST_NAME): string {
   return escapeControls(text.length > most ? `${text.slice(0, most)}...` : text);
 }
 

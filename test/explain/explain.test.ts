@@ -59,6 +59,7 @@ describe.skipIf(needs({ root: true }))('a node on which volumes are mounted', ()
     expect(volumes.every(({ result }) => result === 'exported')).toBe(true);
     expect([...node.kubelet.requests].sort()).toEqual(['/configz', '/metrics', '/pods', '/stats/summary']);
     expect(node.api.requests.map((each) => each.split('?')[0]).sort()).toEqual([
+      '/api/v1/events',
       '/api/v1/persistentvolumeclaims',
       '/api/v1/persistentvolumes',
       '/apis/storage.k8s.io/v1/csinodes/node1',

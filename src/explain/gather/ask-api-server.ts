@@ -103,8 +103,10 @@ export async function askForCsiNode(
 ): Promise<Facts['csiNode']> {
   if (api === undefined) return notAsked(NOT_ASKED);
   if (nodeName === undefined) return notAsked('the name of the node is not known');
-  const path = `/apis/storage.k8s.io/v1/csinodes/${encodeURIComponent(nodeName)}`;
-  return await ask(api.name, limits, async (signal) => csiNodeFrom(await api.get(path, { signal })));
+  return await ask(api.name, limits, async (signal) => {
+    const path = `/apis/storage.k8s.io/v1/csinodes/${encodeURIComponent(nodeName)}`;
+    return csiNodeFrom(await api.get(path, { signal }));
+  });
 }
 
 function csiNodeFrom(value: object | undefined): CsiNode | undefined {

@@ -3,7 +3,8 @@ import { ask, notAsked, type Limits } from '../answer.js';
 import type { Facts, KubeletConfig } from '../facts.js';
 import { readKubeletMetrics } from '../kubelet-exposition.js';
 
-type KubeletFacts = Pick<Facts, 'pods' | 'summary' | 'metrics' | 'config'>;
+/** What the kubelet itself said. */
+export type KubeletFacts = Pick<Facts, 'pods' | 'summary' | 'metrics' | 'config'>;
 
 /** Asks the kubelet, once for each of its doors. */
 export async function askKubelet(kubelet: KubeletClient | undefined, limits: Limits): Promise<KubeletFacts> {

@@ -1,25 +1,19 @@
-import { ask, notAsked, type Limits } from '../answer.js';
-import {
-  anySeriesExpression,
-  COUNTS_EXPRESSION,
-  usedSpaceExpression,
-  type ClaimSelection,
-} from '../dashboard-queries.js';
-import { CAPACITY, type Facts, type PrometheusFacts } from '../facts.js';
+import { ask, notAsked, valueOf, type Limits } from '../answer.js';
+import { anySeriesExpression, COUNTS_EXPRESSION, usedSpaceExpression } from '../dashboard-queries.js';
+import type { CheckedExplain } from '../explain-options.js';
+import { CAPACITY, type KubeletPlace, type PrometheusFacts } from '../facts.js';
 import { kubeletTargets } from '../kubelet-targets.js';
-import type { Labels, PrometheusClient } from '../prometheus-api/prometheus-client.js';
+import type { PrometheusClient } from '../prometheus-api/prometheus-client.js';
 
 /**
  * Asks Prometheus, once for each question.
  *
- * @param claim - the only claim that is asked about
- * @param node - whose kubelet's targets count
+ * @param places - whose kubelets' targets count
  */
 export async function askPrometheus(
   prometheus: PrometheusClient,
-  dashboardLabels: Labels,
-  claim: ClaimSelection | undefined,
-  node: Promise<Pick<Facts, 'nodeName' | 'kubeletEndpoint'>>,
+  { dashboardLabels, claim }: Pick<CheckedExplain, 'dashboardLabels' | 'claim'>,
+  places: Promise<readonly KubeletPlace[]>,
   limits: Limits,
 ): Promise<PrometheusFacts> {
   const { name } = prometheus;
@@ -31,14 +25,29 @@ export async function askPrometheus(
     ask(name, limits, (signal) => prometheus.targets('active', { signal })),
     ask(name, limits, (signal) => prometheus.targetsOffering(CAPACITY, { signal })),
   ]);
-  const isFound =
-    active.state !== 'answered' ||
-    kubeletTargets(active.value, await node).some((each) => each.health !== undefined);
+  const kubelets = await places;
+  const found = ofKubelets(active, kubelets);
+  const isLost =
+    found.state === 'answered' && kubelets.some((each) => kubeletTargets(found.value, each).length === 0);
   // There may be very many.
-  const dropped = isFound
-    ? notAsked('an active target was found')
-    : await ask(name, limits, (signal) => prometheus.targets('dropped', { signal }));
-  return { name, dashboardLabels, dashboard, series, counts, active, dropped, offering };
+  const dropped = isLost
+    ? await ask(name, limits, (signal) => prometheus.targets('dropped', { signal }))
+    : notAsked('an active target was found');
+  return {
+    ...{ name, dashboardLabels, dashboard, series, counts, offering },
+    active: found,
+    targetCount: valueOf(active)?.length ?? 0,
+    dropped: ofKubelets(dropped, kubelets),
+  };
+}
+
+type Targets = PrometheusFacts['active'];
+
+/** Of thousands of targets those that each volume's stages look at. */
+function ofKubelets(answer: Targets, kubelets: readonly KubeletPlace[]): Targets {
+  if (answer.state !== 'answered') return answer;
+  const found = new Set(kubelets.flatMap((each) => kubeletTargets(answer.value, each)));
+  return { state: 'answered', value: [...found] };
 }
 
 async function askQuery(

@@ -3,10 +3,11 @@ import { podsOnDisk } from '../../kubelet/pods-on-disk.js';
 import type { PodListing } from '../../kubelet/sources.js';
 import { ask, notAsked, valueOf, type Answer, type Limits } from '../answer.js';
 import type { CheckedExplain } from '../explain-options.js';
-import type { Facts } from '../facts.js';
-import type { Subject } from '../volume-facts.js';
+import type { DiskFacts, Facts, KubeletPlace } from '../facts.js';
+import { placeOf, type Subject } from '../volume-facts.js';
 import { askForClaims, askForCsiNode, askForPodsElsewhere } from './ask-api-server.js';
-import { askKubelet } from './ask-kubelet.js';
+import { askForEvents } from './ask-events.js';
+import { askKubelet, type KubeletFacts } from './ask-kubelet.js';
 import { askPrometheus } from './ask-prometheus.js';
 import { lookAtDisk } from './look-at-disk.js';
 import { chosenPods, chosenVolumes, claimsOfSummary, unnamedVolumes } from './subjects.js';
@@ -22,71 +23,80 @@ export interface Gathered {
  * side.
  */
 export async function gather(options: CheckedExplain): Promise<Gathered> {
-  const { kubelet, api, prometheus, node, claim, timeoutMs, signal, dashboardLabels } = options;
+  const { kubelet, prometheus, timeoutMs, signal } = options;
   const limits: Limits = { timeoutMs, signal };
-  const kubeletFacts = askKubelet(kubelet, limits);
-  const local = kubeletFacts.then((facts) => askLocally(options, facts, limits));
-  const place = local.then(({ nodeName }) => ({ nodeName, kubeletEndpoint: kubelet?.endpoint }));
-  // Its failure is that of `local`.
-  place.catch(() => undefined);
-  const [found, fromPrometheus] = await Promise.all([
-    local,
-    prometheus === undefined ? undefined : askPrometheus(prometheus, dashboardLabels, claim, place, limits),
+  const found = askKubelet(kubelet, limits).then((asked) => gatherHere(options, asked, limits));
+  const places = found.then(({ facts, subjects }) => distinctPlaces(subjects, facts));
+  // Its failure is that of `found`.
+  places.catch(() => undefined);
+  const [{ facts, subjects }, fromPrometheus] = await Promise.all([
+    found,
+    prometheus === undefined ? undefined : askPrometheus(prometheus, options, places, limits),
   ]);
-  const { subjects, ...facts } = found;
+  return { subjects, facts: { ...facts, nowMs: Date.now(), prometheus: fromPrometheus } };
+}
+
+function distinctPlaces(subjects: readonly Subject[], here: KubeletPlace): readonly KubeletPlace[] {
+  const places = subjects.map((each) => placeOf(each, here));
+  return [...new Map(places.map((each) => [each.nodeName, each])).values()];
+}
+
+interface GatheredHere {
+  readonly facts: Omit<Facts, 'nowMs' | 'prometheus'>;
+  readonly subjects: readonly Subject[];
+}
+
+/** All but Prometheus. */
+async function gatherHere(
+  options: CheckedExplain,
+  asked: KubeletFacts,
+  limits: Limits,
+): Promise<GatheredHere> {
+  const { api, node, claim, kubelet } = options;
+  const target = claim ?? options.pod;
+  const nodeName =
+    valueOf(asked.summary)?.node?.nodeName ??
+    valueOf(asked.pods)?.pods.find((each) => each.nodeName !== undefined)?.nodeName ??
+    node?.name;
+  const { pods, podsFrom } = await askForPods(options, asked.pods, nodeName, limits);
+  const listed = valueOf(pods)?.pods ?? [];
+  const here = chosenPods(listed, options);
+  const elsewhere =
+    here.length === 0 && target !== undefined && target.namespace !== ''
+      ? await askForPodsElsewhere(api, options, limits)
+      : notAsked('a pod of this node uses it');
+  const there = chosenPods(valueOf(elsewhere) ?? [], options);
+  const named = [...chosenVolumes(here, true, options), ...chosenVolumes(there, false, options)];
+  const subjects = named.length > 0 ? named : withoutPods(options, pods, asked.summary);
+  const [claims, csiNode, events] = await Promise.all([
+    askForClaims(api, claimNames(here, subjects), limits),
+    askForCsiNode(api, there[0]?.nodeName ?? nodeName, limits),
+    askForEvents(api, target?.namespace, limits),
+  ]);
+  const withUnnamed = (described: DiskFacts['described']): readonly Subject[] =>
+    podsFrom === 'disk' && claim === undefined
+      ? [...subjects, ...unnamedVolumes(here, described, options.volume)]
+      : subjects;
+  const disk = await lookAtDisk(node, pods, claims, withUnnamed, limits);
   return {
-    subjects,
+    subjects: withUnnamed(valueOf(disk)?.described ?? new Map()),
     facts: {
-      ...facts,
-      nowMs: Date.now(),
-      kubeletEndpoint: kubelet?.endpoint,
-      prometheus: fromPrometheus,
+      ...asked,
+      ...{ nodeName, kubeletEndpoint: kubelet?.endpoint, pods, podsFrom },
+      ...{ disk, claims, elsewhere, csiNode, events },
     },
   };
+}
 
-  async function askLocally(
-    { pod, volume }: CheckedExplain,
-    asked: Awaited<typeof kubeletFacts>,
-    within: Limits,
-  ): Promise<Omit<Facts, 'nowMs' | 'kubeletEndpoint' | 'prometheus'> & Pick<Gathered, 'subjects'>> {
-    const summary = valueOf(asked.summary);
-    const nodeName =
-      summary?.node?.nodeName ??
-      valueOf(asked.pods)?.pods.find((each) => each.nodeName !== undefined)?.nodeName ??
-      node?.name;
-    const { pods, podsFrom } = await askForPods(options, asked.pods, nodeName, within);
-    const listed = valueOf(pods)?.pods ?? [];
-    const here = chosenPods(listed, options);
-    const isElsewhere = here.length === 0 && (claim ?? pod) !== undefined && pod?.namespace !== '';
-    const [elsewhere, csiNode] = await Promise.all([
-      isElsewhere ? askForPodsElsewhere(api, options, within) : notAsked('a pod of this node uses it'),
-      askForCsiNode(api, nodeName, within),
-    ]);
-    const there = chosenPods(valueOf(elsewhere) ?? [], options);
-    let subjects = [...chosenVolumes(here, true, options), ...chosenVolumes(there, false, options)];
-    if (subjects.length === 0 && claim !== undefined) {
-      subjects = [{ namespace: claim.namespace, claimName: claim.name, isHere: false }];
-    } else if ((claim ?? pod) === undefined && pods.state !== 'answered' && summary !== undefined) {
-      subjects = [...claimsOfSummary(summary)];
-    }
-    const claims = await askForClaims(api, claimNames(here, subjects), within);
-    const disk = await lookAtDisk(
-      node,
-      pods,
-      claims,
-      (described) => {
-        if (podsFrom === 'disk' && claim === undefined)
-          subjects.push(...unnamedVolumes(here, described, volume));
-        return subjects;
-      },
-      within,
-    );
-    const { metrics, config } = asked;
-    return {
-      ...{ nodeName, pods, podsFrom, summary: asked.summary, metrics, config },
-      ...{ disk, claims, elsewhere, csiNode, subjects },
-    };
-  }
+/** What is asked about if no pod is known that has it. */
+function withoutPods(
+  { claim, pod }: CheckedExplain,
+  pods: Facts['pods'],
+  summary: Facts['summary'],
+): readonly Subject[] {
+  if (claim !== undefined) return [{ namespace: claim.namespace, claimName: claim.name, isHere: false }];
+  const known = pod === undefined && pods.state !== 'answered' ? valueOf(summary) : undefined;
+  return known === undefined ? [] : claimsOfSummary(known);
 }
 
 /** The pods of the node from the first who knows them. */
@@ -109,12 +119,14 @@ async function askForPods(
   return { pods: first.state === 'not asked' ? pods : first, podsFrom: undefined };
 }
 
+interface WithClaims {
+  readonly namespace: string;
+  readonly volumes: readonly { readonly claimName?: string }[];
+}
+
 /** All claims of the pods that are asked about: which folder is whose is found out from all of them. */
 function claimNames(
-  pods: readonly {
-    readonly namespace: string;
-    readonly volumes: readonly { readonly claimName?: string }[];
-  }[],
+  pods: readonly WithClaims[],
   subjects: readonly Subject[],
 ): readonly { readonly namespace: string; readonly name: string }[] {
   return [

@@ -73,7 +73,7 @@ export function claimsOfSummary({ pods }: KubeletSummary): readonly Subject[] {
     volume.flatMap(({ name, pvcRef }) =>
       pvcRef === undefined
         ? []
-        : [{ namespace: pvcRef.namespace, claimName: pvcRef.name, isHere: false, volumeName: name }],
+        : [{ namespace: pvcRef.namespace, claimName: pvcRef.name, isHere: true, volumeName: name }],
     ),
   );
 }

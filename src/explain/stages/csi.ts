@@ -3,6 +3,7 @@ import type { VolumeStats } from '../../stats/volume-stats.js';
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
+import { storageReports } from '../storage-reports.js';
 import { driverOf, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('csi');
@@ -24,17 +25,24 @@ const ABOUT_DRIVERS: readonly (readonly [RegExp, string])[] = [
 export function csiStage(volume: VolumeFacts, facts: Facts): Finding {
   const driver = driverOf(volume);
   if (driver === undefined) return withoutDriver(volume);
+  const reported = storageReports(volume, facts, driver);
+  const finding = judgeDriver(volume, driver, facts, { driver, ...(reported.length > 0 && { reported }) });
+  if (reported.length === 0 || finding.verdict === 'skipped') return finding;
+  const evidence = `${finding.evidence}; the storage reported: ${shown(reported.join('; '), 400)}`;
+  return { ...finding, evidence };
+}
+
+function judgeDriver(volume: VolumeFacts, driver: string, facts: Facts, data: Finding['data']): Finding {
   const name = shown(driver);
-  const data = { driver, ...healthOf(volume, facts, driver) };
-  if (!volume.isHere)
-    return judge.skipped(`the driver ${name} has nothing to do here: the volume is not on this node`, data);
   const ended = volume.pod && whyNotRunning(volume.pod);
   if (ended?.hasEnded === true)
     return judge.skipped('the pod has ended, and the driver is not asked any more', data);
   const missing = notRegistered(driver, volume, facts);
   if (missing !== undefined) {
-    return judge.cause(missing, `Check that the pod of the driver ${name} runs on this node.`, data);
+    return judge.cause(missing, `Check that the pod of the driver ${name} runs on that node.`, data);
   }
+  if (!volume.isHere)
+    return judge.skipped(`the driver ${name} has nothing to do here: the volume is not on this node`, data);
   const stats = volume.stats;
   if (stats === undefined || stats.state === 'pending') return notAskedHere(volume, driver, facts, data);
   if (stats.state === 'ok') return answered(name, stats, driver, facts, data);
@@ -52,14 +60,15 @@ function withoutDriver({ description, claim, volume }: VolumeFacts): Finding {
 /** Why the driver is not there; undefined if it is, or if that is not known. */
 function notRegistered(
   driver: string,
-  { stats }: VolumeFacts,
-  { csiNode, nodeName }: Facts,
+  { stats, pod, place, summary, series, exported }: VolumeFacts,
+  { csiNode }: Facts,
 ): string | undefined {
   const name = shown(driver);
   const known = valueOf(csiNode);
-  if (known !== undefined && !known.drivers.includes(driver)) {
+  const hasNumbers = summary !== undefined || exported !== undefined || series.length > 0;
+  if (known !== undefined && pod !== undefined && !hasNumbers && !known.drivers.includes(driver)) {
     const list = known.drivers.length === 0 ? 'none' : known.drivers.map((each) => shown(each)).join(', ');
-    return `the driver ${name} is not registered on node ${shown(nodeName ?? '?')}, whose CSINode lists ${list}`;
+    return `the driver ${name} is not registered on node ${shown(place.nodeName ?? '?')}, whose CSINode lists ${list}`;
   }
   const error = stats?.error;
   const isAbsent = error?.code === 'METRICS_NOT_FOUND' && error.message.startsWith(`driver name ${driver} `);
@@ -112,7 +121,7 @@ function answered(
   const also =
     failures.length === 0 ? '' : `, while the kubelet counts ${countsText(new Map(failures))} of its calls`;
   const condition = metrics?.condition;
-  const verdict = condition?.abnormal === true ? `; it reports: ${shown(condition.message)}` : reports(data);
+  const verdict = condition?.abnormal === true ? `; it reports: ${shown(condition.message)}` : '';
   return judge.ok(
     `the driver ${name} answers in ${String(Math.round(durationMs ?? 0))} ms${also}${verdict}`,
     data,
@@ -155,29 +164,10 @@ function failed(
   }
   if (status === undefined && message.includes('usage')) {
     return judge.cause(
-      `the driver ${name} answers without usage: ${message}${reports(data)}`,
+      `the driver ${name} answers without usage: ${message}`,
       'Ask the makers of the driver: it advertises numbers and gives none.',
       known,
     );
   }
-  return judge.cause(`the driver ${name} fails: ${message}${reports(data)}`, log, known);
-}
-
-/** What the storage itself reported to Kubernetes. */
-function healthOf(
-  { pod, volumeName }: VolumeFacts,
-  { csiNode }: Facts,
-  driver: string,
-): { readonly reported?: readonly string[] } {
-  const ofVolume = (pod?.volumeHealth ?? []).filter(({ volume }) => volume === volumeName);
-  const reported = [
-    ...ofVolume.map(({ status, reason, message }) => `${status} ${reason ?? ''} ${message ?? ''}`.trim()),
-    ...(valueOf(csiNode)?.health ?? []).filter((each) => each.driver === driver).map(({ text }) => text),
-  ];
-  return reported.length === 0 ? {} : { reported };
-}
-
-function reports(data: Finding['data']): string {
-  const reported = data['reported'];
-  return Array.isArray(reported) ? `; the storage reported: ${shown(reported.join('; '), 400)}` : '';
+  return judge.cause(`the driver ${name} fails: ${message}`, log, known);
 }

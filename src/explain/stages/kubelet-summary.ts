@@ -24,23 +24,22 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
     });
   }
   const { pod, isHere, podSummary, summary, claimName, volumeName } = volume;
-  if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
-  const name = shown(`${pod.namespace}/${pod.name}`);
   if (summary !== undefined) {
     const data = { capacityBytes: summary.capacityBytes?.toString(), time: summary.time };
     if (claimName !== undefined && summary.pvcRef === undefined) {
       return judge.cause(
-        `the kubelet has numbers of the volume ${shown(volumeName ?? '')} of ${name}, without the claim`,
+        `the kubelet has numbers of the volume ${shown(volumeName ?? '')}, without the claim`,
         'Restart the kubelet: it took the volume for one without a claim.',
         data,
       );
     }
     return judge.ok(`the kubelet has numbers of it, of ${shown(summary.time ?? 'an unknown time')}`, data);
   }
+  if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
   if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
   if (podSummary === undefined) {
     return judge.cause(
-      `the kubelet knows the running pod ${name}, and the container runtime gives no stats of it`,
+      `the kubelet knows the running pod ${shown(`${pod.namespace}/${pod.name}`)}, and the container runtime gives no stats of it`,
       'Look at the log of the container runtime, and at crictl stats.',
     );
   }

@@ -46,14 +46,14 @@ export function numberStage(volume: VolumeFacts, facts: Facts): Finding {
     sharedWith === 0
       ? ''
       : `; the numbers are those of a filesystem that ${String(sharedWith)} other volumes of this node are on`;
-  const zero = used === 0 && !isBlock ? '; 0 bytes are used' : '';
   const compared = ours === undefined ? '' : ', the same as measured here';
-  return judge.ok(`capacity ${bytes(theirs)}${usedText(used, isBlock)}${compared}${zero}${shared}`, data);
+  const readOnly = stats?.metrics?.readOnly === true ? '; it is read-only' : '';
+  return judge.ok(`capacity ${bytes(theirs)}${usedText(used, isBlock)}${compared}${readOnly}${shared}`, data);
 }
 
 function usedText(used: number | undefined, isBlock: boolean): string {
   if (isBlock) return ' (a block volume has no other number)';
-  return used === undefined || used === 0 ? '' : `, used ${bytes(used)}`;
+  return used === undefined ? '' : `, used ${bytes(used)}`;
 }
 
 function numberOf(value: bigint | undefined): number | undefined {

@@ -61,8 +61,8 @@ function withoutPod({ claimName, namespace }: VolumeFacts, facts: Facts): Findin
 
 function onAnotherNode(
   name: string,
-  { pod }: VolumeFacts,
-  { nodeName, kubeletEndpoint }: Facts,
+  { pod, series }: VolumeFacts,
+  { nodeName, kubeletEndpoint, prometheus }: Facts,
   data: Finding['data'],
 ): Finding {
   if (pod?.nodeName === undefined) {
@@ -77,12 +77,12 @@ function onAnotherNode(
   if (idle !== undefined) return judge.cause(`${name}: ${idle.why}`, idle.fix, data);
   const there = shown(pod.nodeName);
   const fix = `Run this on node ${there}.`;
+  if (series.length > 0)
+    return judge.ok(`${name} runs on node ${there}, and Prometheus has numbers of the claim`, data);
   if (nodeName === undefined && kubeletEndpoint === undefined)
     return judge.unknown(`${name} runs on node ${there}, and this is not on a node`, fix, data);
   const here = nodeName === undefined ? 'another node' : `node ${shown(nodeName)}`;
-  return judge.cause(
-    `${name} runs on node ${there}, and this is ${here}: only the kubelet there has the number`,
-    fix,
-    data,
-  );
+  const text = `${name} runs on node ${there}, and this is ${here}: only the kubelet there has the number`;
+  // Prometheus asks that kubelet itself: what it lacks is lost there or on the way.
+  return prometheus === undefined ? judge.cause(text, fix, data) : judge.unknown(text, fix, data);
 }

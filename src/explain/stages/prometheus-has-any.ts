@@ -8,7 +8,8 @@ const judge = new Judge('prometheus');
 
 /** Whether Prometheus has the metric at all, and of this node. */
 export function prometheusHasAnyStage(volume: VolumeFacts, facts: Facts): Finding {
-  const { prometheus, nodeName } = facts;
+  const { prometheus } = facts;
+  const { nodeName } = volume.place;
   if (prometheus === undefined) return judge.skipped('no Prometheus was given');
   const { counts, active } = prometheus;
   if (counts.state !== 'answered') {
@@ -19,7 +20,7 @@ export function prometheusHasAnyStage(volume: VolumeFacts, facts: Facts): Findin
   const data = { total, jobs };
   if (volume.series.length > 0)
     return judge.ok(`Prometheus has ${String(total)} series of ${CAPACITY}`, data);
-  const targets = kubeletTargets(valueOf(active) ?? [], facts);
+  const targets = kubeletTargets(valueOf(active) ?? [], volume.place);
   const instances = new Set(targets.flatMap(({ labels }) => labels['instance'] ?? []));
   const ofNode = counts.value.filter(
     ({ labels }) =>

@@ -10,10 +10,10 @@ const judge = new Judge('service');
  * ServiceMonitor, Service and Endpoints are not asked for: the targets decide. This stage says what to look
  * at if there is none.
  */
-export function serviceStage({ series }: VolumeFacts, facts: Facts): Finding {
-  const { prometheus, nodeName } = facts;
+export function serviceStage({ series, place }: VolumeFacts, { prometheus }: Facts): Finding {
+  const { nodeName } = place;
   if (prometheus === undefined) return judge.skipped('no Prometheus was given');
-  const targets = kubeletTargets(valueOf(prometheus.active) ?? [], facts);
+  const targets = kubeletTargets(valueOf(prometheus.active) ?? [], place);
   if (targets.length > 0) return judge.ok('there is a target, so service discovery finds the kubelet');
   if (series.length > 0) return judge.ok('there is a series, so service discovery finds the kubelet');
   if (prometheus.active.state !== 'answered') return judge.skipped('the targets are not known');

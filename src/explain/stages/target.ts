@@ -1,4 +1,4 @@
-import { CAPACITY, type Facts } from '../facts.js';
+import { CAPACITY, type Facts, type KubeletPlace } from '../facts.js';
 import { valueOf } from '../answer.js';
 import { Judge, type Finding } from '../finding.js';
 import { kubeletTargets, pathOf } from '../kubelet-targets.js';
@@ -10,7 +10,8 @@ const judge = new Judge('target');
 
 /** Whether Prometheus scrapes /metrics of this node's kubelet, and keeps what it finds. */
 export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
-  const { prometheus, nodeName } = facts;
+  const { prometheus } = facts;
+  const { place, series } = volume;
   if (prometheus === undefined) return judge.skipped('no Prometheus was given');
   const { active, dropped } = prometheus;
   if (active.state !== 'answered') {
@@ -20,7 +21,7 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
       isOther ? 'Give the URL of the Prometheus that scrapes the kubelets.' : undefined,
     );
   }
-  const here = kubeletTargets(active.value, facts);
+  const here = kubeletTargets(active.value, place);
   const onMetrics = here.filter((each) => pathOf(each) === '/metrics');
   const data = { targets: here.map((each) => about(each)) };
   const down = onMetrics.find(({ health }) => health === 'down');
@@ -41,7 +42,7 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
       data,
     );
   }
-  if (volume.series.length > 0)
+  if (series.length > 0)
     return judge.ok('Prometheus has the series; which target it is from is not known', data);
   if (here.length > 0) {
     const paths = here.map((each) => shown(pathOf(each))).join(', ');
@@ -51,7 +52,7 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
       data,
     );
   }
-  const gone = kubeletTargets(valueOf(dropped) ?? [], facts).find((each) => pathOf(each) === '/metrics');
+  const gone = kubeletTargets(valueOf(dropped) ?? [], place).find((each) => pathOf(each) === '/metrics');
   if (gone !== undefined) {
     return judge.cause(
       `relabelling drops the target ${nameOf(gone)} (scrape pool ${shown(gone.scrapePool ?? gone.discovered['job'] ?? 'not named')})`,
@@ -59,17 +60,23 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
       { ...data, dropped: about(gone) },
     );
   }
-  if (nodeName === undefined && facts.kubeletEndpoint === undefined)
+  const { nodeName, kubeletEndpoint } = place;
+  if (nodeName === undefined && kubeletEndpoint === undefined)
     return judge.unknown(
       'which targets are this kubelet is not known: the node has no name',
       'Give the name of the node.',
       data,
     );
   return judge.cause(
-    `none of the ${String(active.value.length)} targets of Prometheus is the kubelet of this node${nodeName === undefined ? '' : ` (${shown(nodeName)})`}`,
+    `none of the ${String(prometheus.targetCount)} targets of Prometheus is the kubelet of ${kubeletName(place, facts)}`,
     'Check the ServiceMonitor of the kubelet, its Service and the Endpoints or EndpointSlice, which must list the node; the operator makes them with --kubelet-service.',
     data,
   );
+}
+
+function kubeletName({ nodeName }: KubeletPlace, facts: Facts): string {
+  if (nodeName === undefined) return 'this node';
+  return nodeName === facts.nodeName ? `this node (${shown(nodeName)})` : `node ${shown(nodeName)}`;
 }
 
 /** A target that is up may still bring nothing: what it offers is dropped. */

@@ -34,6 +34,12 @@ export interface FakeClaim {
   readonly hasNumbers?: boolean;
   /** Whether the same directory is mounted for it as for others. @defaultValue `false` */
   readonly sharedDirectory?: boolean;
+  /** What is mounted for it. @defaultValue a tmpfs of its own */
+  readonly directory?: string;
+  /** The claim whose pod uses this one too; there the volume has the name of the claim. */
+  readonly withPodOf?: string;
+  /** A volume of the pod's own, such as `{ gitRepo: {} }`, instead of the claim. */
+  readonly inline?: Readonly<Record<string, unknown>>;
   /** Whether there is a pod. @defaultValue `true` */
   readonly hasPod?: boolean;
 }
@@ -82,18 +88,19 @@ export class FakeNode {
       rules: [{ subject: USER, resources: ['*'] }],
       objects: {
         csinodes: [{ metadata: { name: NODE }, spec: { drivers: [{ name: DRIVER }] } }],
-        pods: claims.filter(({ hasPod = true }) => hasPod).map(podOf),
-        persistentvolumeclaims: claims.map(claimOf),
-        persistentvolumes: claims.map(volumeOf),
+        pods: podsOf(claims.filter(({ hasPod = true }) => hasPod)),
+        persistentvolumeclaims: claims.filter(({ inline }) => inline === undefined).map(claimOf),
+        persistentvolumes: claims.filter(({ inline }) => inline === undefined).map(volumeOf),
       },
     });
     const here = claims.filter(({ hasPod = true, nodeName = NODE }) => hasPod && nodeName === NODE);
-    const root = makeKubeletRoot(join(folder, 'kubelet'), here.map(podOf), {
+    const root = makeKubeletRoot(join(folder, 'kubelet'), podsOf(here), {
       persistentVolumes: claims.map(volumeOf),
       sources: Object.fromEntries(
-        claims
-          .filter(({ sharedDirectory }) => sharedDirectory === true)
-          .map(({ name }) => [`pv-${name}`, shared]),
+        claims.flatMap(
+          ({ name, sharedDirectory, directory = sharedDirectory === true ? shared : undefined }) =>
+            directory === undefined ? [] : [[`pv-${name}`, directory]],
+        ),
       ),
       ...(mount !== undefined && { mount }),
     });
@@ -108,9 +115,13 @@ export class FakeNode {
   /** The kubelet knows these pods, and has numbers of those that have them. */
   serve(claims: readonly FakeClaim[]): void {
     const withNumbers = claims.filter(({ hasNumbers = true }) => hasNumbers);
-    this.kubelet.bodies.pods = podList(claims.map(podOf));
-    this.kubelet.bodies['stats/summary'] = { node: { nodeName: NODE }, pods: claims.map(summaryOf) };
-    this.kubelet.bodies.metrics = metricsOf(withNumbers.map(({ name }) => name));
+    this.kubelet.bodies.pods = podList(podsOf(claims));
+    this.kubelet.bodies['stats/summary'] = {
+      node: { nodeName: NODE },
+      pods: byPod(claims).map((each) => summaryOf(each)),
+    };
+    const exported = withNumbers.filter(({ inline }) => inline === undefined);
+    this.kubelet.bodies.metrics = metricsOf(exported.map(({ name }) => name));
   }
 
   /** Registers the driver with the kubelet, as its sidecar does. */
@@ -211,20 +222,44 @@ function uidOf({ name }: FakeClaim): string {
   return `uid-of-${name}`;
 }
 
-export function podOf(claim: FakeClaim): {
+/** The claims of each pod, the one that the pod is called after first. */
+function byPod(claims: readonly FakeClaim[]): readonly (readonly [FakeClaim, ...FakeClaim[]])[] {
+  return claims
+    .filter(({ withPodOf }) => withPodOf === undefined)
+    .map((each) => [each, ...claims.filter(({ withPodOf }) => withPodOf === each.name)]);
+}
+
+function podsOf(claims: readonly FakeClaim[]): readonly FakePod[] {
+  return byPod(claims).map(([first, ...others]) => podOf(first, others));
+}
+
+function volumeNameOf({ name, withPodOf }: FakeClaim): string {
+  return withPodOf === undefined ? 'data' : name;
+}
+
+export interface FakePod {
   metadata: { uid: string; name: string; namespace: string };
   spec: Record<string, unknown>;
   status: object;
-} {
+}
+
+export function podOf(claim: FakeClaim, others: readonly FakeClaim[] = []): FakePod {
   const { name, nodeName = NODE, status } = claim;
-  const main = { name: 'main', volumeMounts: [{ name: 'data', mountPath: '/data' }] };
+  const names = [claim, ...others].map(volumeNameOf);
+  const main = {
+    name: 'main',
+    volumeMounts: names.map((each) => ({ name: each, mountPath: `/${each}` })),
+  };
   const running = [{ name: 'main', state: { running: {} }, restartCount: 0 }];
   const startTime = new Date(Date.now() - HOUR_MS).toISOString();
   return {
     metadata: { uid: uidOf(claim), name: `${name}-pod`, namespace: 'shop' },
     spec: {
       ...(nodeName !== '' && { nodeName }),
-      volumes: [{ name: 'data', persistentVolumeClaim: { claimName: name } }],
+      volumes: [claim, ...others].map((each) => ({
+        name: volumeNameOf(each),
+        ...(each.inline ?? { persistentVolumeClaim: { claimName: each.name } }),
+      })),
       containers: [main],
     },
     status: { phase: 'Running', startTime, containerStatuses: running, ...status },
@@ -250,17 +285,17 @@ function volumeOf({ name, source }: FakeClaim): {
   };
 }
 
-function summaryOf(claim: FakeClaim): object {
-  const { name, hasNumbers = true } = claim;
-  const numbers = { capacityBytes: CAPACITY, availableBytes: 60, usedBytes: 40, inodes: 10 };
-  const volume = {
-    name: 'data',
-    time: new Date().toISOString(),
-    ...numbers,
-    pvcRef: { name, namespace: 'shop' },
-  };
+function summaryOf([first, ...others]: readonly [FakeClaim, ...FakeClaim[]]): object {
+  const volume = [first, ...others]
+    .filter(({ hasNumbers = true }) => hasNumbers)
+    .map((each) => ({
+      name: volumeNameOf(each),
+      time: new Date().toISOString(),
+      ...{ capacityBytes: CAPACITY, availableBytes: 60, usedBytes: 40, inodes: 10 },
+      ...(each.inline === undefined && { pvcRef: { name: each.name, namespace: 'shop' } }),
+    }));
   return {
-    podRef: { name: `${name}-pod`, namespace: 'shop', uid: uidOf(claim) },
-    ...(hasNumbers && { volume: [volume] }),
+    podRef: { name: `${first.name}-pod`, namespace: 'shop', uid: uidOf(first) },
+    ...(volume.length > 0 && { volume }),
   };
 }
