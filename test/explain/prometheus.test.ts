@@ -1,82 +1,265 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Stage, VolumeExplanation } from '../../src/explain/finding.js';
 import { PrometheusClient } from '../../src/explain/prometheus-api/prometheus-client.js';
-import { stringify } from '../../src/stringify.js';
 import { needs } from '../support/needs.js';
-import { FakeNode, stagesWith, USER } from './support/fake-node.js';
+import { stagesWith } from './support/fake-node.js';
 import { RealPrometheus } from './support/real-prometheus.js';
+import { ScrapedKubelet } from './support/scraped-kubelet.js';
 
-const KUBELET_RIGHTS = ['nodes/pods', 'nodes/stats', 'nodes/metrics', 'nodes/configz'];
-const TO_METRICS_PATH = { source_labels: ['__metrics_path__'], target_label: 'metrics_path' };
-const TO_NODE = { target_label: 'node', replacement: 'node1' };
-const GIVE_UP_MS = 40_000;
+/** A Prometheus tells its scrapes of new targets every 5 s. */
+const GIVE_UP_MS = 60_000;
+const POLL_MS = 250;
 
-describe.skipIf(needs({ programs: ['prometheus'] }))('a real Prometheus that scrapes a kubelet', () => {
-  let node: FakeNode;
-  let prometheus: RealPrometheus;
-  let client: PrometheusClient;
-  let token: string;
+/** What is wrong with the scrapes of one kubelet, which stage is blamed, for what, and what to do. */
+interface Fault {
+  readonly title: string;
+  readonly broken: (kubelet: ScrapedKubelet) => readonly object[];
+  readonly stage: Stage;
+  readonly cause: RegExp;
+  readonly remedy: RegExp;
+}
 
-  beforeEach(async () => {
-    node = await FakeNode.start([{ name: 'data' }, { name: 'logs' }], false);
-    token = await node.kubelet.tokenFile('secret');
+const FAULTS: readonly Fault[] = [
+  {
+    title: 'honorLabels is missing',
+    broken: (kubelet) => [
+      kubelet.scrape('kubelet', {
+        honor_labels: false,
+        static_configs: [{ targets: [kubelet.address], labels: { namespace: 'kube-system' } }],
+      }),
+    ],
+    stage: 'series',
+    cause: /namespace is under exported_namespace="shop", and namespace is "kube-system"/,
+    remedy: /honorLabels: true/,
+  },
+  {
+    title: 'the job is called otherwise',
+    broken: (kubelet) => [kubelet.scrape('k3s-server')],
+    stage: 'series',
+    cause: /under job "k3s-server", and dashboards select job="kubelet"/,
+    remedy: /jobNameOverride/,
+  },
+  {
+    title: 'metrics_path is missing',
+    broken: (kubelet) => [kubelet.scrape('kubelet', {}, [])],
+    stage: 'series',
+    cause: /without metrics_path="\/metrics"/,
+    remedy: /__metrics_path__ to metrics_path/,
+  },
+  {
+    title: 'metric relabelling drops it',
+    broken: (kubelet) => [
+      kubelet.scrape('kubelet', {
+        metric_relabel_configs: [
+          { source_labels: ['__name__'], regex: 'kubelet_volume_stats_.*', action: 'drop' },
+        ],
+      }),
+    ],
+    stage: 'target',
+    cause: /is up and offers kubelet_volume_stats_capacity_bytes, and Prometheus keeps none of it/,
+    remedy: /metricRelabelings/,
+  },
+  {
+    title: 'metric relabelling drops this claim',
+    broken: (kubelet) => [
+      kubelet.scrape('kubelet', {
+        metric_relabel_configs: [
+          { source_labels: ['persistentvolumeclaim'], regex: kubelet.data, action: 'drop' },
+        ],
+      }),
+    ],
+    stage: 'prometheus',
+    cause: /has 1 claims? of this node, and not this one, which the kubelet exports/,
+    remedy: /metricRelabelings/,
+  },
+  {
+    title: 'the sample limit is exceeded',
+    broken: (kubelet) => [kubelet.scrape('kubelet', { sample_limit: 2 })],
+    stage: 'target',
+    cause: /is down: sample limit exceeded: the answer has more samples than sampleLimit/,
+    remedy: /Raise sampleLimit/,
+  },
+  {
+    title: 'relabelling drops the target',
+    broken: (kubelet) => [
+      kubelet.scrape('kubelet', {}, [{ source_labels: ['__address__'], action: 'drop' }]),
+    ],
+    stage: 'target',
+    cause: /^Relabelling drops the target 127\.0\.0\.1:\d+ \(scrape pool kubelet/,
+    remedy: /relabelings/,
+  },
+  {
+    title: 'there is no target',
+    broken: () => [],
+    stage: 'target',
+    cause: /^None of the \d+ targets of Prometheus is the kubelet of this node \(node-\d+\)/,
+    remedy: /Endpoints/,
+  },
+  {
+    title: 'only /metrics/cadvisor is scraped',
+    broken: (kubelet) => [kubelet.scrape('kubelet', { metrics_path: '/metrics/cadvisor' })],
+    stage: 'target',
+    cause: /scrapes \/metrics\/cadvisor of this kubelet, and not \/metrics/,
+    remedy: /Add a scrape of \/metrics/,
+  },
+  {
+    title: 'there is no token',
+    broken: (kubelet) => [kubelet.scrape('kubelet', { authorization: undefined })],
+    stage: 'target',
+    cause: /status 401 Unauthorized: the kubelet does not know who scrapes it/,
+    remedy: /bearerTokenFile/,
+  },
+  {
+    title: 'the certificate is not trusted',
+    broken: (kubelet) => [kubelet.scrape('kubelet', { tls_config: {} })],
+    stage: 'target',
+    cause: /x509: .*Prometheus does not trust the kubelet's certificate/,
+    remedy: /insecureSkipVerify/,
+  },
+  {
+    title: 'the scheme is http',
+    broken: (kubelet) => [
+      kubelet.scrape('kubelet', { scheme: 'http', authorization: undefined, tls_config: undefined }),
+    ],
+    stage: 'target',
+    cause: /^The target http:\/\/127\.0\.0\.1:\d+\/metrics is down: /,
+    remedy: /./,
+  },
+  {
+    title: 'two jobs have the same series, as on k3s',
+    broken: (kubelet) => [kubelet.scrape(), kubelet.scrape('apiserver')],
+    stage: 'series',
+    cause: /under the jobs .*: panels that join by claim fail with "found duplicate series"/,
+    remedy: /drop kubelet_volume_stats_\* of the others/,
+  },
+];
+
+/** Concerns every claim of a Prometheus. */
+const CLUSTER: Fault = {
+  title: 'others have a label cluster',
+  broken: (kubelet) => [
+    kubelet.scrape(),
+    kubelet.scrape('east', {
+      metric_relabel_configs: [
+        { target_label: 'cluster', replacement: 'east' },
+        { target_label: 'persistentvolumeclaim', replacement: 'moved' },
+      ],
+    }),
+  ],
+  stage: 'series',
+  cause: /the series has no label cluster, and others have \(east\)/i,
+  remedy: /label cluster/,
+};
+
+const isExported = ({ result }: VolumeExplanation): boolean => result === 'exported';
+const isRepaired = (found: VolumeExplanation): boolean =>
+  isExported(found) && stagesWith(found, 'cause').length === 0;
+
+/** The explanation, once it is of this kind, or the last one: scrapes take their time. */
+async function until(
+  explained: () => Promise<VolumeExplanation>,
+  fits: (found: VolumeExplanation) => boolean,
+): Promise<VolumeExplanation> {
+  const giveUpAt = Date.now() + GIVE_UP_MS;
+  for (;;) {
+    const found = await explained();
+    if (fits(found) || Date.now() > giveUpAt) return found;
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}
+
+/** A Prometheus, and what it makes of kubelets whose scrapes are broken first and repaired later. */
+class Trial {
+  readonly client: PrometheusClient;
+  readonly broken = new Map<Fault, VolumeExplanation>();
+  readonly repaired = new Map<Fault, VolumeExplanation>();
+
+  private constructor(
+    readonly prometheus: RealPrometheus,
+    readonly kubelets: ReadonlyMap<Fault, ScrapedKubelet>,
+    readonly others: readonly ScrapedKubelet[],
+  ) {
+    this.client = new PrometheusClient({ url: prometheus.url, tenant: 'shop' });
+  }
+
+  /** @param others - kubelets with nothing wrong */
+  static async start(faults: readonly Fault[], others: readonly ScrapedKubelet[]): Promise<Trial> {
+    const kubelets = new Map<Fault, ScrapedKubelet>();
+    for (const fault of faults) kubelets.set(fault, await ScrapedKubelet.start(String(kubelets.size)));
+    const scrapes = [...kubelets].flatMap(([fault, kubelet]) => fault.broken(kubelet));
+    const sound = others.map((each) => each.scrape());
+    return new Trial(await RealPrometheus.start([...scrapes, ...sound], '/prom'), kubelets, others);
+  }
+
+  /** Explains all claims until each is blamed on its fault, repairs all scrapes, and explains them again. */
+  async run(): Promise<void> {
+    await this.#explainAll(this.broken, ({ stage, cause }, found) => {
+      return stagesWith(found, 'cause').includes(stage) && cause.test(found.cause);
+    });
+    const kubelets = [...this.kubelets.values(), ...this.others];
+    await this.prometheus.reload(kubelets.map((each) => each.scrape()));
+    await this.#explainAll(this.repaired, (_, found) => isRepaired(found));
+  }
+
+  async #explainAll(
+    results: Map<Fault, VolumeExplanation>,
+    fits: (fault: Fault, found: VolumeExplanation) => boolean,
+  ): Promise<void> {
+    await Promise.all(
+      [...this.kubelets].map(async ([fault, kubelet]) => {
+        const found = await until(
+          () => kubelet.explain(this.client),
+          (each) => fits(fault, each),
+        );
+        results.set(fault, found);
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    await this.prometheus.close();
+    for (const each of [...this.kubelets.values(), ...this.others]) await each.stop();
+  }
+}
+
+describe.skipIf(needs({ programs: ['prometheus'] }))('a real Prometheus that scrapes kubelets', () => {
+  let sound: ScrapedKubelet;
+  let refusing: ScrapedKubelet;
+  let trial: Trial;
+  let ofClusters: Trial;
+
+  beforeAll(async () => {
+    sound = await ScrapedKubelet.start('sound');
+    refusing = await ScrapedKubelet.start('refusing');
+    refusing.letPrometheusScrape(false);
+    [trial, ofClusters] = await Promise.all([
+      Trial.start(FAULTS, [sound, refusing]),
+      Trial.start([CLUSTER], []),
+    ]);
+    await Promise.all([trial.run(), ofClusters.run()]);
+  }, 4 * GIVE_UP_MS);
+
+  afterAll(async () => {
+    await trial?.close();
+    await ofClusters?.close();
   });
 
-  afterEach(async () => {
-    client?.close();
-    await prometheus?.close();
-    await node?.stop();
+  test.each([...FAULTS, CLUSTER])('$title: it alone is blamed, until it is repaired', (fault) => {
+    const { broken, repaired } = fault === CLUSTER ? ofClusters : trial;
+    const found = broken.get(fault)!;
+    expect(found.cause).toMatch(fault.cause);
+    expect(found.remedy).toMatch(fault.remedy);
+    expect(stagesWith(found, 'cause')).toEqual([fault.stage]);
+    expect(stagesWith(repaired.get(fault)!, 'cause')).toEqual([]);
+    expect(repaired.get(fault)!.result).toBe('exported');
   });
 
-  async function serve(scrapes: readonly object[] = [scrape()]): Promise<void> {
-    prometheus = await RealPrometheus.start(scrapes, '/prom');
-    client = new PrometheusClient({ url: prometheus.url, tenant: 'shop' });
-  }
+  const explained = async (kubelet: ScrapedKubelet, name?: string): Promise<VolumeExplanation> =>
+    await kubelet.explain(trial.client, name);
 
-  function scrape(
-    more: Record<string, unknown> = {},
-    relabel: readonly object[] = [],
-  ): Record<string, unknown> {
-    return {
-      job_name: 'kubelet',
-      scheme: 'https',
-      honor_labels: true,
-      authorization: { credentials_file: token },
-      tls_config: { insecure_skip_verify: true },
-      static_configs: [{ targets: [new URL(node.kubelet.endpoint).host] }],
-      relabel_configs: [TO_METRICS_PATH, TO_NODE, ...relabel],
-      ...more,
-    };
-  }
-
-  async function one(name = 'data'): Promise<VolumeExplanation> {
-    return await node.one(name, { node: undefined, prometheus: client });
-  }
-
-  /** The explanation, once it is of this kind: scrapes take their time. */
-  async function until(
-    fits: (found: VolumeExplanation) => boolean,
-    name?: string,
-  ): Promise<VolumeExplanation> {
-    const giveUpAt = Date.now() + GIVE_UP_MS;
-    for (;;) {
-      const found = await one(name);
-      if (fits(found)) return found;
-      if (Date.now() > giveUpAt) throw new Error(stringify(found, 1));
-      await new Promise((wake) => setTimeout(wake, 100));
-    }
-  }
-
-  const isExported = ({ result }: VolumeExplanation): boolean => result === 'exported';
-  const isBlaming =
-    (stage: Stage) =>
-    (found: VolumeExplanation): boolean =>
-      stagesWith(found, 'cause').includes(stage);
-
-  test('with nothing wrong: exported, every stage of it is ok, each question is asked once', async () => {
-    await serve();
-    await serve();
-    const found = await until(isExported);
+  test('with nothing wrong: exported, and every stage of it is ok', async () => {
+    const found = await until(() => explained(sound), isExported);
     expect(stagesWith(found, 'cause')).toEqual([]);
     expect(stagesWith(found, 'ok').slice(0, 7)).toEqual([
       'dashboard',
@@ -90,194 +273,34 @@ describe.skipIf(needs({ programs: ['prometheus'] }))('a real Prometheus that scr
     expect(found.findings[0]?.data['value']).toBe(40);
   });
 
-  /** What breaks the configuration, which stage is blamed, for what, and what to do. */
-  const FAULTS: readonly [string, () => object[], Stage, RegExp, RegExp][] = [
-    [
-      'honorLabels is missing',
-      () => [
-        scrape({
-          honor_labels: false,
-          static_configs: [
-            { targets: [new URL(node.kubelet.endpoint).host], labels: { namespace: 'kube-system' } },
-          ],
-        }),
-      ],
-      'series',
-      /namespace is under exported_namespace="shop", and namespace is "kube-system"/,
-      /honorLabels: true/,
-    ],
-    [
-      'the job is called otherwise',
-      () => [scrape({ job_name: 'k3s-server' })],
-      'series',
-      /under job "k3s-server", and dashboards select job="kubelet"/,
-      /jobNameOverride/,
-    ],
-    [
-      'metrics_path is missing',
-      () => [scrape({ relabel_configs: [TO_NODE] })],
-      'series',
-      /without metrics_path="\/metrics"/,
-      /__metrics_path__ to metrics_path/,
-    ],
-    [
-      'metric relabelling drops it',
-      () => [
-        scrape({
-          metric_relabel_configs: [
-            { source_labels: ['__name__'], regex: 'kubelet_volume_stats_.*', action: 'drop' },
-          ],
-        }),
-      ],
-      'target',
-      /is up and offers kubelet_volume_stats_capacity_bytes, and Prometheus keeps none of it/,
-      /metricRelabelings/,
-    ],
-    [
-      'metric relabelling drops this claim',
-      () => [
-        scrape({
-          metric_relabel_configs: [
-            { source_labels: ['persistentvolumeclaim'], regex: 'data', action: 'drop' },
-          ],
-        }),
-      ],
-      'prometheus',
-      /has 1 claims of this node, and not this one, which the kubelet exports/,
-      /metricRelabelings/,
-    ],
-    [
-      'the sample limit is exceeded',
-      () => [scrape({ sample_limit: 2 })],
-      'target',
-      /is down: sample limit exceeded: the answer has more samples than sampleLimit/,
-      /Raise sampleLimit/,
-    ],
-    [
-      'relabelling drops the target',
-      () => [scrape({}, [{ source_labels: ['__address__'], action: 'drop' }])],
-      'target',
-      /^Relabelling drops the target 127\.0\.0\.1:\d+ \(scrape pool kubelet\)/,
-      /relabelings/,
-    ],
-    [
-      'there is no target',
-      () => [scrape({ static_configs: [{ targets: ['127.0.0.1:1'] }] })],
-      'target',
-      /^None of the 1 targets of Prometheus is the kubelet of this node \(node1\)/,
-      /Endpoints/,
-    ],
-    [
-      'only /metrics/cadvisor is scraped',
-      () => [scrape({ metrics_path: '/metrics/cadvisor' })],
-      'target',
-      /scrapes \/metrics\/cadvisor of this kubelet, and not \/metrics/,
-      /Add a scrape of \/metrics/,
-    ],
-    [
-      'there is no token',
-      () => [scrape({ authorization: undefined })],
-      'target',
-      /status 401 Unauthorized: the kubelet does not know who scrapes it/,
-      /bearerTokenFile/,
-    ],
-    [
-      'the certificate is not trusted',
-      () => [scrape({ tls_config: {} })],
-      'target',
-      /x509: .*Prometheus does not trust the kubelet's certificate/,
-      /insecureSkipVerify/,
-    ],
-    [
-      'the scheme is http',
-      () => [scrape({ scheme: 'http', authorization: undefined, tls_config: undefined })],
-      'target',
-      /is down: .*/,
-      /./,
-    ],
-    [
-      'two jobs have the same series, as on k3s',
-      () => [scrape(), scrape({ job_name: 'apiserver' })],
-      'series',
-      /under the jobs .*: panels that join by claim fail with "found duplicate series"/,
-      /drop kubelet_volume_stats_\* of the others/,
-    ],
-    [
-      'others have a label cluster',
-      () => [
-        scrape(),
-        scrape({
-          job_name: 'east',
-          metric_relabel_configs: [
-            { target_label: 'cluster', replacement: 'east' },
-            {
-              target_label: 'persistentvolumeclaim',
-              source_labels: ['persistentvolumeclaim'],
-              regex: 'data',
-              replacement: 'moved',
-            },
-          ],
-        }),
-      ],
-      'series',
-      /the series has no label cluster, and others have \(east\)/i,
-      /label cluster/,
-    ],
-  ];
+  test('a right that Prometheus lacks is named, until it has it', async () => {
+    const said = 'status 403 Forbidden: Prometheus lacks the right to read nodes/metrics';
+    const found = await until(
+      () => explained(refusing),
+      ({ cause }) => cause.includes(said),
+    );
+    expect(found.cause).toContain(said);
+    expect(stagesWith(found, 'cause')).toEqual(['target']);
+    refusing.letPrometheusScrape(true);
+    expect((await until(() => explained(refusing), isRepaired)).result).toBe('exported');
+  });
 
-  test.each(FAULTS)(
-    '%s: it alone is blamed, until it is repaired',
-    async (_, broken, stage, cause, remedy) => {
-      await serve(broken());
-      const found = await until((each) => isBlaming(stage)(each) && cause.test(each.cause));
-      expect(found.remedy).toMatch(remedy);
-      expect(stagesWith(found, 'cause')).toEqual([stage]);
-      await prometheus.reload([scrape()]);
-      const repaired = await until((each) => isExported(each) && stagesWith(each, 'cause').length === 0);
-      expect(repaired.result).toBe('exported');
-    },
-    2 * GIVE_UP_MS,
-  );
-
-  test(
-    'a right that Prometheus lacks, named with the rule to add',
-    async () => {
-      const metricsOnly = { name: 'system:serviceaccount:monitoring:prometheus' };
-      node.kubelet.users.tokens.set('of-prometheus', metricsOnly);
-      const file = await node.kubelet.tokenFile('of-prometheus');
-      await serve([scrape({ authorization: { credentials_file: file } })]);
-      const said = 'status 403 Forbidden: Prometheus lacks the right to read nodes/metrics';
-      await until((each) => isBlaming('target')(each) && each.cause.includes(said));
-      node.allowKubelet([
-        { subject: USER, resources: KUBELET_RIGHTS },
-        { subject: metricsOnly.name, resources: ['nodes/metrics'] },
-      ]);
-      expect((await until(isExported)).result).toBe('exported');
-      node.allowKubelet();
-      await prometheus.reload([scrape()]);
-    },
-    2 * GIVE_UP_MS,
-  );
-
-  test(
-    'a claim that the kubelet does not export is not blamed on Prometheus',
-    async () => {
-      await serve();
-      await until(isExported);
-      node.serve([{ name: 'data' }, { name: 'logs', hasNumbers: false }]);
-      const found = await until(({ result }) => result === 'missing', 'logs');
-      expect(stagesWith(found, 'cause')).toEqual([]);
-      expect(found.cause).toMatch(/^The kubelet has the pod and no numbers of the volume/);
-      node.serve([{ name: 'data' }, { name: 'logs' }]);
-    },
-    2 * GIVE_UP_MS,
-  );
+  test('a claim that the kubelet does not export is not blamed on Prometheus', async () => {
+    expect((await until(() => explained(sound, sound.logs), isExported)).result).toBe('exported');
+    sound.export(sound.data);
+    const isMissing = ({ result }: VolumeExplanation): boolean => result === 'missing';
+    const found = await until(() => explained(sound, sound.logs), isMissing);
+    expect(stagesWith(found, 'cause')).toEqual([]);
+    expect(found.cause).toMatch(/^The kubelet has the pod and no numbers of the volume/);
+    sound.export(sound.data, sound.logs);
+    expect((await until(() => explained(sound, sound.logs), isExported)).result).toBe('exported');
+  });
 
   test('the client has series, label values and instant queries, and says what fails', async () => {
-    await serve();
-    await until(isExported);
-    expect(await client.labelValues('persistentvolumeclaim', '{job="kubelet"}')).toContain('data');
-    const series = await client.series(['kubelet_volume_stats_used_bytes{persistentvolumeclaim="data"}']);
+    const { client, prometheus } = trial;
+    expect(await client.labelValues('persistentvolumeclaim', '{job="kubelet"}')).toContain(sound.data);
+    const selector = `kubelet_volume_stats_used_bytes{persistentvolumeclaim="${sound.data}"}`;
+    const series = await client.series([selector]);
     expect(series.map(({ namespace }) => namespace)).toContain('shop');
     const error = { code: 'PROMETHEUS_QUERY', message: expect.stringMatching(/parse error/) as string };
     await expect(client.query('sum(')).rejects.toMatchObject(error);
@@ -293,7 +316,7 @@ describe.skipIf(needs({ programs: ['prometheus'] }))('a real Prometheus that scr
 
   test('a Prometheus that cannot be reached is unknown, and what the kubelet exports is said', async () => {
     const away = new PrometheusClient({ url: 'http://127.0.0.1:1' });
-    const found = await node.one('data', { node: undefined, prometheus: away });
+    const found = await sound.explain(away);
     away.close();
     expect(found.result).toBe('unknown');
     expect(found.cause).toMatch(/^Prometheus at http:\/\/127\.0\.0\.1:1 cannot be reached/);

@@ -71,7 +71,7 @@ async function gatherHere(
   const [claims, csiNode, events] = await Promise.all([
     askForClaims(api, claimNames(here, subjects), limits),
     askForCsiNode(api, there[0]?.nodeName ?? nodeName, limits),
-    askForEvents(api, target?.namespace, limits),
+    askForEvents(api, target?.namespace === '' ? undefined : target?.namespace, limits),
   ]);
   const withUnnamed = (described: DiskFacts['described']): readonly Subject[] =>
     podsFrom === 'disk' && claim === undefined
