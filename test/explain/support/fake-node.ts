@@ -266,7 +266,7 @@ export function podOf(claim: FakeClaim, others: readonly FakeClaim[] = []): Fake
   };
 }
 
-function claimOf({ name }: FakeClaim): object {
+export function claimOf({ name }: FakeClaim): object {
   return {
     metadata: { namespace: 'shop', name, uid: `claim-${name}` },
     spec: { volumeName: `pv-${name}`, volumeMode: 'Filesystem' },
@@ -274,7 +274,7 @@ function claimOf({ name }: FakeClaim): object {
   };
 }
 
-function volumeOf({ name, source }: FakeClaim): {
+export function volumeOf({ name, source }: FakeClaim): {
   metadata: { name: string; uid: string };
   spec: Record<string, unknown>;
 } {
