@@ -3,6 +3,7 @@ import { checkedExplain, type ExplainOptions } from './explain-options.js';
 import type { Facts } from './facts.js';
 import type { Finding, Stage, VolumeExplanation } from './finding.js';
 import { gather } from './gather/gather.js';
+import { whyNoSubject } from './gather/subjects.js';
 import { analyzerStage } from './stages/analyzer.js';
 import { csiStage } from './stages/csi.js';
 import { dashboardStage } from './stages/dashboard.js';
@@ -59,9 +60,10 @@ export async function explain(options: ExplainOptions): Promise<Explanation> {
   const checked = checkedExplain(options);
   throwIfAborted(checked.signal);
   const { facts, subjects } = await gather(checked);
+  const nothing = subjects.length > 0 ? undefined : whyNoSubject(checked, facts);
   return {
     volumes: subjects.map((each) => explainVolume(each, facts)),
-    problems: problemsOf(facts),
+    problems: [...(nothing === undefined ? [] : [nothing]), ...problemsOf(facts)],
   };
 }
 

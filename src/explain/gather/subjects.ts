@@ -2,7 +2,9 @@ import type { NodePod } from '../../kubelet/node-pod.js';
 import type { VolumeDescription } from '../../kubelet/described-volume.js';
 import type { KubeletSummary } from '../../kubelet/kubelet-summary.js';
 import type { CheckedExplain } from '../explain-options.js';
-import { whyNotRunning, type Subject } from '../volume-facts.js';
+import { shown, whyNotRunning, type Subject } from '../volume-facts.js';
+import { valueOf } from '../answer.js';
+import type { Facts } from '../facts.js';
 
 type Target = Pick<CheckedExplain, 'claim' | 'pod' | 'volume' | 'all'>;
 
@@ -47,6 +49,19 @@ export function chosenVolumes(pods: readonly NodePod[], isHere: boolean, target:
     if (isBetter) byClaim.set(key, subject);
   }
   return [...byClaim.values()];
+}
+
+/** Why a pod that is asked about has no volume to explain; undefined if that is not known. */
+export function whyNoSubject(target: Target, { pods, elsewhere }: Facts): string | undefined {
+  const { pod, volume } = target;
+  if (pod === undefined) return undefined;
+  const name = `pod ${pod.namespace}/${pod.name}`;
+  const known = [...(valueOf(pods)?.pods ?? []), ...(valueOf(elsewhere) ?? [])];
+  if (chosenPods(known, target).length > 0) {
+    if (volume !== undefined) return `${name} has no volume ${shown(volume)}`;
+    return target.all ? `${name} has no volume` : `${name} has no volume with a claim`;
+  }
+  return elsewhere.state === 'answered' ? `there is no ${name}` : undefined;
 }
 
 /** Volumes on disk of which the list of pods does not say what they are: nobody was asked for the pods. */

@@ -45,6 +45,13 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   if (error.code === 'METRICS_NOT_FOUND') {
+    if (hasNumbers(volume)) {
+      return judge.unknown(
+        `the kubelet has numbers of it, and this process does not find it: ${message}`,
+        'Check that the root of the kubelet is the one that this process sees.',
+        known,
+      );
+    }
     return judge.cause(
       `the volume is not where the kubelet puts it: ${message}`,
       "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
@@ -59,15 +66,10 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
   );
 }
 
-function notMounted(
-  message: string,
-  { summary, exported }: VolumeFacts,
-  { disk }: Facts,
-  data: Finding['data'],
-): Finding {
+function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data: Finding['data']): Finding {
   const warnings = disk.state === 'answered' ? disk.value.warnings : [];
   const isPrivate = warnings.find((each) => each.includes('mountPropagation'));
-  if (summary?.capacityBytes !== undefined || exported !== undefined) {
+  if (hasNumbers(volume)) {
     return judge.unknown(
       `the kubelet has numbers of it, and this process sees no mount: ${isPrivate ?? message}`,
       'Mount the root of the kubelet with mountPropagation: HostToContainer.',
@@ -79,6 +81,11 @@ function notMounted(
     "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
     data,
   );
+}
+
+/** Then it is mounted for the kubelet, whatever is seen here. */
+function hasNumbers({ summary, exported }: VolumeFacts): boolean {
+  return summary?.capacityBytes !== undefined || exported !== undefined;
 }
 
 function mountText({ description }: VolumeFacts): string {

@@ -62,8 +62,16 @@ export function idle(
   state: NodeContainer['state'] | undefined,
   over: Partial<NodePod> = {},
 ): NodePod {
-  const { state: _, ...stateless } = container({ restartCount: 7 });
-  return pod({ phase, containers: [{ ...stateless, ...(state !== undefined && { state }) }], ...over });
+  const { name, type, volumeMounts, volumeDevices } = container();
+  const stopped = {
+    name,
+    type,
+    volumeMounts,
+    volumeDevices,
+    restartCount: 7,
+    ...(state !== undefined && { state }),
+  };
+  return pod({ phase, containers: [stopped], ...over });
 }
 
 export function persistentVolume(over: Partial<PersistentVolume> = {}): PersistentVolume {
@@ -113,10 +121,10 @@ export function unmeasured(
   message: string,
   details: { readonly cause?: unknown; readonly stuckSince?: Date } = {},
 ): VolumeStats {
-  const { metrics: _, ...stats } = measured();
   const state =
     code === 'METRICS_TIMED_OUT' ? 'stuck' : code === 'METRICS_NOT_SUPPORTED' ? 'unsupported' : 'failed';
-  return { ...stats, state, error: new MetricsError(code, message, details) };
+  const about = { name: 'data', kind: 'persistentVolumeClaim', provider: DRIVER };
+  return { ...about, state, error: new MetricsError(code, message, details) };
 }
 
 export function kubeletMetrics(over: Partial<KubeletMetrics> = {}): KubeletMetrics {

@@ -32,6 +32,8 @@ export interface FakeClaim {
   readonly nodeName?: string;
   /** Whether the kubelet has numbers. @defaultValue `true` */
   readonly hasNumbers?: boolean;
+  /** Which ones: a part of the entry in its summary. */
+  readonly numbers?: { readonly capacityBytes?: number; readonly time?: string };
   /** Whether the same directory is mounted for it as for others. @defaultValue `false` */
   readonly sharedDirectory?: boolean;
   /** What is mounted for it. @defaultValue a tmpfs of its own */
@@ -121,7 +123,7 @@ export class FakeNode {
       pods: byPod(claims).map((each) => summaryOf(each)),
     };
     const exported = withNumbers.filter(({ inline }) => inline === undefined);
-    this.kubelet.bodies.metrics = metricsOf(exported.map(({ name }) => name));
+    this.kubelet.bodies.metrics = metricsOf(exported);
   }
 
   /** Registers the driver with the kubelet, as its sidecar does. */
@@ -203,10 +205,13 @@ export function podList(items: readonly object[]): object {
 }
 
 /** What the kubelet's /metrics has of claims. */
-export function metricsOf(claims: readonly string[], more: readonly string[] = []): string {
-  const lines = claims.flatMap((name) =>
+export function metricsOf(
+  claims: readonly Pick<FakeClaim, 'name' | 'numbers'>[],
+  more: readonly string[] = [],
+): string {
+  const lines = claims.flatMap(({ name, numbers }) =>
     [
-      ['capacity_bytes', CAPACITY],
+      ['capacity_bytes', numbers?.capacityBytes ?? CAPACITY],
       ['available_bytes', 60],
       ['used_bytes', 40],
     ].map(
@@ -291,7 +296,7 @@ function summaryOf([first, ...others]: readonly [FakeClaim, ...FakeClaim[]]): ob
     .map((each) => ({
       name: volumeNameOf(each),
       time: new Date().toISOString(),
-      ...{ capacityBytes: CAPACITY, availableBytes: 60, usedBytes: 40, inodes: 10 },
+      ...{ capacityBytes: CAPACITY, availableBytes: 60, usedBytes: 40, inodes: 10, ...each.numbers },
       ...(each.inline === undefined && { pvcRef: { name: each.name, namespace: 'shop' } }),
     }));
   return {
