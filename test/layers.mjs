@@ -77,7 +77,7 @@ export const LAYERS = {
     packages: ['execa'],
   },
   prometheus: { files: ['prometheus/'], below: [...GROUND, 'stats'] },
-  explain: { files: ['explain/'], below: [...MEASURING, 'csi', 'kubelet', 'prometheus'], state: 'planned' },
+  explain: { files: ['explain/'], below: [...MEASURING, 'kubelet'] },
   exporter: {
     files: ['exporter/'],
     below: [...MEASURING, 'csi', 'kubelet', 'prometheus', 'explain'],

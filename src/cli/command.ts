@@ -9,6 +9,8 @@ export const PROGRAM = 'kube-volume-metrics';
 export interface Answer {
   readonly text: string;
   readonly isComplete: boolean;
+  /** In place of 0 or 1. */
+  readonly exitCode?: number;
 }
 
 /**

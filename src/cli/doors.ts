@@ -1,73 +1,9 @@
-import { Option } from 'commander';
 import { accessSync, constants } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import type { ApiClient, DoorAuth, KubeletClient } from '../kubelet/index.js';
-import { notEmpty, UsageError } from './command.js';
-
-/** Who is to say which pods there are. `auto` asks one after the other. */
-export type PodsFrom = 'auto' | 'kubelet' | 'api' | 'disk';
-
-/** Values of {@link KUBECTL_OPTIONS}. */
-export interface KubectlValues {
-  readonly kubeconfig?: string;
-  readonly context?: string;
-}
-
-/** Values of {@link DOOR_OPTIONS}. */
-export interface DoorValues extends KubectlValues {
-  readonly root?: string;
-  readonly pods: PodsFrom;
-  readonly node?: string;
-  /** The kubelet's address. */
-  readonly kubelet?: string;
-  readonly tokenFile?: string;
-  readonly clientCert?: string;
-  readonly clientKey?: string;
-  readonly caFile?: string;
-  readonly serverName?: string;
-  readonly pinnedCert?: string;
-  readonly insecureSkipTlsVerify?: true;
-}
-
-const option = (flags: string, text: string): Option => new Option(flags, text).argParser(notEmpty);
-
-/** Which cluster kubectl asks. */
-export const KUBECTL_OPTIONS: readonly Option[] = [
-  option('--kubeconfig <FILE>', 'run kubectl with this kubeconfig to ask the API server'),
-  option('--context <NAME>', 'run kubectl with this context of its kubeconfig'),
-];
-
-/** The options of every command that looks at the pods of this node. */
-export const DOOR_OPTIONS: readonly Option[] = [
-  option('--root <DIR>', "the kubelet's root directory; without it, the usual places are looked at"),
-  new Option('--pods <SOURCE>', 'who says which pods there are; auto asks those that can be asked, in turn')
-    .choices(['auto', 'kubelet', 'api', 'disk'])
-    .default('auto'),
-  option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default").env(
-    'NODE_NAME',
-  ),
-  option('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
-  option('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
-  option('--client-cert <FILE>', 'show the kubelet this client certificate'),
-  option('--client-key <FILE>', 'the key of --client-cert; by default in the same file'),
-  option('--ca-file <FILE>', 'trust what this authority has signed for the kubelet'),
-  option('--server-name <NAME>', "the name that the kubelet's certificate must have"),
-  option(
-    '--pinned-cert <FILE>',
-    "trust exactly this certificate; by default the kubelet's own below --root, if it can be read",
-  ),
-  new Option('--insecure-skip-tls-verify', 'trust any certificate: a proxy in between can read the token'),
-  ...KUBECTL_OPTIONS,
-];
-
-/** The names of the options that concern the kubelet alone, by the names that errors of its client have. */
-const FLAGS: Readonly<Record<string, string>> = {
-  endpoint: '--kubelet',
-  caFile: '--ca-file',
-  serverName: '--server-name',
-  pinnedCertificateFile: '--pinned-cert',
-  insecureSkipTlsVerify: '--insecure-skip-tls-verify',
-};
+import { UsageError } from './command.js';
+import { FLAGS, type DoorValues, type KubectlValues } from './door-flags.js';
+import { nodeCredentials, type NodeCredentials } from './node-credentials.js';
 
 /**
  * Where kubelets keep the credentials that open the API server for their own node: kubeadm, k3s, RKE2, k0s,
@@ -101,6 +37,8 @@ export interface Doors {
   readonly api?: ApiClient;
   /** Undefined in a pod that was not told. */
   readonly nodeName: string | undefined;
+  /** Whether `nodeName` is only what the host calls itself. */
+  readonly isNodeNameGuessed: boolean;
   close(): void;
 }
 
@@ -109,9 +47,15 @@ export interface Doors {
  * commands do without.
  *
  * @param timeoutMs - for each call
+ * @param isRefusalWanted - whether to ask the kubelet also where nothing but the node's own credentials is
+ * there: it refuses them, and says which right is missing
  * @throws UsageError if the options do not go together
  */
-export async function openDoors(values: DoorValues, timeoutMs: number): Promise<Doors> {
+export async function openDoors(
+  values: DoorValues,
+  timeoutMs: number,
+  isRefusalWanted = false,
+): Promise<Doors> {
   const { root, pods, node = '' } = values;
   let rootDir = root;
   let rootProblem: unknown;
@@ -121,7 +65,10 @@ export async function openDoors(values: DoorValues, timeoutMs: number): Promise<
   } catch (error) {
     rootProblem = error;
   }
-  const kubelet = pods === 'api' || pods === 'disk' ? undefined : await kubeletOf(values, rootDir, timeoutMs);
+  const own = rootDir === undefined ? undefined : ownCredentials(values);
+  const shown = isRefusalWanted ? own : undefined;
+  const isAsked = pods !== 'api' && pods !== 'disk';
+  const kubelet = isAsked ? await kubeletOf(values, rootDir, shown, timeoutMs) : undefined;
   const api = pods === 'disk' ? undefined : await apiServerOf(values, timeoutMs);
   if (pods === 'api' && api === undefined) throw new UsageError(`--pods api needs ${API_NEEDS}`);
   return {
@@ -129,7 +76,8 @@ export async function openDoors(values: DoorValues, timeoutMs: number): Promise<
     ...(rootDir === undefined && { rootProblem }),
     ...(kubelet !== undefined && { kubelet }),
     ...(api !== undefined && { api }),
-    nodeName: node === '' ? nodeNameHere() : node,
+    nodeName: node === '' ? (own?.nodeName ?? nodeNameHere()) : node,
+    isNodeNameGuessed: node === '' && own === undefined && !isInPod(),
     close() {
       kubelet?.close();
       api?.close();
@@ -144,13 +92,15 @@ export const API_NEEDS = "a pod's service account, --kubeconfig, --context, or a
 async function kubeletOf(
   values: DoorValues,
   rootDir: string | undefined,
+  own: NodeCredentials | undefined,
   timeoutMs: number,
 ): Promise<KubeletClient | undefined> {
   const { kubelet: endpoint, pods, caFile, serverName, pinnedCert, insecureSkipTlsVerify } = values;
-  const auth = authOf(values);
+  const auth = authOf(values, own);
   if (auth.type === 'none' && endpoint === undefined && pods !== 'kubelet') return undefined;
   const isTrustGiven = caFile !== undefined || pinnedCert !== undefined || insecureSkipTlsVerify === true;
-  const trust = isTrustGiven || endpoint?.startsWith('http:') === true ? {} : ownTrust(rootDir, serverName);
+  const trust =
+    isTrustGiven || endpoint?.startsWith('http:') === true ? {} : ownTrust(rootDir, serverName, own);
   const { KubeletClient } = await import('../kubelet/index.js');
   try {
     return new KubeletClient({
@@ -167,14 +117,19 @@ async function kubeletOf(
 function ownTrust(
   rootDir: string | undefined,
   serverName: string | undefined,
+  own: NodeCredentials | undefined,
 ): { pinnedCertificateFile?: string; caFile?: string } {
   const files = rootDir === undefined ? [] : OWN_CERTIFICATES.map((name) => `${rootDir}/${name}`);
   const pinnedCertificateFile = serverName === undefined ? files.find(isReadable) : undefined;
   if (pinnedCertificateFile !== undefined) return { pinnedCertificateFile };
-  return isInPod() ? { caFile: `${SERVICE_ACCOUNT}/ca.crt` } : {};
+  const caFile = isInPod() ? `${SERVICE_ACCOUNT}/ca.crt` : own?.caFile;
+  return caFile === undefined ? {} : { caFile };
 }
 
-function authOf({ kubelet, tokenFile, clientCert, clientKey }: DoorValues): DoorAuth {
+function authOf(
+  { kubelet, tokenFile, clientCert, clientKey }: DoorValues,
+  own: NodeCredentials | undefined,
+): DoorAuth {
   if (tokenFile !== undefined && clientCert !== undefined) {
     throw new UsageError('expected one of --token-file and --client-cert, got both');
   }
@@ -185,7 +140,15 @@ function authOf({ kubelet, tokenFile, clientCert, clientKey }: DoorValues): Door
     return { type: 'tls', certFile: clientCert, keyFile: clientKey ?? clientCert };
   if (tokenFile !== undefined) return { type: 'serviceAccount', tokenFile };
   const isEncrypted = kubelet?.startsWith('http:') !== true;
-  return isEncrypted && isInPod() ? { type: 'serviceAccount' } : { type: 'none' };
+  if (isEncrypted && isInPod()) return { type: 'serviceAccount' };
+  if (!isEncrypted || own === undefined) return { type: 'none' };
+  return { type: 'tls', certFile: own.certFile, keyFile: own.keyFile };
+}
+
+/** Those of this node, if the kubeconfig in use is a node's. */
+function ownCredentials({ kubeconfig }: KubectlValues): NodeCredentials | undefined {
+  const file = kubeconfig ?? NODE_KUBECONFIGS.find(isReadable);
+  return isInPod() || file === undefined ? undefined : nodeCredentials(file);
 }
 
 /**

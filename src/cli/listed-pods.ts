@@ -1,6 +1,7 @@
 import { apiServerPods, kubeletPods, podsOnDisk, type PodListing, type PodSource } from '../kubelet/index.js';
 import { UsageError } from './command.js';
-import { API_NEEDS, type Doors, type PodsFrom } from './doors.js';
+import type { PodsFrom } from './door-flags.js';
+import { API_NEEDS, type Doors } from './doors.js';
 
 /** The pods of this node, who listed them, and what is not known because others could not be asked. */
 export interface ListedPods {

@@ -14,7 +14,7 @@ async function run(args: readonly string[]): Promise<number> {
   try {
     const answer: Answer = await request.answer();
     await print(answer.text);
-    return answer.isComplete ? COMPLETE : INCOMPLETE;
+    return answer.exitCode ?? (answer.isComplete ? COMPLETE : INCOMPLETE);
   } catch (error) {
     process.stderr.write(`${PROGRAM}: ${shown(problemOf(error, request), ruleOf(error))}\n`);
     if (!(error instanceof UsageError || error instanceof CommanderError)) return INCOMPLETE;

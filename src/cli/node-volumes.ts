@@ -1,6 +1,7 @@
 import { FsResourceAnalyzer, type Pod, type StatsProvider, type VolumeStats } from '../index.js';
 import { apiServerClaims, KubeletNode, type VolumeDescription } from '../kubelet/index.js';
-import { openDoors, type DoorValues } from './doors.js';
+import type { DoorValues } from './door-flags.js';
+import { openDoors } from './doors.js';
 import { listPods } from './listed-pods.js';
 import {
   isWantedClaim,

@@ -6,13 +6,14 @@ import { BLOCK } from './commands/block.js';
 import { CSI_PROBE } from './commands/csi-probe.js';
 import { CSI_STATS } from './commands/csi-stats.js';
 import { DU } from './commands/du.js';
+import { EXPLAIN } from './commands/explain.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { VOLUMES } from './commands/volumes.js';
 import { styled } from './output/colour.js';
 import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
-const COMMANDS: readonly CliCommand[] = [VOLUMES, STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
+const COMMANDS: readonly CliCommand[] = [VOLUMES, EXPLAIN, STATFS, DU, BLOCK, MOUNTS, CSI_STATS, CSI_PROBE];
 
 const GROUPS: Readonly<Record<string, string>> = { csi: 'ask a CSI driver, through its socket' };
 

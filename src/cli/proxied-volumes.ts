@@ -1,7 +1,8 @@
 import type { Metrics } from '../index.js';
 import { summaryThroughApiServer, type ApiClient, type KubeletPodSummary } from '../kubelet/index.js';
 import { UsageError } from './command.js';
-import { API_NEEDS, apiServerOf, type KubectlValues } from './doors.js';
+import type { KubectlValues } from './door-flags.js';
+import { API_NEEDS, apiServerOf } from './doors.js';
 import {
   isWantedClaim,
   isWantedPod,

@@ -1,7 +1,7 @@
 import { errorText, propertyOf } from '../errors.js';
 import { escapeControls } from '../escape.js';
 import type { CheckedDoor } from './door-options.js';
-import { KubeletError, type CertificateReason } from './kubelet-error.js';
+import { KubeletError, type CertificateReason, type DoorPrefix } from './kubelet-error.js';
 
 /** OpenSSL's and Node's reasons against a server's certificate. */
 const CERTIFICATE_REASONS: ReadonlyMap<unknown, CertificateReason> = new Map<string, CertificateReason>([
@@ -48,6 +48,18 @@ const API_ADVICE: Readonly<Record<CertificateReason, string>> = {
   expired: "renew the API server's certificate",
 };
 
+const ADVICE: Readonly<Record<DoorPrefix, Readonly<Record<CertificateReason, string>>>> = {
+  KUBELET: KUBELET_ADVICE,
+  API: API_ADVICE,
+  PROMETHEUS: {
+    ...KUBELET_ADVICE,
+    'self-signed': 'give the authority that signed it as caFile',
+    'unknown-authority': 'give the authority that signed it as caFile',
+    'wrong-name': 'give a name that is in the certificate as serverName',
+    expired: "renew the server's certificate",
+  },
+};
+
 /** Failures of a connection after which the same call may succeed on a new one, as after a restart. */
 const LOST = new Set<unknown>(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED']);
 
@@ -56,24 +68,26 @@ export function isLost(error: unknown): boolean {
   return LOST.has(propertyOf(error, 'code'));
 }
 
+const TITLES: Readonly<Record<DoorPrefix, string>> = {
+  KUBELET: 'the kubelet',
+  API: 'the API server',
+  PROMETHEUS: 'Prometheus',
+};
+
 /** How messages call the server of a door. */
-export function serverTitle(door: CheckedDoor, prefix: 'KUBELET' | 'API'): string {
-  return `${prefix === 'KUBELET' ? 'the kubelet' : 'the API server'} at ${door.url.origin}`;
+export function serverTitle(door: CheckedDoor, prefix: DoorPrefix): string {
+  return `${TITLES[prefix]} at ${door.url.origin}`;
 }
 
 /** The error for a call that got no whole answer. */
-export function connectionFailure(
-  error: unknown,
-  door: CheckedDoor,
-  prefix: 'KUBELET' | 'API',
-): KubeletError {
+export function connectionFailure(error: unknown, door: CheckedDoor, prefix: DoorPrefix): KubeletError {
   if (error instanceof KubeletError) return error;
   const code = propertyOf(error, 'code');
   const title = serverTitle(door, prefix);
   const text = escapeControls(errorText(error));
   const reason = CERTIFICATE_REASONS.get(code);
   if (reason !== undefined) {
-    const advice = (prefix === 'KUBELET' ? KUBELET_ADVICE : API_ADVICE)[reason];
+    const advice = ADVICE[prefix][reason];
     const message = `the certificate of ${title} is not trusted (${reason}): ${text}: ${advice}`;
     return new KubeletError(`${prefix}_CERTIFICATE_NOT_TRUSTED`, message, { cause: error, reason });
   }
@@ -97,12 +111,7 @@ export function connectionFailure(
 }
 
 /** The error for a server that does not answer in time. */
-export function timedOut(
-  title: string,
-  what: string,
-  limitMs: number,
-  prefix: 'KUBELET' | 'API',
-): KubeletError {
+export function timedOut(title: string, what: string, limitMs: number, prefix: DoorPrefix): KubeletError {
   return new KubeletError(
     `${prefix}_TIMED_OUT`,
     `${title} did not answer ${what} within ${String(limitMs)} ms: it is overloaded, or a firewall drops the packets`,

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { errorText, propertyOf } from '../errors.js';
 import { SERVICE_ACCOUNT, type CheckedDoor } from './door-options.js';
-import { KubeletError } from './kubelet-error.js';
+import { KubeletError, type DoorPrefix } from './kubelet-error.js';
 
 /** What a call needs of the files, as they are now. */
 export interface Credentials {
@@ -29,15 +29,19 @@ const MOST_BYTES = 1024 * 1024;
  *
  * @throws KubeletError BAD_CREDENTIALS naming the file
  */
-export async function readCredentials(door: CheckedDoor, prefix: 'KUBELET' | 'API'): Promise<Credentials> {
+export async function readCredentials(door: CheckedDoor, prefix: DoorPrefix): Promise<Credentials> {
   const read = (what: string, path: string): Promise<string> => readSmallFile(prefix, what, path);
   const { auth, caFile, pinnedCertificateFile } = door;
   const tokenFile =
     auth.type === 'serviceAccount' ? (auth.tokenFile ?? `${SERVICE_ACCOUNT}/token`) : undefined;
-  const authorization =
-    tokenFile === undefined
-      ? undefined
-      : `Bearer ${checkedToken(prefix, tokenFile, await read('token', tokenFile))}`;
+  let authorization;
+  if (tokenFile !== undefined) {
+    authorization = `Bearer ${checkedToken(prefix, tokenFile, await read('token', tokenFile))}`;
+  } else if (auth.type === 'basic') {
+    // A line break at the end is the editor's.
+    const password = (await read('password', auth.passwordFile)).replace(/\r?\n$/, '');
+    authorization = `Basic ${Buffer.from(`${auth.username}:${password}`).toString('base64')}`;
+  }
   if (door.url.protocol === 'http:') return { authorization, tls: undefined };
   const ca = caFile === undefined ? undefined : await read('CA', caFile);
   if (caFile !== undefined) fingerprint(prefix, caFile, ca ?? '');
@@ -57,7 +61,7 @@ export async function readCredentials(door: CheckedDoor, prefix: 'KUBELET' | 'AP
 /** @throws KubeletError BAD_CREDENTIALS unless certificate and key can be read and belong together */
 export function secureContext(
   door: CheckedDoor,
-  prefix: 'KUBELET' | 'API',
+  prefix: DoorPrefix,
   { ca, cert, key }: TlsFiles,
 ): SecureContext {
   try {
@@ -75,7 +79,7 @@ export function secureContext(
   }
 }
 
-async function readSmallFile(prefix: 'KUBELET' | 'API', what: string, path: string): Promise<string> {
+async function readSmallFile(prefix: DoorPrefix, what: string, path: string): Promise<string> {
   let text;
   try {
     const info = await stat(path);
@@ -95,7 +99,7 @@ async function readSmallFile(prefix: 'KUBELET' | 'API', what: string, path: stri
 }
 
 /** A token goes into a header: it is one line of visible ASCII. */
-function checkedToken(prefix: 'KUBELET' | 'API', path: string, text: string): string {
+function checkedToken(prefix: DoorPrefix, path: string, text: string): string {
   const token = text.trim();
   if (/^[\x21-\x7e]+$/.test(token)) return token;
   throw bad(
@@ -106,7 +110,7 @@ function checkedToken(prefix: 'KUBELET' | 'API', path: string, text: string): st
 }
 
 /** SHA-256 of the first certificate in a PEM file. */
-function fingerprint(prefix: 'KUBELET' | 'API', path: string, pem: string): string {
+function fingerprint(prefix: DoorPrefix, path: string, pem: string): string {
   try {
     return new X509Certificate(pem).fingerprint256;
   } catch (error) {
@@ -114,7 +118,7 @@ function fingerprint(prefix: 'KUBELET' | 'API', path: string, pem: string): stri
   }
 }
 
-function bad(prefix: 'KUBELET' | 'API', path: string, message: string, cause?: unknown): KubeletError {
+function bad(prefix: DoorPrefix, path: string, message: string, cause?: unknown): KubeletError {
   return new KubeletError(`${prefix}_BAD_CREDENTIALS`, message, {
     path,
     ...(cause !== undefined && { cause }),

@@ -68,13 +68,22 @@ export const DOOR_OPTIONS = [
 export interface CheckedDoor {
   /** `https:` or `http:`, without a path. */
   readonly url: URL;
-  readonly auth: DoorAuth;
+  readonly auth: DoorAuth | BasicAuth;
   readonly caFile: string | undefined;
   readonly serverName: string | undefined;
   readonly pinnedCertificateFile: string | undefined;
   readonly insecureSkipTlsVerify: boolean;
   readonly timeoutMs: number;
   readonly maxAnswerBytes: number;
+  /** Sent with each request besides the door's own. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A name and a password: for servers other than Kubernetes' own. */
+export interface BasicAuth {
+  readonly type: 'basic';
+  readonly username: string;
+  readonly passwordFile: string;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;

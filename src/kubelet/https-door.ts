@@ -6,7 +6,7 @@ import { connectionFailure, isLost, serverTitle, timedOut } from './connection-f
 import { readCredentials, secureContext, type Credentials } from './credentials.js';
 import { DoorAgent, plainAgent } from './door-agent.js';
 import { hostOf, type CheckedDoor } from './door-options.js';
-import { KubeletError } from './kubelet-error.js';
+import { KubeletError, type DoorPrefix } from './kubelet-error.js';
 
 /** An answer of any status. */
 export interface DoorAnswer {
@@ -29,14 +29,14 @@ export class HttpsDoor {
   /** How messages call the server. */
   readonly title: string;
   readonly door: CheckedDoor;
-  readonly #prefix: 'KUBELET' | 'API';
+  readonly #prefix: DoorPrefix;
   #agent: Agent | undefined;
   /** What the agent was made of. */
   #agentKey: string | undefined;
   #hasAnswered = false;
   #isClosed = false;
 
-  constructor(prefix: 'KUBELET' | 'API', door: CheckedDoor) {
+  constructor(prefix: DoorPrefix, door: CheckedDoor) {
     this.#prefix = prefix;
     this.door = door;
     this.title = serverTitle(door, prefix);
@@ -115,6 +115,7 @@ export class HttpsDoor {
           accept,
           'accept-encoding': 'identity',
           ...(authorization !== undefined && { authorization }),
+          ...this.door.headers,
         },
       });
       request.once('error', reject);

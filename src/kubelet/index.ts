@@ -34,6 +34,7 @@ export type {
   NodePod,
   NodeVolume,
   NodeVolumeDevice,
+  NodeVolumeHealth,
   NodeVolumeMount,
 } from './node-pod.js';
 

@@ -1,9 +1,11 @@
 import { checkedOptions, checkedSignal } from '../options.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import { badAnswer } from './bad-answer.js';
+import { objectOf } from './checked-json.js';
 import { checkedDoor, DOOR_OPTIONS, type DoorOptions } from './door-options.js';
 import { HttpsDoor, type DoorAnswer } from './https-door.js';
 import { excerpt } from './excerpt.js';
+import { NotAList } from './json-list.js';
 import { kubeletRefusal } from './kubelet-refusal.js';
 import { readSummary, type KubeletSummary } from './kubelet-summary.js';
 import { readPodList } from './pod-listing.js';
@@ -78,6 +80,21 @@ export class KubeletClient {
   async metrics(options: SourceOptions = {}): Promise<string> {
     const { body } = await this.#get('/metrics', 'text/plain', options);
     return body.toString('utf8');
+  }
+
+  /**
+   * The kubelet's configuration, the `kubeletconfig` of its `/configz`. It needs `nodes/configz`, before
+   * Kubernetes 1.33 `nodes/proxy`.
+   *
+   * @throws KubeletError
+   */
+  async configz(options: SourceOptions = {}): Promise<Readonly<Record<string, unknown>>> {
+    return await this.#read('/configz', options, (body) => {
+      const config = objectOf(objectOf(JSON.parse(body.toString('utf8')))?.['kubeletconfig']);
+      return config === undefined
+        ? Promise.reject(new NotAList('it has no kubeletconfig'))
+        : Promise.resolve(config);
+    });
   }
 
   /**

@@ -17,6 +17,9 @@
  */
 export type KubeletErrorCode = `${'KUBELET' | 'API'}_${DoorProblem}` | 'API_KUBECTL';
 
+/** Whose door it is, as the codes of errors begin. Prometheus' client makes errors of its own of these. */
+export type DoorPrefix = 'KUBELET' | 'API' | 'PROMETHEUS';
+
 /** What both doors have in common. */
 export type DoorProblem =
   | 'UNREACHABLE'
@@ -79,10 +82,15 @@ export class KubeletError extends Error {
   /** Whether the same call may succeed later without anyone acting. */
   readonly transient: boolean;
 
-  constructor(code: KubeletErrorCode, message: string, details: KubeletErrorDetails = {}) {
+  constructor(
+    code: KubeletErrorCode | `PROMETHEUS_${DoorProblem}`,
+    message: string,
+    details: KubeletErrorDetails = {},
+  ) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.name = 'KubeletError';
-    this.code = code;
+    // PrometheusClient lets none of its door's errors out.
+    this.code = code as KubeletErrorCode;
     for (const name of DETAILS) {
       if (details[name] !== undefined)
         Object.defineProperty(this, name, { value: details[name], enumerable: true });

@@ -16,6 +16,12 @@ export interface NodePod {
   readonly nodeName?: string;
   /** Pending, Running, Succeeded, Failed or Unknown; absent if the source has none. */
   readonly phase?: string;
+  /** RFC 3339: when the kubelet accepted it. */
+  readonly startTime?: string;
+  /** Why it is not scheduled, or was evicted: the text of its status. */
+  readonly message?: string;
+  /** What its volumes' storage reported to the kubelet (Kubernetes 1.37, gate CSIVolumeHealth). */
+  readonly volumeHealth?: readonly NodeVolumeHealth[];
   /** Whether it comes from a file or a URL of the kubelet rather than from the API server. */
   readonly isStatic: boolean;
   /** RFC 3339, if the pod is being deleted. */
@@ -24,6 +30,16 @@ export interface NodePod {
   readonly volumes: readonly NodeVolume[];
   /** All three kinds: init containers, containers and ephemeral ones, in this order. */
   readonly containers: readonly NodeContainer[];
+}
+
+/** One condition in a pod's `status.volumeHealth`. */
+export interface NodeVolumeHealth {
+  /** The name of the pod's volume. */
+  readonly volume: string;
+  /** `Degraded`, `Inaccessible` or `DataLoss`. */
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
 }
 
 /** One entry of a pod's `spec.volumes`. What is absent does not apply to its kind, or was not given. */

@@ -9,7 +9,7 @@ import {
   type Problems,
 } from './checked-json.js';
 import { containersOf } from './containers-from-json.js';
-import type { NodePod, NodeVolume } from './node-pod.js';
+import type { NodePod, NodeVolume, NodeVolumeHealth } from './node-pod.js';
 
 /** Who described a pod: they name a static pod's directory differently. */
 export type PodOrigin = 'kubelet' | 'API server';
@@ -50,6 +50,9 @@ export function podFromJson(value: unknown, origin: PodOrigin, problems: Problem
     name,
     ...textField('nodeName', spec['nodeName']),
     ...textField('phase', status['phase']),
+    ...textField('startTime', status['startTime']),
+    ...textField('message', messageOf(status)),
+    ...healthField(status['volumeHealth']),
     isStatic: mirrored !== undefined || (origin === 'kubelet' && isFromFile(metadata)),
     ...textField('deletionTimestamp', metadata['deletionTimestamp']),
     volumes: volumesOf(spec['volumes'], name, (text) => {
@@ -57,6 +60,33 @@ export function podFromJson(value: unknown, origin: PodOrigin, problems: Problem
     }),
     containers: containersOf(spec, status),
   };
+}
+
+/** Why the pod was evicted, or is not scheduled. */
+function messageOf(status: JsonObject): string | undefined {
+  const unscheduled = listOf(status['conditions'])
+    .map(objectOf)
+    .find((each) => each?.['type'] === 'PodScheduled' && each['status'] === 'False');
+  return textOf(status['message']) ?? textOf(unscheduled?.['message']);
+}
+
+function healthField(value: unknown): Pick<NodePod, 'volumeHealth'> {
+  const volumeHealth = listOf(value).flatMap((each): NodeVolumeHealth[] => {
+    const given = objectOf(each);
+    const volume = textOf(given?.['name']);
+    if (given === undefined || volume === undefined) return [];
+    return listOf(given['healthConditions']).flatMap((one) => {
+      const condition = objectOf(one) ?? {};
+      const status = textOf(condition['status']);
+      if (status === undefined) return [];
+      const texts = {
+        ...textField('reason', condition['reason']),
+        ...textField('message', condition['message']),
+      };
+      return [{ volume, status, ...texts }];
+    });
+  });
+  return volumeHealth.length > 0 ? { volumeHealth } : {};
 }
 
 /** How messages call a pod. */

@@ -14,7 +14,7 @@ async function refusalOf(args: readonly string[]): Promise<{ problem: string; co
 
 describe('a wrong command line', () => {
   test.each([
-    [[], /^expected a command: volumes, statfs, du, block, mounts, csi$/, ''],
+    [[], /^expected a command: volumes, explain, statfs, du, block, mounts, csi$/, ''],
     [['df'], /^unknown command 'df' \(Did you mean du\?\)$/, ''],
     [['df', ''], /^unknown command 'df' /, ''],
     [['help', 'statsf'], /^unknown command 'statsf' \(Did you mean statfs\?\)$/, ''],

@@ -8,7 +8,7 @@ import {
   type CliCommand,
   type OutputOptions,
 } from '../command.js';
-import { DOOR_OPTIONS, KUBECTL_OPTIONS, type DoorValues } from '../doors.js';
+import { DOOR_OPTIONS, KUBECTL_OPTIONS, type DoorValues } from '../door-flags.js';
 import { volumeRowsAnswer } from '../output/volume-rows.js';
 import { sorted, type SortKey, type VolumeFilter, type VolumeRows } from '../volume-row.js';
 

@@ -1,0 +1,77 @@
+import { Option } from 'commander';
+import { notEmpty } from './command.js';
+
+/** Who is to say which pods there are. `auto` asks one after the other. */
+export type PodsFrom = 'auto' | 'kubelet' | 'api' | 'disk';
+
+/** Values of {@link KUBECTL_OPTIONS}. */
+export interface KubectlValues {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+/** Values of {@link DOOR_OPTIONS}. */
+export interface DoorValues extends KubectlValues {
+  readonly root?: string;
+  readonly pods: PodsFrom;
+  readonly node?: string;
+  /** The kubelet's address. */
+  readonly kubelet?: string;
+  readonly tokenFile?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
+  readonly caFile?: string;
+  readonly serverName?: string;
+  readonly pinnedCert?: string;
+  readonly insecureSkipTlsVerify?: true;
+}
+
+const option = (flags: string, text: string): Option => new Option(flags, text).argParser(notEmpty);
+
+/** Which cluster kubectl asks. */
+export const KUBECTL_OPTIONS: readonly Option[] = [
+  option('--kubeconfig <FILE>', 'run kubectl with this kubeconfig to ask the API server'),
+  option('--context <NAME>', 'run kubectl with this context of its kubeconfig'),
+];
+
+/** The options of every command that looks at the pods of this node. */
+export const DOOR_OPTIONS: readonly Option[] = [
+  option('--root <DIR>', "the kubelet's root directory; without it, the usual places are looked at"),
+  new Option('--pods <SOURCE>', 'who says which pods there are; auto asks those that can be asked, in turn')
+    .choices(['auto', 'kubelet', 'api', 'disk'])
+    .default('auto'),
+  option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default").env(
+    'NODE_NAME',
+  ),
+  option('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
+  option('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
+  option('--client-cert <FILE>', 'show the kubelet this client certificate'),
+  option('--client-key <FILE>', 'the key of --client-cert; by default in the same file'),
+  option('--ca-file <FILE>', 'trust what this authority has signed for the kubelet'),
+  option('--server-name <NAME>', "the name that the kubelet's certificate must have"),
+  option(
+    '--pinned-cert <FILE>',
+    "trust exactly this certificate; by default the kubelet's own below --root, if it can be read",
+  ),
+  new Option('--insecure-skip-tls-verify', 'trust any certificate: a proxy in between can read the token'),
+  ...KUBECTL_OPTIONS,
+];
+
+/** The names of the options that concern the kubelet alone, by the names that errors of its client have. */
+export const FLAGS: Readonly<Record<string, string>> = {
+  endpoint: '--kubelet',
+  caFile: '--ca-file',
+  serverName: '--server-name',
+  pinnedCertificateFile: '--pinned-cert',
+  insecureSkipTlsVerify: '--insecure-skip-tls-verify',
+};
+
+/** A text about the doors of the library as a text about the options of the command line. */
+export function withFlags(text: string): string {
+  return text
+    .replace(
+      /\b(caFile|serverName|pinnedCertificateFile|insecureSkipTlsVerify)\b/g,
+      (word) => FLAGS[word] ?? word,
+    )
+    .replace('Set auth to tls or serviceAccount', 'Give --token-file or --client-cert');
+}

@@ -1,0 +1,127 @@
+import { errorText, propertyOf } from '../errors.js';
+import { escapeControls } from '../escape.js';
+import { Deadline } from '../waiting/deadline.js';
+import { onAbort } from '../waiting/abort.js';
+import { waitFor } from '../waiting/joined-call.js';
+
+/** What became of one question. */
+export type Answer<T> =
+  | { readonly state: 'answered'; readonly value: T }
+  /** `problem` is a sentence, `fix` another; `rule` is YAML of a missing right. */
+  | {
+      readonly state: 'unanswered';
+      readonly problem: string;
+      readonly fix?: string;
+      readonly rule?: string;
+      readonly code?: string;
+      readonly status?: number;
+    }
+  /** Nobody was there to ask. */
+  | { readonly state: 'not asked'; readonly problem: string };
+
+export function notAsked(problem: string): Answer<never> {
+  return { state: 'not asked', problem };
+}
+
+/** The value of an answer, if there is one. */
+export function valueOf<T>(answer: Answer<T>): T | undefined {
+  return answer.state === 'answered' ? answer.value : undefined;
+}
+
+/** How long questions may take, and what ends all of them. */
+export interface Limits {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Asks one question, within a limit.
+ *
+ * @param who - for the sentence that there was no answer
+ * @throws the signal's reason alone
+ */
+export async function ask<T>(
+  who: string,
+  { timeoutMs, signal }: Limits,
+  question: (signal: AbortSignal) => Promise<T>,
+): Promise<Answer<T>> {
+  const end = new AbortController();
+  const stop = onAbort(signal, (reason) => {
+    end.abort(reason);
+  });
+  try {
+    const value = await waitFor(question(end.signal), {
+      signal,
+      deadline: new Deadline(timeoutMs),
+      late: () => new Late(),
+      leave: () => {
+        end.abort();
+      },
+    });
+    return { state: 'answered', value };
+  } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
+    if (error instanceof Late) {
+      const problem = `${who} did not answer within ${String(timeoutMs)} ms`;
+      return { state: 'unanswered', problem, fix: 'Ask again, or give it more time.' };
+    }
+    return unanswered(error);
+  } finally {
+    stop();
+  }
+}
+
+class Late extends Error {}
+
+/** What the error of a client says, its rule apart. */
+function unanswered(error: unknown): Answer<never> {
+  const [rule, code, status] = ['rule', 'code', 'status'].map((name) => propertyOf(error, name));
+  const text = errorText(error);
+  const node = propertyOf(error, 'user');
+  if (code === 'KUBELET_FORBIDDEN' && typeof node === 'string' && node.startsWith('system:node:')) {
+    return {
+      state: 'unanswered',
+      problem: escapeControls(text),
+      ...{ fix: ACCOUNT_FIX, rule: ACCOUNT_RULE, code },
+      ...(typeof status === 'number' && { status }),
+    };
+  }
+  const given = typeof rule === 'string' ? rule : undefined;
+  const sentence = (given === undefined ? text : text.replace(given, '')).trim();
+  const [user, verb] = [propertyOf(error, 'user'), propertyOf(error, 'verb')];
+  const right = given === undefined ? undefined : /resources: \["([^"]*)"\]/.exec(given)?.[1];
+  return {
+    state: 'unanswered',
+    problem: escapeControls(sentence.replace(/\s*Add this rule.*$/s, '')),
+    ...(right !== undefined && {
+      fix: escapeControls(
+        `Give ${String(user)} the right to ${String(verb)} ${right} (the rule is shown below), and wait 30 s.`,
+      ),
+    }),
+    ...(given !== undefined && { rule: given }),
+    ...(typeof code === 'string' && { code }),
+    ...(typeof status === 'number' && { status }),
+  };
+}
+
+const ACCOUNT_FIX =
+  'Make a service account that may ask the kubelet (the rule is shown below), and give a token of it: kubectl create token -n kube-system kube-volume-metrics.';
+
+/** What a person who has only a node's own credentials needs: an account for all questions to a kubelet. */
+const ACCOUNT_RULE = `apiVersion: v1
+kind: ServiceAccount
+metadata: { name: kube-volume-metrics, namespace: kube-system }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: kube-volume-metrics-kubelet }
+rules:
+  - { apiGroups: [""], resources: [nodes/pods, nodes/stats, nodes/metrics, nodes/configz], verbs: [get] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: kube-volume-metrics-kubelet }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kube-volume-metrics-kubelet }
+subjects:
+  - { kind: ServiceAccount, namespace: kube-system, name: kube-volume-metrics }
+`;

@@ -1,0 +1,52 @@
+import { CAPACITY } from './facts.js';
+import type { Labels } from './prometheus-api/prometheus-client.js';
+
+/** What kube-prometheus renders into the kubelet's dashboards and alerts. */
+export const DASHBOARD_LABELS: Labels = { job: 'kubelet', metrics_path: '/metrics' };
+
+/** Which claim a query is about; all of them without one. */
+export interface ClaimSelection {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** A selector of PromQL such as `{job="kubelet"}`. */
+export function selectorText(labels: Labels): string {
+  const matchers = Object.entries(labels).map(([name, value]) => `${name}=${promQlText(value)}`);
+  return `{${matchers.join(', ')}}`;
+}
+
+/** PromQL quotes as Go does, and so as JSON but for what JSON cannot hold. */
+function promQlText(text: string): string {
+  return JSON.stringify(text);
+}
+
+/**
+ * The used space of the dashboard "Kubernetes / Persistent Volumes" of kubernetes-mixin, for each claim: its
+ * `topk(1, ...)` becomes one for each claim.
+ */
+export function usedSpaceExpression(labels: Labels, claim: ClaimSelection | undefined): string {
+  const chosen =
+    claim === undefined
+      ? labels
+      : { ...labels, namespace: claim.namespace, persistentvolumeclaim: claim.name };
+  const selector = selectorText(chosen);
+  const one = (metric: string): string =>
+    `sum without(instance, node) (topk by(cluster, namespace, persistentvolumeclaim) (1, ${metric}${selector}))`;
+  return `(${one(CAPACITY)} - ${one('kubelet_volume_stats_available_bytes')})`;
+}
+
+/** The capacity of a claim, whatever job it comes from and whatever label has its namespace. */
+export function anySeriesExpression(claim: ClaimSelection | undefined): string {
+  return claim === undefined ? CAPACITY : `${CAPACITY}${selectorText({ persistentvolumeclaim: claim.name })}`;
+}
+
+export const COUNTS_EXPRESSION = `count by(job, metrics_path, node, instance, cluster) (${CAPACITY})`;
+
+/** Whether a dashboard selects a series. */
+export function isSelected(labels: Labels, namespace: string, wanted: Labels): boolean {
+  return (
+    labels['namespace'] === namespace &&
+    Object.entries(wanted).every(([name, value]) => labels[name] === value)
+  );
+}

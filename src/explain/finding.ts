@@ -1,0 +1,92 @@
+import type { PersistentVolumeClaimRef } from '../stats/pod.js';
+
+/** The chain from a dashboard's query down to the volume, in this order. */
+export const STAGES = [
+  'dashboard',
+  'series',
+  'prometheus',
+  'target',
+  'service',
+  'kubelet-metrics',
+  'kubelet-summary',
+  'analyzer',
+  'pod',
+  'provider',
+  'disk',
+  'csi',
+  'number',
+] as const;
+
+export type Stage = (typeof STAGES)[number];
+
+/**
+ * What a stage found:
+ *
+ * | verdict | meaning |
+ * |---|---|
+ * | `ok` | the number passes here |
+ * | `cause` | the number is lost here, or is odd because of this |
+ * | `unknown` | it could not be found out: a right is missing, or there was no answer |
+ * | `skipped` | there is nothing to judge here: the number is lost nearer to the volume, or the stage does not apply |
+ */
+export type Verdict = 'ok' | 'cause' | 'unknown' | 'skipped';
+
+/** What one stage found about one volume. In texts, control characters are escaped. */
+export interface Finding {
+  readonly stage: Stage;
+  readonly verdict: Verdict;
+  /** What was seen: a sentence, with the observed value. */
+  readonly evidence: string;
+  /** What to do: a sentence. Absent if there is nothing to do here. */
+  readonly fix?: string;
+  /** The same for programs. Texts are as they came. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Why a volume has a number, or none. In texts, control characters are escaped. */
+export interface VolumeExplanation {
+  readonly namespace: string;
+  /** Absent if no pod on this node uses the claim. */
+  readonly pod?: string;
+  /** Its name in the pod. */
+  readonly volume?: string;
+  readonly claim?: PersistentVolumeClaimRef;
+  /**
+   * `exported`: the number arrives where it was looked for, in Prometheus or, if that was not asked, at the
+   * kubelet. `missing`: it does not. `unknown`: that could not be found out.
+   */
+  readonly result: 'exported' | 'missing' | 'unknown';
+  /** One sentence: the cause nearest to the volume, or what is not known. */
+  readonly cause: string;
+  /** One sentence: what to do; empty if nothing. */
+  readonly remedy: string;
+  /** One for each stage, in the order of {@link STAGES}. */
+  readonly findings: readonly Finding[];
+}
+
+type Details = Readonly<Record<string, unknown>>;
+
+/** Makes the findings of one stage. */
+export class Judge {
+  readonly #stage: Stage;
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  ok(evidence: string, data: Details = {}): Finding {
+    return { stage: this.#stage, verdict: 'ok', evidence, data };
+  }
+
+  skipped(evidence: string, data: Details = {}): Finding {
+    return { stage: this.#stage, verdict: 'skipped', evidence, data };
+  }
+
+  cause(evidence: string, fix: string, data: Details = {}): Finding {
+    return { stage: this.#stage, verdict: 'cause', evidence, fix, data };
+  }
+
+  unknown(evidence: string, fix?: string, data: Details = {}): Finding {
+    return { stage: this.#stage, verdict: 'unknown', evidence, ...(fix !== undefined && { fix }), data };
+  }
+}

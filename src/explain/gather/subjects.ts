@@ -1,0 +1,94 @@
+import type { NodePod } from '../../kubelet/node-pod.js';
+import type { VolumeDescription } from '../../kubelet/described-volume.js';
+import type { KubeletSummary } from '../../kubelet/kubelet-summary.js';
+import type { CheckedExplain } from '../explain-options.js';
+import { shown, whyNotRunning, type Subject } from '../volume-facts.js';
+import { valueOf } from '../answer.js';
+import type { Facts } from '../facts.js';
+
+type Target = Pick<CheckedExplain, 'claim' | 'pod' | 'volume' | 'all'>;
+
+/** The pods that are asked about, among those of one listing. */
+export function chosenPods(pods: readonly NodePod[], { claim, pod }: Target): readonly NodePod[] {
+  if (claim !== undefined) {
+    return pods.filter(
+      ({ namespace, volumes }) =>
+        namespace === claim.namespace && volumes.some(({ claimName }) => claimName === claim.name),
+    );
+  }
+  if (pod === undefined) return pods;
+  if (pod.namespace === '')
+    return pods.filter(({ apiUid, folderUid }) => apiUid === pod.name || folderUid === pod.name);
+  return pods.filter(({ namespace, name }) => namespace === pod.namespace && name === pod.name);
+}
+
+/** The volumes of these pods that are asked about. Of a claim that several pods use, one that runs counts. */
+export function chosenVolumes(pods: readonly NodePod[], isHere: boolean, target: Target): readonly Subject[] {
+  const { claim, volume: wanted, all } = target;
+  const subjects = pods.flatMap((pod) =>
+    pod.volumes
+      .filter(({ name, claimName }) => {
+        if (claim !== undefined) return claimName === claim.name;
+        return wanted === undefined ? all || claimName !== undefined : name === wanted;
+      })
+      .map((volume): Subject => {
+        const { name, claimName } = volume;
+        const about = { namespace: pod.namespace, pod, isHere, volumeName: name, volume };
+        return claimName === undefined ? about : { ...about, claimName };
+      }),
+  );
+  const byClaim = new Map<string, Subject>();
+  for (const subject of subjects) {
+    const { namespace, claimName, pod, volumeName } = subject;
+    const key =
+      claimName === undefined ? `${pod?.folderUid ?? ''}//${volumeName ?? ''}` : `${namespace}/${claimName}`;
+    const before = byClaim.get(key)?.pod;
+    const isBetter =
+      before === undefined ||
+      (whyNotRunning(before) !== undefined && pod !== undefined && whyNotRunning(pod) === undefined);
+    if (isBetter) byClaim.set(key, subject);
+  }
+  return [...byClaim.values()];
+}
+
+/** Why a pod that is asked about has no volume to explain; undefined if that is not known. */
+export function whyNoSubject(target: Target, { pods, elsewhere }: Facts): string | undefined {
+  const { pod, volume } = target;
+  if (pod === undefined) return undefined;
+  const name = `pod ${pod.namespace}/${pod.name}`;
+  const known = [...(valueOf(pods)?.pods ?? []), ...(valueOf(elsewhere) ?? [])];
+  if (chosenPods(known, target).length > 0) {
+    if (volume !== undefined) return `${name} has no volume ${shown(volume)}`;
+    return target.all ? `${name} has no volume` : `${name} has no volume with a claim`;
+  }
+  return elsewhere.state === 'answered' ? `there is no ${name}` : undefined;
+}
+
+/** Volumes on disk of which the list of pods does not say what they are: nobody was asked for the pods. */
+export function unnamedVolumes(
+  pods: readonly NodePod[],
+  described: ReadonlyMap<string, readonly VolumeDescription[]>,
+  wanted: string | undefined,
+): readonly Subject[] {
+  return pods.flatMap((pod) =>
+    (described.get(pod.folderUid) ?? [])
+      .filter(
+        ({ name, persistentVolume }) =>
+          persistentVolume !== undefined &&
+          [name, persistentVolume, undefined].includes(wanted) &&
+          !pod.volumes.some((each) => each.name === name),
+      )
+      .map(({ name }) => ({ namespace: pod.namespace, pod, isHere: true, volumeName: name })),
+  );
+}
+
+/** The claims that the kubelet's summary names, when the pods themselves are not known. */
+export function claimsOfSummary({ pods }: KubeletSummary): readonly Subject[] {
+  return pods.flatMap(({ volume = [] }) =>
+    volume.flatMap(({ name, pvcRef }) =>
+      pvcRef === undefined
+        ? []
+        : [{ namespace: pvcRef.namespace, claimName: pvcRef.name, isHere: true, volumeName: name }],
+    ),
+  );
+}

@@ -1,0 +1,106 @@
+import { propertyOf } from '../../errors.js';
+import type { Facts } from '../facts.js';
+import { Judge, type Finding } from '../finding.js';
+import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+
+const judge = new Judge('disk');
+
+/** Whether the volume is on this node's disk, mounted, and answers. */
+export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
+  const { description, stats, isHere, pod } = volume;
+  if (!isHere) return judge.skipped('the volume is not on this node');
+  const idle = pod && whyNotRunning(pod);
+  if (idle !== undefined && isMeasured(volume) !== true) {
+    return judge.skipped(
+      idle.hasEnded ? 'the pod has ended, and its volumes are taken down' : 'no container of the pod runs',
+    );
+  }
+  if (facts.disk.state !== 'answered') {
+    const { problem } = facts.disk;
+    return judge.unknown(
+      `the disk of the node could not be looked at: ${problem}`,
+      'Run this on the node, as root or in the pod of the exporter.',
+    );
+  }
+  if (description === undefined || stats === undefined)
+    return judge.unknown('the volume was not found on the disk');
+  const data = { path: description.path, ...mountData(volume) };
+  const { error, state } = stats;
+  if (state === 'ok') return judge.ok(`${mountText(volume)}${sharedText(volume)}`, data);
+  if (state === 'unsupported' || error === undefined) {
+    return judge.skipped(`there is nothing to look at: ${shown(error?.message ?? state)}`, data);
+  }
+  const message = shown(error.message, 400);
+  const known = { ...data, code: error.code };
+  if (error.code === 'METRICS_NOT_MOUNTED') return notMounted(message, volume, facts, known);
+  const isDrivers =
+    description.driver !== undefined && (description.mount !== undefined || description.mode === 'Block');
+  if (isDrivers) return judge.ok(`${mountText(volume)}; the driver measures it`, data);
+  if (state === 'stuck') {
+    const since = error.stuckSince === undefined ? '' : ` since ${error.stuckSince.toISOString()}`;
+    return judge.cause(
+      `the filesystem does not answer${since}: ${message}`,
+      'Check the server or device behind the mount; the kubelet hangs at it too.',
+      known,
+    );
+  }
+  if (error.code === 'METRICS_NOT_FOUND') {
+    if (hasNumbers(volume)) {
+      return judge.unknown(
+        `the kubelet has numbers of it, and this process does not find it: ${message}`,
+        'Check that the root of the kubelet is the one that this process sees.',
+        known,
+      );
+    }
+    return judge.cause(
+      `the volume is not where the kubelet puts it: ${message}`,
+      "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
+      known,
+    );
+  }
+  const errno = propertyOf(error.cause, 'code');
+  return judge.cause(
+    `the filesystem fails${typeof errno === 'string' ? ` with ${errno}` : ''}: ${message}`,
+    'Check the filesystem and the device behind it (dmesg).',
+    known,
+  );
+}
+
+function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data: Finding['data']): Finding {
+  const warnings = disk.state === 'answered' ? disk.value.warnings : [];
+  const isPrivate = warnings.find((each) => each.includes('mountPropagation'));
+  if (hasNumbers(volume)) {
+    return judge.unknown(
+      `the kubelet has numbers of it, and this process sees no mount: ${isPrivate ?? message}`,
+      'Mount the root of the kubelet with mountPropagation: HostToContainer.',
+      data,
+    );
+  }
+  return judge.cause(
+    `the volume is not mounted: ${message}; its folder would show the disk of the host`,
+    "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
+    data,
+  );
+}
+
+/** Then it is mounted for the kubelet, whatever is seen here. */
+function hasNumbers({ summary, exported }: VolumeFacts): boolean {
+  return summary?.capacityBytes !== undefined || exported !== undefined;
+}
+
+function mountText({ description }: VolumeFacts): string {
+  const mount = description?.mount;
+  if (mount === undefined) return `it is at ${shown(description?.path ?? '?')}`;
+  return `${shown(mount.fsType)} of ${shown(mount.source)} is mounted at ${shown(mount.mountPoint)}`;
+}
+
+function mountData({ description, sharedWith }: VolumeFacts): Record<string, unknown> {
+  const mount = description?.mount;
+  if (mount === undefined) return {};
+  const { fsType, source, mountPoint, device } = mount;
+  return { mount: { fsType, source, mountPoint, device }, sharedWith };
+}
+
+function sharedText({ sharedWith }: VolumeFacts): string {
+  return sharedWith === 0 ? '' : `; ${String(sharedWith)} other volumes are on the same filesystem`;
+}

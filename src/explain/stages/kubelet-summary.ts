@@ -1,0 +1,84 @@
+import { valueOf } from '../answer.js';
+import type { Facts } from '../facts.js';
+import { Judge, type Finding } from '../finding.js';
+import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+
+const judge = new Judge('kubelet-summary');
+
+/** Whether the kubelet's /stats/summary has the pod, and the volume in it. */
+export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding {
+  const { summary: answer } = facts;
+  if (answer.state === 'not asked') return judge.unknown(answer.problem);
+  if (answer.state === 'unanswered') {
+    const { problem, fix, rule, status, code } = answer;
+    if (status === 500 && !problem.includes('Authorization error')) {
+      return judge.cause(
+        `the kubelet cannot list the pods' stats, so that no volume of the node has numbers: ${problem}`,
+        "Look at the log of the kubelet and of the container runtime: one container's stats fail.",
+        { status },
+      );
+    }
+    return judge.unknown(problem, fix, {
+      ...(rule !== undefined && { rule }),
+      ...(code !== undefined && { code }),
+    });
+  }
+  const { pod, isHere, podSummary, summary, claimName, volumeName } = volume;
+  if (summary !== undefined) {
+    const data = { capacityBytes: summary.capacityBytes?.toString(), time: summary.time };
+    if (claimName !== undefined && summary.pvcRef === undefined) {
+      return judge.cause(
+        `the kubelet has numbers of the volume ${shown(volumeName ?? '')}, without the claim`,
+        'Restart the kubelet: it took the volume for one without a claim.',
+        data,
+      );
+    }
+    return judge.ok(`the kubelet has numbers of it, of ${shown(summary.time ?? 'an unknown time')}`, data);
+  }
+  if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
+  if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
+  if (podSummary === undefined) {
+    return judge.cause(
+      `the kubelet knows the running pod ${shown(`${pod.namespace}/${pod.name}`)}, and the container runtime gives no stats of it`,
+      'Look at the log of the container runtime, and at crictl stats.',
+    );
+  }
+  return absent(volume, facts);
+}
+
+/** The kubelet has the pod and not the volume. */
+function absent(volume: VolumeFacts, facts: Facts): Finding {
+  const { stats, pod, stuckSiblings } = volume;
+  const measured = isMeasured(volume);
+  if (measured === false)
+    return judge.skipped(
+      `the kubelet has no numbers of it, and neither are there any here: ${stats?.state ?? ''}`,
+    );
+  const kind = valueOf(volume.claim)?.volume?.kind ?? volume.volume?.kind;
+  if (kind === 'hostPath' || kind === 'image' || kind === 'gitRepo')
+    return judge.skipped('the kubelet has no numbers of such volumes');
+  if (measured === undefined) {
+    return judge.unknown(
+      'the kubelet has the pod and no numbers of the volume: it could not measure it, or holds it for uncertain since a restart',
+      'Run this on the node, where the volume itself can be measured.',
+    );
+  }
+  if (stuckSiblings.length > 0) return judge.skipped('the kubelet has not got to the volume');
+  const startedAtMs = valueOf(facts.metrics)?.startedAtMs;
+  const podStartMs = Date.parse(pod?.startTime ?? '');
+  if (startedAtMs !== undefined && startedAtMs > podStartMs) {
+    const since = new Date(startedAtMs).toISOString();
+    return judge.cause(
+      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, holds it for uncertain until it is mounted again`,
+      'Restart the pod; or wait, if the kubelet mounts it again by itself.',
+      { startedAtMs },
+    );
+  }
+  const periodMs = valueOf(facts.config)?.periodMs ?? 60_000;
+  if (facts.nowMs - podStartMs < 2 * periodMs) return judge.skipped('the first round is not over');
+  if (periodMs <= 0) return judge.skipped('the kubelet does not measure volumes');
+  return judge.cause(
+    'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it holds the volume for uncertain since a restart',
+    "Look for the volume in the kubelet's log (failed to get metrics); restarting the pod mounts it again.",
+  );
+}

@@ -1,0 +1,196 @@
+import { escapeControls } from '../escape.js';
+import type { VolumeDescription } from '../kubelet/described-volume.js';
+import type { KubeletPodSummary } from '../kubelet/kubelet-summary.js';
+import type { NodePod, NodeVolume } from '../kubelet/node-pod.js';
+import type { Claim } from '../kubelet/sources.js';
+import type { VolumeSummary } from '../stats/stats-summary.js';
+import type { VolumeStats } from '../stats/volume-stats.js';
+import { notAsked, valueOf, type Answer } from './answer.js';
+import type { Facts, KubeletPlace } from './facts.js';
+import type { ExportedNumbers } from './kubelet-exposition.js';
+import type { PrometheusSample } from './prometheus-api/prometheus-client.js';
+
+/** A volume that is asked about, as it was found in the list of pods or on disk. */
+export interface Subject {
+  readonly namespace: string;
+  readonly claimName?: string;
+  /** Absent if no pod uses the claim, or none that is known. */
+  readonly pod?: NodePod;
+  /** Whether the pod is one of this node's. */
+  readonly isHere: boolean;
+  /** Its name in the pod, or that of its folder. */
+  readonly volumeName?: string;
+  /** Its entry in the pod's spec. */
+  readonly volume?: NodeVolume;
+}
+
+/** All that is known of one volume. */
+export interface VolumeFacts extends Subject {
+  /** Whose number it is: this node, or that of the pod. */
+  readonly place: KubeletPlace;
+  readonly claim: Answer<Claim | undefined>;
+  readonly description: VolumeDescription | undefined;
+  /** Our own reading. */
+  readonly stats: VolumeStats | undefined;
+  /** The other volumes of the pod that give no answer here. */
+  readonly stuckSiblings: readonly string[];
+  /** How many other volumes of the node are on the same filesystem. */
+  readonly sharedWith: number;
+  readonly podSummary: KubeletPodSummary | undefined;
+  /** The kubelet's own numbers. */
+  readonly summary: VolumeSummary | undefined;
+  /** What the kubelet's /metrics has for the claim. */
+  readonly exported: ExportedNumbers | undefined;
+  /** What Prometheus has for a claim of this name, of any job and under any label for its namespace. */
+  readonly series: readonly PrometheusSample[];
+}
+
+/** Picks what concerns one volume. */
+export function factsOf(subject: Subject, facts: Facts): VolumeFacts {
+  const { namespace, claimName, pod, isHere, volumeName } = subject;
+  const key = `${namespace}/${claimName ?? ''}`;
+  const disk = valueOf(facts.disk);
+  const uid = isHere ? pod?.folderUid : undefined;
+  const described = uid === undefined ? undefined : disk?.described.get(uid);
+  const stats = uid === undefined ? undefined : disk?.stats.get(uid);
+  const description = described?.find(({ name }) => name === volumeName);
+  const podSummary = isHere ? summaryOfPod(subject, facts) : undefined;
+  const series = facts.prometheus === undefined ? undefined : valueOf(facts.prometheus.series);
+  return {
+    ...subject,
+    place: placeOf(subject, facts),
+    claim:
+      claimName === undefined
+        ? notAsked('the volume has no claim')
+        : (facts.claims.get(key) ?? notAsked('the API server was not asked')),
+    description,
+    stats: volumeName === undefined ? undefined : stats?.get(volumeName),
+    stuckSiblings: [...(stats ?? [])].flatMap(([name, { state }]) =>
+      state === 'stuck' && name !== volumeName ? [name] : [],
+    ),
+    sharedWith: sharing(description, disk?.described),
+    podSummary,
+    summary: podSummary?.volume?.find(({ name }) => name === volumeName),
+    exported: claimName === undefined ? undefined : valueOf(facts.metrics)?.claims.get(key),
+    series: claimName === undefined || series === undefined ? [] : seriesOf(series, namespace, claimName),
+  };
+}
+
+/** The pod in the kubelet's summary; by the claim if the pods themselves are not known. */
+function summaryOfPod(
+  { namespace, claimName, pod }: Subject,
+  { summary }: Facts,
+): KubeletPodSummary | undefined {
+  return valueOf(summary)?.pods.find(({ podRef, volume = [] }) =>
+    pod === undefined
+      ? volume.some(({ pvcRef }) => pvcRef?.name === claimName && pvcRef?.namespace === namespace)
+      : podRef.uid === pod.apiUid || podRef.uid === pod.folderUid,
+  );
+}
+
+/** The node that a volume is on, and its kubelet if that is the one that was asked. */
+export function placeOf({ isHere, pod }: Subject, { nodeName, kubeletEndpoint }: KubeletPlace): KubeletPlace {
+  if (isHere || pod?.nodeName === undefined) return { nodeName, kubeletEndpoint };
+  return { nodeName: pod.nodeName, kubeletEndpoint: undefined };
+}
+
+/** What a scrape without honorLabels makes of the kubelet's label. */
+export const EXPORTED_NAMESPACE = 'exported_namespace';
+
+function seriesOf(
+  all: readonly PrometheusSample[],
+  namespace: string,
+  claim: string,
+): readonly PrometheusSample[] {
+  return all.filter(
+    ({ labels }) =>
+      labels['persistentvolumeclaim'] === claim &&
+      (labels[EXPORTED_NAMESPACE] ?? labels['namespace']) === namespace,
+  );
+}
+
+function sharing(
+  description: VolumeDescription | undefined,
+  all: ReadonlyMap<string, readonly VolumeDescription[]> | undefined,
+): number {
+  const device = description?.mount?.device;
+  if (device === undefined || all === undefined) return 0;
+  let count = 0;
+  for (const volumes of all.values()) {
+    for (const each of volumes) if (each !== description && each.mount?.device === device) count += 1;
+  }
+  return count;
+}
+
+/** Whether the kubelet's /metrics has the claim; undefined if that is not known. */
+export function isExported({ exported, isHere }: VolumeFacts, { metrics }: Facts): boolean | undefined {
+  if (exported?.['capacity_bytes'] !== undefined) return true;
+  return metrics.state === 'answered' && isHere ? false : undefined;
+}
+
+/** Whether the volume could be measured here; undefined if it was not tried. */
+export function isMeasured({ stats }: VolumeFacts): boolean | undefined {
+  return stats === undefined || stats.state === 'pending' ? undefined : stats.state === 'ok';
+}
+
+/** The CSI driver, as the disk, the PersistentVolume or the pod says. */
+export function driverOf({ description, claim, volume }: VolumeFacts): string | undefined {
+  const persistent = valueOf(claim)?.volume;
+  return description?.driver ?? persistent?.csi?.driver ?? persistent?.migratedTo ?? volume?.csi?.driver;
+}
+
+/** No name of Kubernetes is longer. */
+const LONGEST_NAME = 253;
+
+/** A text of a stranger as it is shown in a sentence: escaped, and cut where it is long. */
+export function shown(text: string, most = LONGEST_NAME): string {
+  return escapeControls(text.length > most ? `${text.slice(0, most)}...` : text);
+}
+
+/** How sentences call the volume. */
+export function titleOf({ namespace, claimName, pod, volumeName }: Subject): string {
+  if (claimName !== undefined) return `claim ${shown(`${namespace}/${claimName}`)}`;
+  return `volume ${shown(volumeName ?? '?')} of pod ${shown(`${namespace}/${pod?.name ?? '?'}`)}`;
+}
+
+/** Why no container of the pod runs, and what to do; undefined if one does, or if that is not known. */
+export function whyNotRunning({
+  phase,
+  containers,
+  message,
+}: NodePod): { readonly why: string; readonly fix: string; readonly hasEnded: boolean } | undefined {
+  const told = message === undefined ? '' : `: ${shown(message)}`;
+  if (phase === 'Succeeded' || phase === 'Failed') {
+    return {
+      why: `the pod has ended (${phase})${told}; the kubelet has taken its volumes down`,
+      fix: 'Nothing to do: a volume has numbers only while a container of its pod runs.',
+      hasEnded: true,
+    };
+  }
+  if (containers.some(({ state }) => state?.name === 'running')) return undefined;
+  const waiting = containers.find(({ state }) => state?.name === 'waiting');
+  const reason = waiting?.state?.reason;
+  const restarts = String(waiting?.restartCount ?? 0);
+  if (reason === 'CrashLoopBackOff') {
+    return {
+      why: `no container of the pod runs: ${shown(waiting?.name ?? '')} is in CrashLoopBackOff after ${restarts} restarts, and the kubelet leaves out pods without a running container`,
+      fix: `Find out why the container ends: kubectl logs --previous.`,
+      hasEnded: false,
+    };
+  }
+  if (phase === 'Pending' || waiting !== undefined) {
+    const detail = reason === undefined ? told : `: ${shown(waiting?.name ?? '')} waits (${shown(reason)})`;
+    return {
+      why: `the pod has not started (${phase ?? 'phase not known'})${detail || told}`,
+      fix: 'Look at the events of the pod: kubectl describe pod.',
+      hasEnded: false,
+    };
+  }
+  if (phase === undefined || containers.length === 0) return undefined;
+  if (containers.every(({ state }) => state === undefined)) return undefined;
+  return {
+    why: `no container of the pod runs now (${phase})`,
+    fix: 'Look at the containers of the pod: kubectl describe pod.',
+    hasEnded: false,
+  };
+}
