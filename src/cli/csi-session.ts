@@ -89,13 +89,6 @@ export class CsiSession {
     }
   }
 
-  /** The operand of every command about a driver. */
-  SOCKET = {
-    name: 'SOCKET',
-    text: "the driver's socket: /csi/csi.sock or unix:///csi/csi.sock",
-    isOptional: true,
-  } as const;
-
   /** What a call answered, or why it did not. */
   async ask<T>(call: (options: { signal: AbortSignal }) => Promise<T>): Promise<Outcome<T>> {
     try {

@@ -11,7 +11,7 @@ import {
   type Field,
 } from '../csi-session.js';
 import { measure, type Row } from '../measure.js';
-import { humanBytes, percent, UNKNOWN } from '../output/table.js';
+import { byteCount, count, percent, UNKNOWN } from '../output/table.js';
 import { styleOfState } from '../output/volumes.js';
 
 interface Options extends CsiOptions {
@@ -105,14 +105,11 @@ function fieldsOf({ state, metrics, error }: Row, exact: boolean): Field[] {
   if (error !== undefined) fields.push(...failed('reason', error));
   if (metrics === undefined) return fields;
   const { capacity, available, used, inodes, inodesFree, inodesUsed, condition, warnings = [] } = metrics;
-  const bytes = (value: bigint | undefined): string =>
-    value === undefined ? UNKNOWN : exact ? String(value) : humanBytes(value);
-  const count = (value: bigint | undefined): string => (value === undefined ? UNKNOWN : String(value));
   return [
     ...fields,
-    { name: 'capacity', value: bytes(capacity) },
-    { name: 'used', value: `${bytes(used)}${useOf(metrics)}` },
-    { name: 'available', value: bytes(available) },
+    { name: 'capacity', value: byteCount(capacity, exact) },
+    { name: 'used', value: `${byteCount(used, exact)}${useOf(metrics)}` },
+    { name: 'available', value: byteCount(available, exact) },
     { name: 'inodes', value: count(inodes) },
     { name: 'inodes used', value: count(inodesUsed) },
     { name: 'inodes free', value: count(inodesFree) },

@@ -16,6 +16,16 @@ export function humanBytes(bytes: bigint): string {
   return filesize(bytes, { standard: 'iec', base: 2, round: bytes < 1024n ? 0 : 1, pad: true });
 }
 
+/** A number that may be unknown. */
+export function count(value: bigint | undefined): string {
+  return value === undefined ? UNKNOWN : String(value);
+}
+
+/** The same of bytes, in a unit for people unless it is to be exact. */
+export function byteCount(value: bigint | undefined, exact: boolean): string {
+  return value === undefined || exact ? count(value) : humanBytes(value);
+}
+
 /** The part in hundredths, rounded up as df(1) does; unknown if the whole is nothing. */
 export function percent(part: bigint, whole: bigint): string {
   return whole <= 0n ? UNKNOWN : `${String((part * 100n + whole - 1n) / whole)}%`;
@@ -54,6 +64,16 @@ export interface Column<Row> {
    * own.
    */
   readonly narrow?: 'drop' | 'above';
+}
+
+/** A column of texts. */
+export function left<Row>(title: string, cell: (row: Row) => string): Column<Row> {
+  return { title, align: 'left', cell };
+}
+
+/** A column of numbers. */
+export function right<Row>(title: string, cell: (row: Row) => string): Column<Row> {
+  return { title, align: 'right', cell };
 }
 
 /**

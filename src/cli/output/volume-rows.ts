@@ -2,7 +2,18 @@ import { activeBinding, type ActiveBinding } from '../../index.js';
 import type { Answer, OutputOptions } from '../command.js';
 import { useOf, type VolumeRow, type VolumeRows } from '../volume-row.js';
 import { jsonAnswer } from './json.js';
-import { humanBytes, paragraph, percent, tableLines, terminalWidth, UNKNOWN, type Column } from './table.js';
+import {
+  byteCount,
+  count,
+  left,
+  paragraph,
+  percent,
+  right,
+  tableLines,
+  terminalWidth,
+  UNKNOWN,
+  type Column,
+} from './table.js';
 import { reasonOf, styleOfState } from './volumes.js';
 
 const SHORTEST_NAME = 20;
@@ -50,13 +61,11 @@ function noteLines(note: string, width: number | undefined): string[] {
 }
 
 function columnsFor(rows: readonly VolumeRow[], exact: boolean): Column<VolumeRow>[] {
-  const bytes = (value: bigint | undefined): string =>
-    value === undefined || exact ? count(value) : humanBytes(value);
   const named = { shortest: SHORTEST_NAME, narrow: 'above' } as const;
   const isMeasuredHere = rows.some(({ kind }) => kind !== undefined);
   return [
     ...(rows.some(({ node }) => node !== undefined)
-      ? [{ ...left('NODE', ({ node }) => node ?? UNKNOWN), narrow: 'above' } as const]
+      ? [{ ...left<VolumeRow>('NODE', ({ node }) => node ?? UNKNOWN), narrow: 'above' } as const]
       : []),
     {
       ...left('NAMESPACE', ({ namespace, claim }) => namespace ?? claim?.namespace ?? UNKNOWN),
@@ -72,25 +81,13 @@ function columnsFor(rows: readonly VolumeRow[], exact: boolean): Column<VolumeRo
         ]
       : []),
     { ...left('STATE', stateOf), style: styleOfState },
-    right('CAPACITY', ({ metrics }) => bytes(metrics?.capacity)),
-    right('USED', ({ metrics }) => bytes(metrics?.used)),
-    right('AVAILABLE', ({ metrics }) => bytes(metrics?.available)),
+    right('CAPACITY', ({ metrics }) => byteCount(metrics?.capacity, exact)),
+    right('USED', ({ metrics }) => byteCount(metrics?.used, exact)),
+    right('AVAILABLE', ({ metrics }) => byteCount(metrics?.available, exact)),
     right('USE%', percentOf),
     right('INODES', ({ metrics }) => count(metrics?.inodes)),
     right('IUSED', ({ metrics }) => count(metrics?.inodesUsed)),
   ];
-}
-
-function left(title: string, cell: (row: VolumeRow) => string): Column<VolumeRow> {
-  return { title, align: 'left', cell };
-}
-
-function right(title: string, cell: (row: VolumeRow) => string): Column<VolumeRow> {
-  return { title, align: 'right', cell };
-}
-
-function count(value: bigint | undefined): string {
-  return value === undefined ? UNKNOWN : String(value);
 }
 
 /** What it is in the pod; behind a claim, the plugin that set it up. */

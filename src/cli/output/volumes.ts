@@ -3,7 +3,18 @@ import type { Answer, MeasureOptions } from '../command.js';
 import { measure, type Row, type RowError, type Volume } from '../measure.js';
 import type { Style } from './colour.js';
 import { jsonAnswer } from './json.js';
-import { humanBytes, paragraph, percent, tableLines, terminalWidth, UNKNOWN, type Column } from './table.js';
+import {
+  byteCount,
+  count,
+  left,
+  paragraph,
+  percent,
+  right,
+  tableLines,
+  terminalWidth,
+  UNKNOWN,
+  type Column,
+} from './table.js';
 
 /**
  * Enough for the end of a CSI volume's path, `pvc-` with a UUID and `/mount`, and as much of its beginning.
@@ -42,8 +53,6 @@ function volumesTable(binding: ActiveBinding, rows: readonly Row[], exact: boole
 }
 
 function columnsFor(rows: readonly Row[], exact: boolean): Column<Row>[] {
-  const bytes = (value: bigint | undefined): string =>
-    value === undefined || exact ? count(value) : humanBytes(value);
   const path: Column<Row> = {
     ...left('PATH', (row) => (row.path === '' ? "''" : row.path)),
     ...{ shortest: SHORTEST_PATH, narrow: 'above' },
@@ -59,25 +68,13 @@ function columnsFor(rows: readonly Row[], exact: boolean): Column<Row>[] {
     path,
     ...what,
     { ...left('STATE', stateOf), style: styleOfState },
-    right('CAPACITY', (row) => bytes(ofFilesystem(row)?.capacity)),
-    right('USED', ({ metrics }) => bytes(metrics?.used)),
-    right('AVAILABLE', (row) => bytes(ofFilesystem(row)?.available)),
+    right('CAPACITY', (row) => byteCount(ofFilesystem(row)?.capacity, exact)),
+    right('USED', ({ metrics }) => byteCount(metrics?.used, exact)),
+    right('AVAILABLE', (row) => byteCount(ofFilesystem(row)?.available, exact)),
     right('USE%', useOf),
     right('INODES', (row) => count(ofFilesystem(row)?.inodes)),
     right('IUSED', ({ metrics }) => count(metrics?.inodesUsed)),
   ];
-}
-
-function left(title: string, cell: (row: Row) => string): Column<Row> {
-  return { title, align: 'left', cell };
-}
-
-function right(title: string, cell: (row: Row) => string): Column<Row> {
-  return { title, align: 'right', cell };
-}
-
-function count(value: bigint | undefined): string {
-  return value === undefined ? UNKNOWN : String(value);
 }
 
 /** The reading, or after a failed walk what is known of the filesystem. */

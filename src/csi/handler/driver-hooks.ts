@@ -6,7 +6,7 @@ import type { VolumeHealth_VolumeHealthEntry as Entry } from '../gen/csi/v1/csi.
 import type { CsiVolume } from '../messages/csi-volume.js';
 import { serviceError } from '../messages/grpc-status.js';
 import { volumeEntries, type VolumeProblem } from '../messages/health.js';
-import { HookCalls } from './hook-calls.js';
+import { HookCalls, JoinedHook } from './hook-calls.js';
 import type { Codec } from './unary-handler.js';
 
 /**
@@ -17,7 +17,8 @@ import type { Codec } from './unary-handler.js';
 export interface NodeGetVolumeStatsOptions<Form extends Codec = Codec> {
   /**
    * Whether the driver has such a volume; false or undefined is answered with NOT_FOUND. Without this hook
-   * the path alone decides, so that volumes that the driver did not provision have numbers too.
+   * the path alone decides, so that volumes that the driver did not provision have numbers too. Callers that
+   * ask for the same volume and paths at the same time share one call.
    */
   readonly knownVolume?: ((volume: CsiVolume) => boolean | Promise<boolean>) | undefined;
   /**
@@ -103,6 +104,7 @@ export class DriverHooks {
   readonly timeoutMs: number;
   readonly requireMount: boolean;
   readonly #options: NodeGetVolumeStatsOptions;
+  readonly #known = new JoinedHook<boolean>();
   readonly #calls: HookCalls<readonly VolumeProblem[] | undefined>;
 
   /**
@@ -126,7 +128,7 @@ export class DriverHooks {
   async requireKnown(volume: CsiVolume, deadline: Deadline): Promise<void> {
     const { knownVolume } = this.#options;
     if (knownVolume === undefined) return;
-    const isKnown = (async () => await knownVolume(volume))();
+    const isKnown = this.#known.join(keyOf(volume), async () => await knownVolume(volume));
     const undecided = (): never => {
       // Says nothing about the volume. A MetricsError could become a verdict on it.
       throw serviceError(
@@ -147,9 +149,9 @@ export class DriverHooks {
   async problems(volume: CsiVolume): Promise<readonly Entry[] | undefined> {
     const { health } = this.#options;
     if (typeof health !== 'function') return undefined;
-    const { volumeId, volumePath, stagingTargetPath } = volume;
-    const key = JSON.stringify([volumeId, volumePath, stagingTargetPath]);
-    const problems = await this.#calls.call(key, volumeId, (signal) => health(volume, { signal }));
+    const problems = await this.#calls.call(keyOf(volume), volume.volumeId, (signal) =>
+      health(volume, { signal }),
+    );
     return problems === undefined ? undefined : volumeEntries(problems);
   }
 
@@ -157,4 +159,8 @@ export class DriverHooks {
     // A log that fails must not cost a caller its answer.
     void callListener(this.#options.onError, [error, volume]);
   }
+}
+
+function keyOf({ volumeId, volumePath, stagingTargetPath }: CsiVolume): string {
+  return JSON.stringify([volumeId, volumePath, stagingTargetPath]);
 }

@@ -6,9 +6,25 @@ import { Deadline } from '../../waiting/deadline.js';
  * that has not ended, however long ago it was given up: otherwise a function that hangs would be called again
  * and again.
  */
+export class JoinedHook<T> {
+  readonly #inFlight = new Map<string, Promise<T>>();
+
+  /** @param key - tells subjects apart */
+  join(key: string, start: () => Promise<T>): Promise<T> {
+    const there = this.#inFlight.get(key);
+    if (there !== undefined) return there;
+    const answer = start();
+    this.#inFlight.set(key, answer);
+    const ended = (): void => void this.#inFlight.delete(key);
+    answer.then(ended, ended);
+    return answer;
+  }
+}
+
+/** The same, of a function that has a time limit and is told when it is over. */
 export class HookCalls<T> {
   readonly #timeoutMs: number;
-  readonly #inFlight = new Map<string, Promise<T>>();
+  readonly #joined = new JoinedHook<T>();
 
   /** @param timeoutMs - milliseconds after which a call's signal is aborted, and its caller released */
   constructor(timeoutMs: number) {
@@ -21,13 +37,7 @@ export class HookCalls<T> {
    * @throws MetricsError METRICS_TIMED_OUT; what the function throws
    */
   async call(key: string, subject: string, hook: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
-    let answer = this.#inFlight.get(key);
-    if (answer === undefined) {
-      answer = this.#start(subject, hook);
-      this.#inFlight.set(key, answer);
-      const ended = (): void => void this.#inFlight.delete(key);
-      answer.then(ended, ended);
-    }
+    const answer = this.#joined.join(key, () => this.#start(subject, hook));
     return await new Deadline(this.#timeoutMs).wait(answer, () => {
       throw late(subject);
     });

@@ -3,10 +3,10 @@ import type { VolumeCondition } from '../../metrics.js';
 import { show } from '../../reading.js';
 import {
   StorageHealthErrorType,
+  VolumeCapability,
   VolumeCapability_AccessMode_Mode,
   VolumeHealthErrorType,
   type NodeGetStorageHealthResponse_StorageBackendHealth as StorageEntry,
-  type VolumeCapability,
   type VolumeHealth,
   type VolumeHealth_VolumeHealthEntry as VolumeEntry,
 } from '../gen/csi/v1/csi.js';
@@ -68,9 +68,7 @@ const VOLUME_STATUSES: Readonly<Record<VolumeProblem['status'], VolumeHealthErro
  */
 export function storageEntries(problems: readonly StorageProblem[]): StorageEntry[] {
   return entriesOf(problems, STORAGE_STATUSES, ({ volumeCapability }) => {
-    if (volumeCapability === undefined) return {};
-    checkCapability(volumeCapability);
-    return { volumeCapability };
+    return volumeCapability === undefined ? {} : { volumeCapability: checkedCapability(volumeCapability) };
   });
 }
 
@@ -136,11 +134,25 @@ function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, LONGEST_REASON)) : show(value);
 }
 
-/** Over a capability without a kind or a mode, the kubelet drops all entries. */
-function checkCapability({ block, mount, accessMode }: VolumeCapability): void {
-  const hasMode = accessMode !== undefined && accessMode.mode !== VolumeCapability_AccessMode_Mode.UNKNOWN;
-  if ((block === undefined) === (mount === undefined) || !hasMode) {
+/** Over a capability without a kind or a known mode, the kubelet drops all entries. */
+function checkedCapability(given: VolumeCapability): VolumeCapability {
+  const { block, mount, accessMode } = asSent(given);
+  const { mode = 0 } = accessMode ?? {};
+  const isKnown = mode !== 0 && (VolumeCapability_AccessMode_Mode[mode] as string | undefined) !== undefined;
+  if ((block === undefined) === (mount === undefined) || !isKnown) {
     throw invalid('Expected the volumeCapability of a problem to have either block or mount, and accessMode');
+  }
+  return { ...(block ? { block } : { mount }), accessMode: { mode } };
+}
+
+/** What a caller would get of it. */
+function asSent(given: VolumeCapability): VolumeCapability {
+  try {
+    return VolumeCapability.decode(VolumeCapability.encode(given).finish());
+  } catch {
+    throw invalid(
+      'Expected the volumeCapability of a problem to be a complete one: a mount has fsType, mountFlags and volumeMountGroup',
+    );
   }
 }
 

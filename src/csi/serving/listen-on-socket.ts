@@ -119,7 +119,10 @@ function withLocalhost(socket: Socket): Duplex {
   const rewritten = new RewriteAuthority();
   // Its errors are the connection's, and the HTTP/2 session is told by its end.
   pipeline(socket, rewritten, () => undefined);
-  return Duplex.from({ readable: rewritten, writable: socket });
+  const connection = Duplex.from({ readable: rewritten, writable: socket });
+  // A session that stopped reading never comes to the end.
+  socket.once('close', () => connection.destroy());
+  return connection;
 }
 
 /** A name that the kubelet, which looks for sockets in its folder, ignores. */

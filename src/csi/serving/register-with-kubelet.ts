@@ -89,10 +89,13 @@ export async function registerWithKubelet(options: RegisterWithKubeletOptions): 
 /** Any other makes the kubelet refuse the driver. */
 const VERSION = /^v?\d+(\.\d+)+$/;
 
-/** What CSI allows of a driver's name, which becomes a file's name too. */
+/** What the API server takes for a driver's name, in either case: kubernetes, ValidateCSIDriverName. */
+const DRIVER_NAME = /^(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
+
+/** The name becomes a file's name too. */
 function checkedDriver(driver: string): string {
   checkedText('driver', driver);
-  if (/^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(driver)) return driver;
+  if (DRIVER_NAME.test(driver)) return driver;
   throw new TypeError(
     `Expected driver to be a name in domain notation of at most 63 characters, such as hostpath.csi.example, got ${show(driver)}`,
   );
@@ -102,7 +105,7 @@ function checkedVersions(versions: readonly string[]): string[] {
   const given: readonly unknown[] = Array.isArray(versions) ? versions : [];
   const checked = given.filter((each) => typeof each === 'string' && VERSION.test(each)) as string[];
   if (checked.length > 0 && checked.length === given.length) return checked;
-  const shown = typeof versions === 'string' ? show(versions) : JSON.stringify(given);
+  const shown = Array.isArray(versions) ? `[${given.map(show).join(', ')}]` : show(versions);
   throw new TypeError(`Expected versions to be a list of versions such as ['1.0.0'], got ${shown}`);
 }
 

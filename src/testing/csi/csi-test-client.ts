@@ -1,4 +1,4 @@
-import { Client, credentials, type ServiceError, type status } from '@grpc/grpc-js';
+import { Client, credentials, type ClientUnaryCall, type ServiceError, type status } from '@grpc/grpc-js';
 import { ControllerService, IdentityService, NodeService } from '../../csi/gen/csi/v1/csi.js';
 import { socketPath } from '../../csi/messages/socket-path.js';
 import { checkedMs, checkedOptions } from '../../options.js';
@@ -35,6 +35,7 @@ const DEFAULT_TIMEOUT_MS = 20_000;
 export class CsiTestClient {
   readonly #client: Client;
   readonly #timeoutMs: number;
+  readonly #inFlight = new Set<ClientUnaryCall>();
 
   /**
    * @param endpoint - the driver's socket: `/abs`, `unix:/abs` or `unix:///abs`
@@ -66,17 +67,19 @@ export class CsiTestClient {
     const timeoutMs = checkedMs('timeoutMs', checkedOptions(options, OPTIONS).timeoutMs, this.#timeoutMs);
     const { path, requestSerialize, requestDeserialize, responseDeserialize } = RPCS[rpc];
     return await new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      const call = this.#client.makeUnaryRequest(
         path,
         requestSerialize as (value: object) => Buffer,
         responseDeserialize as (value: Buffer) => CsiResponse<Rpc>,
         { ...requestDeserialize(Buffer.alloc(0)), ...request },
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
+          this.#inFlight.delete(call);
           if (response === undefined) reject(error ?? new Error(`${rpc} was answered with nothing`));
           else resolve(response);
         },
       );
+      this.#inFlight.add(call);
     });
   }
 
@@ -104,8 +107,9 @@ export class CsiTestClient {
     throw new Error(`${rpc} succeeded`);
   }
 
-  /** Closes the connection; calls in flight fail. */
+  /** Closes the connection; calls in flight fail with CANCELLED. */
   close(): void {
+    for (const call of this.#inFlight) call.cancel();
     this.#client.close();
   }
 }

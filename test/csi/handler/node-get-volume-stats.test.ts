@@ -487,16 +487,23 @@ describe('the condition', () => {
     });
   });
 
-  test('is none on a volume of which it is not known whether it is there', async () => {
+  test('is none on a volume of which it is not known whether it is there: nobody asks twice', async () => {
+    const asked: string[] = [];
     const server = await serve({
       health: true,
-      knownVolume: () => new Promise(() => undefined),
+      knownVolume: ({ volumeId }) => {
+        asked.push(volumeId);
+        return new Promise(() => undefined);
+      },
       timeoutMs: 100,
     });
+    const others = ['v', 'w', 'v'].map((volumeId) => server.ask(volumeId, '/p'));
+    for (const other of await Promise.all(others)) expect(other.code).toBe(DEADLINE_EXCEEDED);
     expect(await server.ask('v', '/p')).toMatchObject({
       code: DEADLINE_EXCEEDED,
       details: 'the driver did not find out in time whether volume v exists',
     });
+    expect(asked).toEqual(['v', 'w']);
   });
 
   test('is none where something else went wrong', async () => {

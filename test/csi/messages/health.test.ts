@@ -151,15 +151,31 @@ describe('problems of the storage', () => {
     ]);
   });
 
-  test.each([{}, { accessMode }, { block: {} }, { block: {}, accessMode: { mode: 0 } }])(
-    'for the capability %j are refused, over which the kubelet would drop them all',
-    (volumeCapability) => {
-      const problem = { status: 'STORAGE_DEGRADED', reason: 'PathLost', volumeCapability } as const;
-      expect(() => storageEntries([problem])).toThrow(
-        /^Expected the volumeCapability of a problem to have either block or mount, and accessMode$/,
-      );
-    },
-  );
+  test.each([
+    {},
+    { accessMode },
+    { block: {} },
+    { block: {}, accessMode: { mode: 0 } },
+    { block: {}, accessMode: { mode: 99 } },
+    { block: {}, mount: { fsType: '', mountFlags: [], volumeMountGroup: '' }, accessMode },
+  ])('for the capability %j are refused, over which the kubelet would drop them all', (volumeCapability) => {
+    const problem = { status: 'STORAGE_DEGRADED', reason: 'PathLost', volumeCapability } as const;
+    expect(() => storageEntries([problem])).toThrow(
+      /^Expected the volumeCapability of a problem to have either block or mount, and accessMode$/,
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ['nothing', null],
+    ['a mount without its fields', { mount: {}, accessMode }],
+    ['a mode that does not fit', { block: {}, accessMode: { mode: 2 ** 40 } }],
+    ['a mode that is a bigint', { block: {}, accessMode: { mode: 1n } }],
+  ])('for a capability that cannot be sent are refused: %s', (_, volumeCapability) => {
+    const problem = { status: 'STORAGE_DEGRADED', reason: 'PathLost', volumeCapability } as never;
+    expect(() => storageEntries([problem])).toThrow(
+      /^Expected the volumeCapability of a problem to be a complete one: a mount has fsType/,
+    );
+  });
 
   test('have statuses of their own', () => {
     expect(() => storageEntries([{ status: 'DEGRADED', reason: 'R' } as never])).toThrow(

@@ -1,4 +1,4 @@
-import { ServerCredentials } from '@grpc/grpc-js';
+import { Client, credentials, ServerCredentials } from '@grpc/grpc-js';
 import {
   existsSync,
   lstatSync,
@@ -15,6 +15,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listenOnSocket } from '../../../src/csi/serving/listen-on-socket.js';
+import { IdentityService } from '../../../src/csi/v1/index.js';
 import { THREE_CALLS } from './grpc-go-1.47.js';
 import { killed, leaveStale, otherListener, plainListener, ServingPlace } from './serving-place.js';
 
@@ -78,6 +79,25 @@ describe('a server on a socket', () => {
     client.write(THREE_CALLS.subarray(0, 100));
     client.destroy();
     expect(await place.nameAt(path)).toBe('a');
+  });
+
+  test('is rid of a client that gave up thousands of calls at once, and can end', async () => {
+    // Node's HTTP/2 reads no more of such a client.
+    const server = place.server('slow', new Promise(() => undefined));
+    await listenOnSocket(server, path);
+    const client = new Client(`unix:${path}`, credentials.createInsecure());
+    const { path: rpc, requestSerialize, responseDeserialize } = IdentityService.getPluginInfo;
+    const givenUp = Array.from({ length: 2_000 }, async () => {
+      await new Promise((resolve) => {
+        const options = { deadline: Date.now() + 500 };
+        client.makeUnaryRequest(rpc, requestSerialize, responseDeserialize, {}, options, resolve);
+      });
+    });
+    await Promise.all(givenUp);
+    client.close();
+    await new Promise((resolve) => {
+      server.tryShutdown(resolve);
+    });
   });
 });
 

@@ -42,6 +42,15 @@ test('gives up in time: its own, or that of one call', async () => {
   hasty.close();
 });
 
+test('ends its calls when it is closed', async () => {
+  driver.mode = 'mute';
+  const failure = client.failure('probe');
+  await expect.poll(() => driver.connections).toBe(1);
+  client.close();
+  expect((await failure).code).toBe(status.CANCELLED);
+  await expect(client.call('probe')).rejects.toThrow('Channel has been shut down');
+});
+
 test('refuses what it does not know', async () => {
   await expect(client.call('nodeExplode' as CsiRpc)).rejects.toThrow('Unknown RPC "nodeExplode"');
   await expect(client.failure('nodeExplode' as CsiRpc)).rejects.toThrow('Unknown RPC "nodeExplode"');
