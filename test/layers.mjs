@@ -47,7 +47,8 @@ export const LAYERS = {
     below: [...GROUND, 'os/base'],
     packages: ['node-gyp-build'],
   },
-  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/base'], packages: ['execa'] },
+  'os/launch': { files: ['os/launch.ts'], below: GROUND, packages: ['execa'] },
+  'os/commands': { files: ['os/commands/'], below: [...GROUND, 'os/base', 'os/launch'] },
   os: { files: ['os/'], below: [...GROUND, 'os/base', 'os/native', 'os/commands'] },
   providers: { files: ['providers/'], below: OS },
   'stats/schedule': { files: ['stats/schedule/'], below: GROUND },
@@ -73,8 +74,7 @@ export const LAYERS = {
   csi: { files: ['csi/'], below: ['csi/gen', 'csi/messages', 'csi/client', 'csi/handler', 'csi/serving'] },
   kubelet: {
     files: ['kubelet/'],
-    below: [...MEASURING, 'csi/gen', 'csi/messages', 'csi/client', 'csi'],
-    packages: ['execa'],
+    below: [...MEASURING, 'os/launch', 'csi/gen', 'csi/messages', 'csi/client', 'csi'],
   },
   prometheus: { files: ['prometheus/'], below: [...GROUND, 'stats'] },
   explain: { files: ['explain/'], below: [...MEASURING, 'kubelet'] },
@@ -139,7 +139,7 @@ export const READS_FILES = [
 ];
 
 /** Which files may import `node:child_process`. */
-export const STARTS_PROCESSES = ['os/commands/launch.ts', 'testing/kubelet/root-mounts.ts'];
+export const STARTS_PROCESSES = ['os/launch.ts', 'testing/kubelet/root-mounts.ts'];
 
 /**
  * The layer of a file.

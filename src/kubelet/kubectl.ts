@@ -1,11 +1,14 @@
-import { errorText, propertyOf } from '../errors.js';
+import type { Readable } from 'node:stream';
 import { checkedOptions, checkedText } from '../options.js';
-import { onAbort, throwIfAborted } from '../waiting/abort.js';
+import { killAtExit, launcher, type Launched, type Outcome } from '../os/launch.js';
+import { throwIfAborted } from '../waiting/abort.js';
+import { Deadline } from '../waiting/deadline.js';
 import { waitFor } from '../waiting/joined-call.js';
 import { checkedLimits, type DoorOptions } from './door-options.js';
 import { excerpt } from './excerpt.js';
 import type { DoorAnswer } from './https-door.js';
 import { KubeletError, type KubeletErrorCode } from './kubelet-error.js';
+import { Turns } from './turns.js';
 
 /** Which kubectl is run, and for which cluster. */
 export interface KubectlOptions {
@@ -21,6 +24,9 @@ const OPTIONS = ['program', 'kubeconfig', 'context'] as const;
 
 /** Each process takes some 50 MB and a tenth of a second of CPU. */
 const MOST_PROCESSES = 4;
+
+/** How much of what it complains about is kept: its error comes last. */
+const KEPT_COMPLAINTS = 64 * 1024;
 
 /** kubectl's own words for the statuses that callers tell apart. */
 const STATUSES: readonly (readonly [RegExp, number])[] = [
@@ -43,22 +49,21 @@ const FAILURES: readonly (readonly [RegExp, KubeletErrorCode, string])[] = [
   ],
 ];
 
-/** GET requests by `kubectl get --raw`. */
+/** GET requests by `kubectl get --raw`. The process has this one's environment and working directory. */
 export class Kubectl {
   readonly title: string;
   readonly #program: string;
   readonly #flags: readonly string[];
   readonly #timeoutMs: number;
   readonly #mostBytes: number;
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns = new Turns(MOST_PROCESSES);
 
   /** @throws TypeError for an invalid or unknown option */
   constructor(options: KubectlOptions, limits: Pick<DoorOptions, 'timeoutMs' | 'maxAnswerBytes'>) {
     const { program = 'kubectl', kubeconfig, context } = checkedOptions(options, OPTIONS);
     const flags = Object.entries({ kubeconfig, context }).filter(([, value]) => value !== undefined);
-    this.#program = checkedText('kubectl.program', program);
-    this.#flags = flags.map(([name, value]) => `--${name}=${checkedText(`kubectl.${name}`, value ?? '')}`);
+    this.#program = notEmpty('kubectl.program', program);
+    this.#flags = flags.map(([name, value]) => `--${name}=${notEmpty(`kubectl.${name}`, value ?? '')}`);
     const { timeoutMs, maxAnswerBytes } = checkedLimits(limits);
     this.#timeoutMs = timeoutMs;
     this.#mostBytes = maxAnswerBytes;
@@ -67,18 +72,11 @@ export class Kubectl {
 
   async get(path: string, _accept: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
     // Each process has a limit of its own; who gives up need not wait for a turn.
-    return await waitFor(this.#inTurn(path, signal), { signal, late: () => undefined });
-  }
-
-  async #inTurn(path: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
-    await this.#turn();
-    try {
+    const answer = this.#turns.run(async () => {
       throwIfAborted(signal);
       return await this.#run(path, signal);
-    } finally {
-      this.#running -= 1;
-      this.#waiting.shift()?.();
-    }
+    });
+    return await waitFor(answer, { signal, late: () => undefined });
   }
 
   /** There is nothing to close. */
@@ -86,44 +84,44 @@ export class Kubectl {
     return undefined;
   }
 
-  async #turn(): Promise<void> {
-    while (this.#running >= MOST_PROCESSES) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running += 1;
+  async #run(path: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
+    const launch = await launcher();
+    const launched = launch(this.#program, [...this.#flags, 'get', '--raw', path], { env: process.env });
+    if ('failed' in launched) throw this.#notStarted(await launched.failed);
+    const { child, stdout, stderr } = launched;
+    killAtExit(child);
+    try {
+      const all = Promise.all([launched.ended, this.#answerIn(stdout, path), complaintsIn(stderr)]);
+      // It may be over while a child of kubectl's, such as an exec plugin's, still has its output open.
+      const [{ exitCode }, answer, complaints] = await waitFor(all, {
+        deadline: new Deadline(this.#timeoutMs),
+        signal,
+        late: () =>
+          this.#failure('API_TIMED_OUT', `did not answer ${path} within ${String(this.#timeoutMs)} ms`),
+      });
+      if (exitCode !== 0) return this.#refused(path, complaints, answer);
+      return { status: 200, contentType: 'application/json', body: withoutPreface(answer) };
+    } finally {
+      stdout.destroy();
+      stderr.destroy();
+      end(launched);
+    }
   }
 
-  async #run(path: string, signal: AbortSignal | undefined): Promise<DoorAnswer> {
-    const { execa } = await import('execa');
-    const end = new AbortController();
-    const stop = onAbort(signal, () => {
-      end.abort();
-    });
-    try {
-      const result = await execa(this.#program, [...this.#flags, 'get', '--raw', path], {
-        stdin: 'ignore',
-        encoding: 'buffer',
-        reject: false,
-        timeout: this.#timeoutMs,
-        cancelSignal: end.signal,
-        forceKillAfterDelay: 1_000,
-        maxBuffer: this.#mostBytes,
-      });
-      throwIfAborted(signal);
-      const stdout = Buffer.from(result.stdout);
-      if (!result.failed)
-        return { status: 200, contentType: 'application/json', body: withoutPreface(stdout) };
-      if (result.timedOut)
-        throw this.#failure('API_TIMED_OUT', `did not answer ${path} within ${String(this.#timeoutMs)} ms`);
-      if (result.isMaxBuffer) {
+  async #answerIn(stdout: Readable, path: string): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of stdout as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > this.#mostBytes) {
         throw this.#failure(
           'API_TOO_LARGE',
           `answered ${path} with more than maxAnswerBytes, ${String(this.#mostBytes)}: raise it if that is right`,
         );
       }
-      if (result.exitCode === undefined && !result.isTerminated) throw this.#notStarted(result);
-      return this.#refused(path, Buffer.from(result.stderr).toString('utf8'), stdout);
-    } finally {
-      stop();
+      chunks.push(chunk);
     }
+    return Buffer.concat(chunks, bytes);
   }
 
   /** What kubectl says on stderr when it fails, as the status that the API server has answered with. */
@@ -141,13 +139,11 @@ export class Kubectl {
     throw this.#failure(isServer ? 'API_FAILED' : 'API_KUBECTL', `failed for ${path}: ${said}`);
   }
 
-  #notStarted(error: object): KubeletError {
-    const cause = propertyOf(error, 'cause');
-    const why = this.#whyNotStarted(propertyOf(error, 'code')) ?? errorText(cause ?? error);
+  #notStarted({ code }: Outcome): KubeletError {
+    const why = this.#whyNotStarted(code) ?? code ?? 'it gave no reason';
     return this.#failure(
       'API_KUBECTL',
       `cannot be started: ${why}. Install kubectl, give its path as kubectl.program, or run in a pod`,
-      cause,
     );
   }
 
@@ -159,9 +155,33 @@ export class Kubectl {
     return undefined;
   }
 
-  #failure(code: KubeletErrorCode, what: string, cause?: unknown): KubeletError {
-    return new KubeletError(code, `${this.title} ${what}`, cause === undefined ? {} : { cause });
+  #failure(code: KubeletErrorCode, what: string): KubeletError {
+    return new KubeletError(code, `${this.title} ${what}`);
   }
+}
+
+function notEmpty(name: string, value: string): string {
+  if (checkedText(name, value) !== '') return value;
+  throw new TypeError(`Expected ${name} not to be empty`);
+}
+
+/** Ends a process, unless it has ended: asks it first. */
+function end({ child }: Launched): void {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill();
+  const timer = setTimeout(() => child.kill('SIGKILL'), 1_000).unref();
+  child.once('exit', () => {
+    clearTimeout(timer);
+  });
+}
+
+/** The end of what a process complains about. */
+async function complaintsIn(stderr: Readable): Promise<string> {
+  let kept = Buffer.alloc(0);
+  for await (const chunk of stderr as AsyncIterable<Buffer>) {
+    kept = Buffer.concat([kept, chunk]).subarray(-KEPT_COMPLAINTS);
+  }
+  return kept.toString('utf8');
 }
 
 /** kubectl's warnings come first, its error last. */

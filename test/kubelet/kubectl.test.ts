@@ -1,3 +1,5 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -214,6 +216,67 @@ describe('programs that take the place of kubectl', () => {
     }, 50);
     await expect(call).rejects.toBe('enough');
   });
+
+  test('one whose own child keeps its output open: the limit is kept, and the next call has a turn', async () => {
+    const script = (end: string): ApiClient => {
+      const file = join(directory, `holding-${end.length.toString()}`);
+      // The child outlives every limit here, and ends with the file that it watches.
+      writeFileSync(file, `#!/bin/sh\nwhile [ -e ${file} ]; do sleep 0.2; done &\n${end}\n`);
+      chmodSync(file, 0o755);
+      return new ApiClient({ transport: 'kubectl', kubectl: { program: file }, timeoutMs: 300 });
+    };
+    for (const api of [script('wait'), script(`echo '${NODE}'`)]) {
+      const calls = Array.from({ length: 6 }, () => api.get('/api/v1/nodes/n'));
+      for (const call of await Promise.allSettled(calls)) {
+        expect(call).toMatchObject({ status: 'rejected', reason: { code: 'API_TIMED_OUT' } });
+      }
+    }
+  });
+
+  test('complaints of any length do no harm, and its error is at their end', async () => {
+    expect(await get(`head -c 200000000 /dev/zero >&2; echo '${NODE}'`)).toMatchObject({ kind: 'Node' });
+    await expect(
+      get('head -c 1000000 /dev/zero >&2; { echo; echo "Error from server (Forbidden): no"; } >&2; exit 1'),
+    ).rejects.toMatchObject({ code: 'API_FORBIDDEN' });
+  });
+
+  test('one that would print for ever ends with the limit of bytes', async () => {
+    await expect(get('yes')).rejects.toMatchObject({ code: 'API_TOO_LARGE' });
+  });
+
+  test('an empty name is none', () => {
+    for (const name of ['program', 'kubeconfig', 'context']) {
+      expect(() => new ApiClient({ transport: 'kubectl', kubectl: { [name]: '' } })).toThrow(
+        new TypeError(`Expected kubectl.${name} not to be empty`),
+      );
+    }
+  });
+
+  test.skipIf(needs({ programs: ['prlimit'] }))(
+    'is not started without a descriptor for its pipes',
+    async () => {
+      const api = program(`echo '${NODE}'`);
+      await api.get('/api/v1/nodes/n');
+      const prlimit = `prlimit --pid ${String(process.pid)} --nofile`;
+      const soft = execFileSync('sh', ['-c', `${prlimit} -o SOFT --noheadings`], { encoding: 'utf8' }).trim();
+      // Started now: later there is no descriptor for it.
+      const restore = spawn('sh', ['-c', `read _; ${prlimit}=${soft}:`], {
+        stdio: ['pipe', 'ignore', 'inherit'],
+      });
+      await once(restore, 'spawn');
+      try {
+        execFileSync('sh', ['-c', `${prlimit}=3:`]);
+        await expect(api.get('/api/v1/nodes/n')).rejects.toMatchObject({
+          code: 'API_KUBECTL',
+          message: expect.stringContaining('cannot be started: EMFILE') as string,
+        });
+      } finally {
+        restore.stdin.end('\n');
+        await once(restore, 'exit');
+      }
+      expect(await api.get('/api/v1/nodes/n')).toMatchObject({ kind: 'Node' });
+    },
+  );
 
   test('at most four run at once', async () => {
     const log = join(directory, 'log');

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { MetricsError } from '../../errors.js';
 import { systemError } from '../system-error.js';
 import { errnoOf } from './errno-text.js';
-import { killAtExit, launcher } from './launch.js';
+import { killAtExit, launcher } from '../launch.js';
 
 // Commands print names as bytes, which need not be UTF-8. Until a person reads a name, it is a string with
 // one character for each byte.

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Readable } from 'node:stream';
-import { Deadline } from '../../waiting/deadline.js';
+import { Deadline } from '../waiting/deadline.js';
 
 /** How a process ended: by itself or by a signal, or what kept it from starting. */
 export interface Outcome {
@@ -20,16 +20,29 @@ export interface Launched {
   readonly ended: Promise<Outcome>;
 }
 
-/** Launches a program, or says why there is no process. */
-export type Launch = (file: string, args: readonly string[]) => Launched | { failed: Promise<Outcome> };
+/** Where a program runs, and with which environment. */
+export interface LaunchPlace {
+  /** @defaultValue this process's */
+  readonly cwd?: string;
+  readonly env: NodeJS.ProcessEnv;
+}
 
-const OPTIONS = {
+/**
+ * Launches a program, for the commands of `commands/` unless told otherwise, or says why there is no process.
+ */
+export type Launch = (
+  file: string,
+  args: readonly string[],
+  place?: LaunchPlace,
+) => Launched | { failed: Promise<Outcome> };
+
+const OPTIONS: LaunchPlace = {
   // Not the current directory, which may be gone, and which a child would keep busy.
   cwd: '/',
   // Nothing else: GNU's commands take options from the environment, and BusyBox's find leaves 2 KiB for it
-  // (du-and-find.ts).
+  // (commands/du-and-find.ts).
   env: { LC_ALL: 'C' },
-} as const;
+};
 
 /** Much longer than execa takes to load. */
 const LOAD_MS = 1_000;
@@ -37,9 +50,9 @@ const LOAD_MS = 1_000;
 let chosen: Promise<Launch> | undefined;
 
 /**
- * The way to launch a program without a shell, without input and without this process's environment: execa,
- * or Node itself if execa cannot be loaded. It is chosen once, because Node never retries a failed import(),
- * even if it failed only because descriptors or memory were short.
+ * The way to launch a program without a shell and without input: execa, or Node itself if execa cannot be
+ * loaded. It is chosen once, because Node never retries a failed import(), even if it failed only because
+ * descriptors or memory were short.
  */
 export function launcher(): Promise<Launch> {
   return (chosen ??= choose());
@@ -59,9 +72,9 @@ async function choose(): Promise<Launch> {
 }
 
 function byExeca(execa: typeof import('execa').execa): Launch {
-  const run = (file: string, args: readonly string[]) =>
+  const run = (file: string, args: readonly string[], place: LaunchPlace) =>
     execa(file, args, {
-      ...OPTIONS,
+      ...place,
       extendEnv: false,
       stdin: 'ignore',
       buffer: false,
@@ -71,8 +84,8 @@ function byExeca(execa: typeof import('execa').execa): Launch {
       // killAtExit).
       cleanup: false,
     });
-  return (file, args) => {
-    const started = withoutPipes(() => run(file, args));
+  return (file, args, place = OPTIONS) => {
+    const started = withoutPipes(() => run(file, args, place));
     if ('failed' in started) return started;
     const child = started.result;
     if (child.pid === undefined) return { failed: child };
@@ -102,9 +115,9 @@ function withoutPipes<T>(call: () => T): { result: T } | { failed: Promise<Outco
   }
 }
 
-const byNode: Launch = (file, args) => {
+const byNode: Launch = (file, args, place = OPTIONS) => {
   try {
-    const child = spawn(file, args, { ...OPTIONS, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(file, args, { ...place, stdio: ['ignore', 'pipe', 'pipe'] });
     const failed = errorOf(child);
     if (child.pid === undefined) return { failed };
     const closed = new Promise<Outcome>((resolve) => {
@@ -132,7 +145,7 @@ const children = new Set<ChildProcess>();
 /**
  * Kills a child, if it is still running, when this process or worker thread exits. It does not listen for
  * signals: the host decides what a signal does, even if it listens for one only once. No listener learns of a
- * signal that just ends this process, or of worker.terminate(): see tools.ts for these.
+ * signal that just ends this process, or of worker.terminate(): see commands/tools.ts for these.
  */
 export function killAtExit(child: ChildProcess): void {
   if (children.size === 0) process.on('exit', killAll);
