@@ -50,13 +50,13 @@ std::shared_ptr<Channel> Channel::Open(napi_env env, napi_value deliver, napi_va
   return channel;
 }
 
-void Channel::Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) {
+void Channel::Deliver(std::uint64_t ticket, const Answer& answer) {
   bool wakes;
   {
     std::lock_guard<std::mutex> lock(lock_);
     if (!open_) return;
     wakes = IsEmpty();
-    calls_.push_back({ticket, kind, answer});
+    calls_.push_back({ticket, answer});
   }
   if (wakes) WakeLoop();
 }
@@ -100,7 +100,7 @@ void Channel::PutAnswers(const CallDelivery* calls, std::size_t count) {
   Writer to(buffer_);
   for (const auto* call = calls; call < calls + count; ++call) {
     to.Number(static_cast<double>(call->ticket));
-    to.Number(static_cast<double>(call->kind));
+    to.Number(call->answer.result.of_statfs ? 1 : 0);
     to.Number(static_cast<double>(call->answer.status));
     to.Number(call->answer.result.error);
     to.Number(static_cast<double>(call->answer.stuck_since_ms));

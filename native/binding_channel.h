@@ -4,8 +4,8 @@
 //
 // The buffer has room for kMostAnswers records of answers and, behind them, kMostWalks records of walks, in
 // words of 8 bytes. A word is a double or, where it says so, a uint64.
-//   answer: ticket, kind, status, errno, stuck since (ms since the epoch), then as uint64 the values of
-//           CallResult
+//   answer: ticket, of statfs (0 or 1), status, errno, stuck since (ms since the epoch), then as uint64 the
+//           values of CallResult
 //   walk:   number, errno, errors, first errno, stuck since (ms since the epoch), sized without blocks (0
 //           or 1), work (ms), whether it has paths (0 or 1), then as uint64 bytes used and inodes. The paths
 //           are two texts: path and first path. An errno may be kMetAgain of walk.h.
@@ -37,7 +37,7 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
   // The arguments are those of connect() in binding.cc.
   static std::shared_ptr<Channel> Open(napi_env env, napi_value deliver, napi_value buffer);
 
-  void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) override;
+  void Deliver(std::uint64_t ticket, const Answer& answer) override;
 
   // Starts a walk and returns its number. Its result is held back until the number has been returned.
   std::uint64_t StartWalk(WalkOptions options);
@@ -50,7 +50,6 @@ class Channel final : public Receiver, public std::enable_shared_from_this<Chann
  private:
   struct CallDelivery {
     std::uint64_t ticket;
-    CallKind kind;
     Answer answer;
   };
   struct WalkDelivery {

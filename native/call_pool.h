@@ -59,7 +59,7 @@ inline std::int64_t EpochMs() {
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  virtual void Deliver(std::uint64_t ticket, CallKind kind, const Answer& answer) = 0;
+  virtual void Deliver(std::uint64_t ticket, const Answer& answer) = 0;
 };
 
 class CallPool {
@@ -120,7 +120,7 @@ class CallPool {
     unsigned threads;      // alive, the watchdog among them
     unsigned stuck;        // calls that are stuck
     std::size_t waiting;   // calls that no worker has taken yet
-    std::uint64_t asked;   // system calls started since the process began
+    std::uint64_t asked;   // how often the kernel was asked since the process began
   };
   Counts Count();
 
@@ -155,7 +155,6 @@ class CallPool {
   };
   struct Delivery {
     Waiter waiter;
-    CallKind kind;
     Answer answer;
   };
   // What to do once the lock is released: a thread woken under it would only run into it.

@@ -175,7 +175,7 @@ void CallPool::Forget(Call* call) {
 
 void CallPool::Deliver(Call* call, std::size_t slot, const Answer& answer, Afterwards* after) {
   for (auto& waiter : call->waiters[slot]) {
-    after->deliveries.push_back({std::move(waiter), KindOf(slot), answer});
+    after->deliveries.push_back({std::move(waiter), answer});
   }
   call->waiters[slot].clear();
 }
@@ -184,7 +184,7 @@ void CallPool::Deliver(Call* call, std::size_t slot, const Answer& answer, After
 void CallPool::Settle(Afterwards* after) {
   for (; after->workers_to_wake > 0; --after->workers_to_wake) work_.notify_one();
   if (after->wake_watchdog) watch_.notify_one();
-  for (auto& each : after->deliveries) each.waiter.receiver->Deliver(each.waiter.ticket, each.kind, each.answer);
+  for (auto& each : after->deliveries) each.waiter.receiver->Deliver(each.waiter.ticket, each.answer);
   after->deliveries.clear();
 }
 

@@ -25,24 +25,23 @@ int Retry(Call call) {
   return 0;
 }
 
-CallResult AskStatFs(const char* path) {
-  CallResult result;
+// Sets the first eight values.
+void AskStatFs(const char* path, CallResult* result) {
   struct statfs fs {};
-  result.error = Retry([&] { return ::statfs(path, &fs); });
-  if (result.error != 0) return result;
+  result->error = Retry([&] { return ::statfs(path, &fs); });
+  if (result->error != 0) return;
   const auto flags = static_cast<std::uint64_t>(fs.f_flags);
   // The counts are in units of f_frsize; f_bsize is the preferred size of a transfer (nodejs/node#50749). A
   // filesystem that leaves f_frsize at 0 means f_bsize by it.
   const auto unit = fs.f_frsize != 0 ? fs.f_frsize : fs.f_bsize;
-  result.values = {static_cast<std::uint32_t>(fs.f_type),
-                   static_cast<std::uint64_t>(unit),
-                   fs.f_blocks,
-                   fs.f_bfree,
-                   fs.f_bavail,
-                   fs.f_files,
-                   fs.f_ffree,
-                   (flags & kFlagsAreValid) == 0 ? 2U : flags & kReadOnly};
-  return result;
+  result->values = {static_cast<std::uint32_t>(fs.f_type),
+                    static_cast<std::uint64_t>(unit),
+                    fs.f_blocks,
+                    fs.f_bfree,
+                    fs.f_bavail,
+                    fs.f_files,
+                    fs.f_ffree,
+                    (flags & kFlagsAreValid) == 0 ? 2U : flags & kReadOnly};
 }
 
 #ifdef STATX_MNT_ID
@@ -90,10 +89,69 @@ CallResult AskStat(const char* path) {
   return result;
 }
 
+// What is mounted right at a path.
+struct Look {
+  int error = 0;
+  bool tells_mount = false;
+  bool is_root = false;
+  // Never used for another mount since Linux 6.8.
+  std::uint64_t mount_id = 0;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+
+  bool SameMount(const Look& other) const { return is_root && other.is_root && mount_id == other.mount_id; }
+};
+
+Look LookAt([[maybe_unused]] const char* path) {
+  Look look;
+#ifdef STATX_MNT_ID
+  struct statx info {};
+  // A kernel that knows one of the two numbers gives that one, and says which.
+  look.error =
+      Retry([&] { return ::statx(AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_MNT_ID | kStatxUniqueMount, &info); });
+  if (look.error != 0) {
+    if (look.error == ENOSYS || look.error == EPERM) look.error = 0;
+    return look;
+  }
+  look.tells_mount = (info.stx_mask & (STATX_MNT_ID | kStatxUniqueMount)) != 0 &&
+                     (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0;
+  look.is_root = (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  look.mount_id = info.stx_mnt_id;
+  look.device = makedev(info.stx_dev_major, info.stx_dev_minor);
+  look.inode = info.stx_ino;
+#endif
+  return look;
+}
+
+CallResult AskMountStatFs(const char* path) {
+  CallResult result;
+  const Look before = LookAt(path);
+  result.error = before.error;
+  if (result.error != 0) return result;
+  auto seen = !before.tells_mount ? MountSeen::kUnknown : MountSeen::kNone;
+  if (before.tells_mount && before.is_root) {
+    AskStatFs(path, &result);
+    result.of_statfs = result.error != 0;
+    if (result.error != 0) return result;
+    const Look after = LookAt(path);
+    result.error = after.error;
+    if (result.error != 0) return result;
+    seen = before.SameMount(after) ? MountSeen::kSame : MountSeen::kChanged;
+  }
+  result.values[8] = static_cast<std::uint64_t>(seen);
+  result.values[9] = before.device;
+  result.values[10] = before.inode;
+  return result;
+}
+
 }  // namespace
 
 CallResult AskKernel(CallKind kind, const std::string& path) {
-  return kind == CallKind::kStatFs ? AskStatFs(path.c_str()) : AskStat(path.c_str());
+  if (kind == CallKind::kMountStatFs) return AskMountStatFs(path.c_str());
+  if (kind == CallKind::kStat) return AskStat(path.c_str());
+  CallResult result;
+  AskStatFs(path.c_str(), &result);
+  return result;
 }
 
 }  // namespace kvm

@@ -61,7 +61,7 @@ CallResult FakeAsk(CallKind kind, const std::string& path) {
 
 class Inbox final : public kvm::Receiver {
  public:
-  void Deliver(std::uint64_t ticket, CallKind, const Answer& answer) override {
+  void Deliver(std::uint64_t ticket, const Answer& answer) override {
     std::lock_guard<std::mutex> lock(lock_);
     answers_[ticket].push_back(answer);
     changed_.notify_all();
@@ -143,10 +143,16 @@ TEST(answers_each_kind_and_errno) {
   const auto a = s.Start("/a");
   const auto b = s.Start("/bb", CallKind::kStat);
   const auto c = s.Start("/missing");
-  REQUIRE(s.inbox->WaitFor(3));
+  const auto d = s.Start("/bb", CallKind::kMountStatFs);
+  const auto e = s.Start("/bb/", CallKind::kMountStatFs);
+  REQUIRE(s.inbox->WaitFor(5));
   CHECK_EQ(s.inbox->Only(a).result.values[1], 2U);
   CHECK_EQ(s.inbox->Only(b).result.values[0], 1U);
   CHECK_EQ(s.inbox->Only(c).result.error, ENOENT);
+  CHECK_EQ(s.inbox->Only(d).result.values[0], 2U);
+  CHECK_EQ(s.inbox->Only(d).result.values[1], 3U);
+  CHECK_EQ(s.inbox->Only(e).result.values[0], 2U);
+  CHECK_EQ(s.inbox->Only(e).result.values[1], 4U);
 }
 
 TEST(callers_of_one_path_share_one_call) {

@@ -2,7 +2,7 @@ import { availableOf, LARGEST_INT64 } from '../reading.js';
 import type { Metrics } from '../metrics.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
-import { stoppedDevices } from './mounts.js';
+import { stoppedDevices, stoppedLately } from './mounts.js';
 import type { StatFs } from './os-binding.js';
 import { pathInfoOf } from './path-info.js';
 import { errnoOfCause, toMetricsError } from './system-error.js';
@@ -60,15 +60,28 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
   const binding = osBinding(call.binding);
   try {
     const info = toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
-    return info.readOnly !== true && (await hasStopped(call, info)) ? { ...info, readOnly: true } : info;
+    const mayHaveStopped = info.readOnly !== true && (info.type === 'xfs' || stoppedLately().size > 0);
+    if (mayHaveStopped && (await hasStopped(call, info))) info.readOnly = true;
+    return info;
   } catch (error) {
-    // The kubelet's text, kubernetes pkg/volume/metrics_errors.go.
-    throw toMetricsError(
-      error,
-      'METRICS_FS_INFO_FAILED',
-      (text) => `failed to get FsInfo due to error ${text}`,
-    );
+    throw statFsError(error);
   }
+}
+
+/** Like {@link fsInfoOf}, from what statfs(2) said while stat(2) said the device. */
+export function fsInfoFrom(raw: StatFs, device: bigint): FsInfo {
+  const info = toFsInfo(raw);
+  if (info.readOnly !== true && isStopped(device)) info.readOnly = true;
+  return info;
+}
+
+/** What a caller sees of a failed statfs(2): the kubelet's text, kubernetes pkg/volume/metrics_errors.go. */
+export function statFsError(error: unknown): unknown {
+  return toMetricsError(
+    error,
+    'METRICS_FS_INFO_FAILED',
+    (text) => `failed to get FsInfo due to error ${text}`,
+  );
 }
 
 /**
@@ -76,33 +89,20 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
  * not say. The mount table says it of ext4. An XFS that was shut down fails stat(2) with EIO.
  */
 async function hasStopped(call: VolumeCall, { type }: FsInfo): Promise<boolean> {
-  const listed = stoppedLately();
-  if (type !== 'xfs' && listed.size === 0) return false;
   try {
-    const device = majorMinor((await pathInfoOf(call)).device);
-    // Another filesystem may have the device number by now.
-    return listed.has(device) && stoppedDevices().has(device);
+    return isStopped((await pathInfoOf(call)).device);
   } catch (error) {
     if (type !== 'xfs' || errnoOfCause(error) !== 'EIO') throw error;
     return true;
   }
 }
 
-/**
- * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
- * changes.
- */
-const STOPPED_AGE_MS = 1_000;
-
-let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
-
-/** {@link stoppedDevices}, at most a second old. */
-function stoppedLately(): ReadonlySet<string> {
-  const nowMs = performance.now();
-  if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {
-    lately = { devices: stoppedDevices(), sinceMs: nowMs };
-  }
-  return lately.devices;
+function isStopped(device: bigint): boolean {
+  const listed = stoppedLately();
+  if (listed.size === 0) return false;
+  const name = majorMinor(device);
+  // Another filesystem may have the device number by now.
+  return listed.has(name) && stoppedDevices().has(name);
 }
 
 /** The fields of a reading that a filesystem tells. */
@@ -125,7 +125,7 @@ export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** Judges the raw counts: units, sentinels and counters that wrapped. */
-export function toFsInfo(raw: StatFs): FsInfo {
+export function toFsInfo(raw: StatFs): Mutable<FsInfo> {
   const warnings: string[] = [];
   const info: Mutable<FsInfo> = {
     blockSize: raw.frsize,

@@ -2,10 +2,10 @@ import { MetricsError } from '../errors.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
 import { mounts, visibleMounts, type Mount } from './mounts.js';
-import { fsInfoOf, type FsInfo } from './fs-info.js';
-import { pathInfoOf } from './path-info.js';
-import type { PathCall } from './os-binding.js';
-import { toMetricsError } from './system-error.js';
+import { fsInfoFrom, fsInfoOf, statFsError, type FsInfo } from './fs-info.js';
+import { pathInfoOf, statError } from './path-info.js';
+import type { MountStatFs, PathCall } from './os-binding.js';
+import { isSystemError, toMetricsError } from './system-error.js';
 import {
   answerTo,
   checkedLimits,
@@ -114,16 +114,54 @@ export async function whileMounted<T extends Pick<FsInfo, 'type'>>(
   const { path } = newCall();
   let before = await lookAt(newCall());
   for (let changes = 0; changes < MOST_CHANGES; changes += 1) {
-    if (before === undefined) {
-      throw new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
-    }
+    if (before === undefined) throw notMounted(path);
     const measured = await measure();
     const after = await lookAt(newCall());
     if (after !== undefined && isSame(before, after) && isOf(after, measured.type)) return measured;
     before = after;
   }
+  throw changesTooOften(path);
+}
+
+/**
+ * Like {@link whileMounted} with {@link fsInfoOf}: the numbers of the filesystem that is mounted right at a
+ * path, with one call into the system where the binding can make it.
+ *
+ * @throws METRICS_NOT_MOUNTED as {@link whileMounted}, and as {@link mountAt}
+ */
+export async function mountedFsInfoOf(call: VolumeCall): Promise<FsInfo> {
+  for (let changes = 0; changes < MOST_CHANGES; changes += 1) {
+    const seen = await mountStatFsOf(call);
+    if (seen === undefined) {
+      return await whileMounted(
+        () => call,
+        () => fsInfoOf(call),
+      );
+    }
+    if (seen.statFs === undefined) throw notMounted(call.path);
+    if (seen.mount === 'same') return fsInfoFrom(seen.statFs, seen.device);
+  }
+  throw changesTooOften(call.path);
+}
+
+/** Undefined if the binding has no such call, or the kernel does not tell the mount of a path. */
+async function mountStatFsOf(call: VolumeCall): Promise<MountStatFs | undefined> {
+  const { mountStatFs } = osBinding(call.binding);
+  if (mountStatFs === undefined) return undefined;
+  try {
+    return await answerTo(call, mountStatFs);
+  } catch (error) {
+    throw isSystemError(error) && error.syscall === 'statfs' ? statFsError(error) : statError(error);
+  }
+}
+
+function notMounted(path: string): MetricsError {
+  return new MetricsError('METRICS_NOT_MOUNTED', `nothing is mounted on ${path}`, { path });
+}
+
+function changesTooOften(path: string): MetricsError {
   const text = `what is mounted on ${path} changed ${String(MOST_CHANGES)} times while it was measured`;
-  throw new MetricsError('METRICS_NOT_MOUNTED', text, { path, transient: true });
+  return new MetricsError('METRICS_NOT_MOUNTED', text, { path, transient: true });
 }
 
 /** A walk has no time limit of its own, and must end although mounts come and go each time. */
@@ -153,16 +191,27 @@ const TMPFS_ROOT = 1n;
  * have to (see {@link mountAt}). A bind mount of a directory in a tmpfs shows by its inode number. Its owner
  * could only make up that number by creating 2^32 inodes, to get the numbers of the tmpfs around it.
  *
- * @param call - the three questions share its deadline
+ * @param call - all that is asked shares its deadline
  * @throws as {@link mountAt}
  */
 export async function ownTmpfsOf(call: VolumeCall): Promise<FsInfo | undefined> {
+  const seen = await mountStatFsOf(call);
+  if (seen !== undefined) {
+    const { mount, inode, statFs, device } = seen;
+    if (mount !== 'same' || inode !== TMPFS_ROOT || statFs === undefined) return undefined;
+    const info = fsInfoFrom(statFs, device);
+    return isLimitedTmpfs(info) ? info : undefined;
+  }
   const before = await lookAt(call);
   if (before === undefined || !isWhole(before)) return undefined;
   const info = await fsInfoOf(call);
-  if (info.type !== 'tmpfs' || info.used === undefined || info.inodesUsed === undefined) return undefined;
+  if (!isLimitedTmpfs(info)) return undefined;
   const after = await lookAt(call);
   return after !== undefined && isSame(before, after) ? info : undefined;
+}
+
+function isLimitedTmpfs({ type, used, inodesUsed }: FsInfo): boolean {
+  return type === 'tmpfs' && used !== undefined && inodesUsed !== undefined;
 }
 
 /** Whether the root of the mount is that of the filesystem, if this is a tmpfs. */

@@ -98,6 +98,23 @@ export function stoppedDevices(): ReadonlySet<string> {
   return new Set(stopped.map(({ device }) => device));
 }
 
+/**
+ * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
+ * changes.
+ */
+const STOPPED_AGE_MS = 1_000;
+
+let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
+
+/** {@link stoppedDevices}, at most a second old. */
+export function stoppedLately(): ReadonlySet<string> {
+  const nowMs = performance.now();
+  if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {
+    lately = { devices: stoppedDevices(), sinceMs: nowMs };
+  }
+  return lately.devices;
+}
+
 /** A mount and the id of the one it is mounted on, which need not be in the list (a chroot). */
 interface Listed {
   readonly mount: Omit<Mount, 'hidden'>;

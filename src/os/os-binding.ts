@@ -46,6 +46,20 @@ export interface PathInfo {
   readonly uniqueMountId?: bigint;
 }
 
+/** What statfs(2) says of a path, between two looks at what is mounted right there. */
+export interface MountStatFs {
+  /**
+   * `none`: nothing at the first look, so statfs was not asked. `changed`: another mount or none at the
+   * second look. `same`: one and the same mount, so the numbers are its own.
+   */
+  readonly mount: 'none' | 'changed' | 'same';
+  /** Of the filesystem at the path; undefined if nothing is mounted there. */
+  readonly statFs: StatFs | undefined;
+  /** Of the first look, as in {@link PathInfo}. */
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
 /** What a tree uses. */
 export interface DiskUsage {
   /** Bytes of allocated blocks (`st_blocks` x 512), each inode once. */
@@ -92,6 +106,11 @@ export interface OsBinding {
   statFs(path: string): PathCall<StatFs>;
   pathInfo(path: string): PathCall<PathInfo>;
   diskUsage(path: string, walk: Walk): Promise<Counted>;
+  /**
+   * `pathInfo`, `statFs` and `pathInfo` in one call. Undefined is its answer if the kernel does not tell the
+   * mount of a path. Only the native binding has it: the commands ask the list of mounts.
+   */
+  readonly mountStatFs?: (path: string) => PathCall<MountStatFs | undefined>;
   /**
    * Where a path leads, symlinks followed. Only the commands have it: native `pathInfo` knows the mount of a
    * path by itself.

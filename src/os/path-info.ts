@@ -26,6 +26,11 @@ export async function pathInfoOf(call: VolumeCall): Promise<PathInfo> {
   try {
     return await answerTo(call, (path) => binding.pathInfo(path));
   } catch (error) {
-    throw toMetricsError(error, 'METRICS_FS_INFO_FAILED', (text) => `failed to stat: ${text}`);
+    throw statError(error);
   }
+}
+
+/** What a caller sees of a failed stat(2). */
+export function statError(error: unknown): unknown {
+  return toMetricsError(error, 'METRICS_FS_INFO_FAILED', (text) => `failed to stat: ${text}`);
 }

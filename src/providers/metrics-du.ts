@@ -27,9 +27,9 @@ export interface MetricsDuOptions extends Omit<DiskUsageOptions, 'signal'>, Pick
   readonly requireMount?: boolean | undefined;
   /**
    * What to do while the path is where a tmpfs of its own is mounted, as for a Secret, a token or an emptyDir
-   * in memory. `'statfs'` asks the tmpfs for its numbers, at the cost of three short calls. They are those of
-   * a walk, but it also counts each extra hard link as an inode, files that were deleted and are still open,
-   * and what lies beneath other mounts; and since Linux 6.6 an inode for each 1024 bytes of extended
+   * in memory. `'statfs'` asks the tmpfs for its numbers, at the cost of three system calls. They are those
+   * of a walk, but it also counts each extra hard link as an inode, files that were deleted and are still
+   * open, and what lies beneath other mounts; and since Linux 6.6 an inode for each 1024 bytes of extended
    * attributes. Anything else at the path is walked: a plain directory, a bind mount of a part of a tmpfs,
    * another filesystem, a tmpfs without limits. `source` of the reading says what was done. Before Linux 5.9
    * the native binding always walks.

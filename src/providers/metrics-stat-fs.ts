@@ -1,7 +1,7 @@
 import type { GetMetricsOptions, Metrics, MetricsProvider } from '../metrics.js';
 import { checkedFlag, checkedText, openSignal } from '../options.js';
-import { filesystemReading, fsInfoOf, type FsInfo } from '../os/fs-info.js';
-import { whileMounted } from '../os/mount-at.js';
+import { filesystemReading, fsInfoOf } from '../os/fs-info.js';
+import { mountedFsInfoOf } from '../os/mount-at.js';
 import { checkedLimits, volumeCall, type CheckedLimits, type Limits } from '../os/volume-call.js';
 
 /** Options of {@link MetricsStatFs}. */
@@ -48,8 +48,7 @@ export class MetricsStatFs implements MetricsProvider {
     const signal = openSignal(options);
     const time = new Date();
     const call = volumeCall(this.#path, { ...this.#limits, signal });
-    const measure = (): Promise<FsInfo> => fsInfoOf(call);
-    const info = await (this.#requireMount ? whileMounted(() => call, measure) : measure());
+    const info = await (this.#requireMount ? mountedFsInfoOf(call) : fsInfoOf(call));
     return { time, source: this.name, ...filesystemReading(info) };
   }
 }

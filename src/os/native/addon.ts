@@ -17,7 +17,8 @@ export interface Addon {
   /** `buffer` has {@link BUFFER_BYTES}. Undefined if it does not, or the thread is being terminated. */
   connect(deliver: Deliver, buffer: ArrayBuffer): Channel | undefined;
   /**
-   * Of the whole process: threads alive, calls stuck, calls without a worker, and system calls ever started.
+   * Of the whole process: threads alive, calls stuck, calls without a worker, and how often the kernel was
+   * asked.
    */
   counts(): { threads: number; stuck: number; waiting: number; asked: number };
 }
@@ -50,7 +51,7 @@ export interface Channel {
  * The buffer of records, native/binding_channel.h. A word of 8 bytes is a float64, or a uint64 from
  * {@link ANSWER_VALUES} and {@link WALK_COUNTS} on. The records of walks begin at {@link WALKS_AT}.
  */
-export const ANSWER_WORDS = 13;
+export const ANSWER_WORDS = 16;
 export const ANSWER_VALUES = 5;
 export const WALK_WORDS = 10;
 export const WALK_COUNTS = 8;

@@ -1,5 +1,5 @@
 import { kindOf } from '../devices.js';
-import type { OsBinding, PathCall, PathInfo, StatFs } from '../os-binding.js';
+import type { MountStatFs, OsBinding, PathCall, PathInfo, StatFs } from '../os-binding.js';
 import { pathStuck, systemError, tooManyStuck } from '../system-error.js';
 import {
   addon,
@@ -15,8 +15,12 @@ import { NativeWalks } from './native-walks.js';
 /** The numbers that native/fs_info.h and native/call_pool.h give these. */
 const STATFS = 0;
 const STAT = 1;
-type Kind = typeof STATFS | typeof STAT;
-const SYSCALLS = { [STATFS]: 'statfs', [STAT]: 'stat' } as const;
+const MOUNT_STATFS = 2;
+type Kind = typeof STATFS | typeof STAT | typeof MOUNT_STATFS;
+/** The first system call of each. */
+const SYSCALLS = { [STATFS]: 'statfs', [STAT]: 'stat', [MOUNT_STATFS]: 'stat' } as const;
+/** MountSeen, by its number. */
+const MOUNTS_SEEN = [undefined, 'none', 'changed', 'same'] as const;
 const DONE = 0;
 const STUCK = 1;
 const TOO_MANY_STUCK = 2;
@@ -62,6 +66,7 @@ function overAddon(native: Addon): OsBinding | string {
     name: 'native',
     statFs: (path) => start<StatFs>(channel, waiters, STATFS, path),
     pathInfo: (path) => start<PathInfo>(channel, waiters, STAT, path),
+    mountStatFs: (path) => start<MountStatFs | undefined>(channel, waiters, MOUNT_STATFS, path),
     diskUsage: (path, walk) =>
       walks.run(channel, path, walk, walk.threads ?? DEFAULT_THREADS, ([status, errno, stuckSinceMs]) =>
         failure('walk', path, status, errno, stuckSinceMs),
@@ -99,7 +104,10 @@ function deliver({ numbers, words }: Records, at: number, waiters: Map<number, W
   const status = numbers[at + 2] ?? 0;
   const errno = numbers[at + 3] ?? 0;
   if (status !== DONE || errno !== 0) {
-    waiter.reject(failure(SYSCALLS[waiter.kind], waiter.path, status, errno, numbers[at + 4] ?? 0));
+    const syscall = numbers[at + 1] === 1 ? 'statfs' : SYSCALLS[waiter.kind];
+    waiter.reject(failure(syscall, waiter.path, status, errno, numbers[at + 4] ?? 0));
+  } else if (waiter.kind === MOUNT_STATFS) {
+    waiter.resolve(mountStatFs(words, at + ANSWER_VALUES) as never);
   } else if (waiter.kind === STATFS) {
     waiter.resolve(statFs(words, at + ANSWER_VALUES) as never);
   } else {
@@ -130,7 +138,18 @@ function statFs(words: BigUint64Array, at: number): StatFs {
   return stats;
 }
 
-// Each is made twice for every volume that is a mount, so without spreads and iterators.
+function mountStatFs(words: BigUint64Array, at: number): MountStatFs | undefined {
+  const mount = MOUNTS_SEEN[Number(words[at + 8])];
+  if (mount === undefined) return undefined;
+  return {
+    mount,
+    statFs: mount === 'none' ? undefined : statFs(words, at),
+    device: words[at + 9] ?? 0n,
+    inode: words[at + 10] ?? 0n,
+  };
+}
+
+// Made twice around each walk of a mount, so without spreads and iterators.
 function pathInfo(words: BigUint64Array, at: number): PathInfo {
   const info: { -readonly [Key in keyof PathInfo]: PathInfo[Key] } = {
     kind: kindOf(words[at] ?? 0n),
