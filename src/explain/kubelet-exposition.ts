@@ -1,3 +1,4 @@
+import { excerpt } from '../kubelet/excerpt.js';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** What a kubelet's `/metrics` says about volumes. */
@@ -27,8 +28,23 @@ const NAMES = [STATS, DURATIONS, CALLS, START, BUILD];
 /** So many lines are read before the event loop has its turn. */
 const LINES_A_TURN = 20_000;
 
-/** Reads the lines of Prometheus' text format that are about volumes. Malformed ones are skipped. */
+/** A line that is longer says nothing that is known here. */
+const LONGEST_LINE = 65_536;
+
+/** How Prometheus' text format begins: with a comment or a sample. */
+const BEGINNING = /^\s*(#|[a-zA-Z_:][\w:]*[{ ])/;
+
+/**
+ * Reads the lines of Prometheus' text format that are about volumes. Malformed ones are skipped.
+ *
+ * @throws Error if it is no such text at all
+ */
 export async function readKubeletMetrics(text: string): Promise<KubeletMetrics> {
+  if (!BEGINNING.test(text.slice(0, LONGEST_LINE))) {
+    throw new Error(
+      `the kubelet answered /metrics with something that is no list of metrics. It begins with ${excerpt(text.slice(0, 60))}`,
+    );
+  }
   const claims = new Map<string, Record<string, number>>();
   const measured = new Map<string, number>();
   const driverCalls = new Map<string, Map<string, number>>();
@@ -41,7 +57,7 @@ export async function readKubeletMetrics(text: string): Promise<KubeletMetrics> 
     at = end + 1;
     lines += 1;
     if (lines % LINES_A_TURN === 0) await nextTurn();
-    if (!NAMES.some((name) => text.startsWith(name, start))) continue;
+    if (end - start > LONGEST_LINE || !NAMES.some((name) => text.startsWith(name, start))) continue;
     const sample = sampleOf(text.slice(start, end));
     if (sample === undefined) continue;
     const { name, labels, value } = sample;

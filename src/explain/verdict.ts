@@ -32,7 +32,8 @@ export function verdictOf(volume: VolumeFacts, facts: Facts, findings: readonly 
 
 /** Whether Prometheus was asked and has nothing. */
 function isGone({ prometheus }: Facts, byStage: ReadonlyMap<Stage, Finding>): boolean {
-  return prometheus?.dashboard.state === 'answered' && byStage.get('dashboard')?.verdict !== 'ok';
+  const verdict = byStage.get('dashboard')?.verdict;
+  return prometheus?.dashboard.state === 'answered' && verdict !== 'ok' && verdict !== 'unknown';
 }
 
 /**

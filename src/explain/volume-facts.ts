@@ -159,6 +159,7 @@ export function whyNotRunning({
   containers,
   message,
 }: NodePod): { readonly why: string; readonly fix: string; readonly hasEnded: boolean } | undefined {
+  const phaseText = shown(phase ?? 'phase not known');
   const told = message === undefined ? '' : `: ${shown(message)}`;
   if (phase === 'Succeeded' || phase === 'Failed') {
     return {
@@ -181,7 +182,7 @@ export function whyNotRunning({
   if (phase === 'Pending' || waiting !== undefined) {
     const detail = reason === undefined ? told : `: ${shown(waiting?.name ?? '')} waits (${shown(reason)})`;
     return {
-      why: `the pod has not started (${phase ?? 'phase not known'})${detail || told}`,
+      why: `the pod has not started (${phaseText})${detail || told}`,
       fix: 'Look at the events of the pod: kubectl describe pod.',
       hasEnded: false,
     };
@@ -189,7 +190,7 @@ export function whyNotRunning({
   if (phase === undefined || containers.length === 0) return undefined;
   if (containers.every(({ state }) => state === undefined)) return undefined;
   return {
-    why: `no container of the pod runs now (${phase})`,
+    why: `no container of the pod runs now (${phaseText})`,
     fix: 'Look at the containers of the pod: kubectl describe pod.',
     hasEnded: false,
   };

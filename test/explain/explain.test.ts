@@ -610,10 +610,10 @@ describe('a node on which nothing is mounted', () => {
 
   test('a kubelet that does not answer is unknown, and the rest is judged', async () => {
     node = await FakeNode.start([DATA], false);
-    const options: ExplainOptions = { timeoutMs: 500, node: { name: NODE, rootDir: node.root.rootDir } };
     node.kubelet.mode = 'mute';
-    const found = await node.one('data', options);
-    expect(findingOf(found, 'kubelet-metrics').evidence).toContain('did not answer within 500 ms');
+    const { kubelet } = node.doors({ timeoutMs: 500 });
+    const found = await node.one('data', { kubelet, node: { name: NODE, rootDir: node.root.rootDir } });
+    expect(findingOf(found, 'kubelet-metrics').evidence).toContain('did not answer /metrics within 500 ms');
     expect(stagesWith(found, 'unknown')).toEqual(['kubelet-metrics', 'kubelet-summary', 'analyzer']);
     expect(findingOf(found, 'pod').verdict).toBe('ok');
     expect(found.cause).toMatch(/^The volume is not mounted/);
@@ -634,13 +634,13 @@ describe('a node on which nothing is mounted', () => {
   test('nobody to ask: unknown, and what is needed', async () => {
     node = await FakeNode.start([], false);
     const { volumes, problems } = await explain({
-      node: { rootDir: '/nowhere' },
+      node: { rootDir: `${node.root.rootDir}/nowhere` },
       claim: { namespace: 'shop', name: 'data' },
     });
     expect(volumes).toHaveLength(1);
     expect(volumes[0]?.result).toBe('unknown');
     expect(volumes[0] && stagesWith(volumes[0], 'ok')).toEqual([]);
-    expect(problems.join()).toContain('/nowhere does not exist');
+    expect(problems.join()).toContain('/kubelet/nowhere does not exist');
   });
 
   test('a pod that is not there, or has no such volume, is said to be so', async () => {

@@ -7,7 +7,7 @@ import { podFromJson } from '../../kubelet/pod-from-json.js';
 import type { Claim } from '../../kubelet/sources.js';
 import { ask, notAsked, type Answer, type Limits } from '../answer.js';
 import type { CheckedExplain } from '../explain-options.js';
-import type { CsiNode, Facts } from '../facts.js';
+import type { CsiNode, Facts, StorageEvent } from '../facts.js';
 
 const NOT_ASKED = 'the API server was not asked';
 
@@ -126,4 +126,38 @@ function csiNodeFrom(value: object | undefined): CsiNode | undefined {
     });
   });
   return { drivers, health };
+}
+
+/** The reason that kubelets before 1.37 and the sidecar external-health-monitor give. */
+const REASON = 'VolumeConditionAbnormal';
+
+/** The newest are not first; but the same event again only counts up. */
+const MOST = '500';
+
+/**
+ * What was reported about storage by events, which Kubernetes keeps for an hour: one list, of one namespace
+ * or of all.
+ */
+export async function askForEvents(
+  api: ApiClient | undefined,
+  namespace: string | undefined,
+  limits: Limits,
+): Promise<Answer<readonly StorageEvent[]>> {
+  if (api === undefined) return notAsked(NOT_ASKED);
+  const query = new URLSearchParams({ fieldSelector: `reason=${REASON}`, limit: MOST });
+  const where = namespace === undefined ? '' : `namespaces/${namespace}/`;
+  return await ask(api.name, limits, async (signal) => {
+    const list = objectOf(await api.get(`/api/v1/${where}events?${query.toString()}`, { signal }));
+    return listOf(list?.['items']).flatMap(eventFrom);
+  });
+}
+
+function eventFrom(value: unknown): readonly StorageEvent[] {
+  const event = objectOf(value);
+  const about = objectOf(event?.['involvedObject']);
+  const kind = about?.['kind'];
+  const [namespace, name, message] = [about?.['namespace'], about?.['name'], event?.['message']].map(textOf);
+  const isOurs = kind === 'Pod' || kind === 'PersistentVolumeClaim';
+  if (!isOurs || namespace === undefined || name === undefined || message === undefined) return [];
+  return event?.['reason'] === REASON ? [{ kind, namespace, name, message }] : [];
 }

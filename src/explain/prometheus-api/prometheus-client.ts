@@ -35,6 +35,9 @@ export interface PrometheusTarget {
 
 const CALL_OPTIONS = ['signal'] as const;
 
+/** How Prometheus writes a number. */
+const SAMPLE = /^([+-]?(\d+(\.\d+)?(e[+-]?\d+)?|Inf)|NaN)$/;
+
 /** Statuses at which Prometheus' API answers with JSON that says what is wrong. */
 const API_STATUSES = new Set([400, 422, 503]);
 
@@ -61,10 +64,12 @@ export class PrometheusClient {
   async query(expression: string, options: SourceOptions = {}): Promise<readonly PrometheusSample[]> {
     const data = objectOf(await this.#get('query', { query: expression }, options));
     if (data?.['resultType'] !== 'vector') throw this.#bad('query', 'its result is not a vector');
-    return listOf(data['result']).flatMap((each) => {
+    return this.#listIn('query', data['result']).map((each) => {
       const given = objectOf(each);
       const value = listOf(given?.['value'])[1];
-      return typeof value === 'string' ? [{ labels: labelsOf(given?.['metric']), value: Number(value) }] : [];
+      if (given === undefined || typeof value !== 'string' || !SAMPLE.test(value))
+        throw this.#bad('query', `it has a sample without a number: ${excerpt(JSON.stringify(each))}`);
+      return { labels: labelsOf(given['metric']), value: Number(value.replace('Inf', 'Infinity')) };
     });
   }
 
@@ -76,7 +81,7 @@ export class PrometheusClient {
   async series(selectors: readonly string[], options: SourceOptions = {}): Promise<readonly Labels[]> {
     const start = String(Math.floor(Date.now() / 1000) - 300);
     const data = await this.#get('series', { 'match[]': selectors, start }, options);
-    return listOf(data).map(labelsOf);
+    return this.#listIn('series', data).map(labelsOf);
   }
 
   /**
@@ -91,9 +96,8 @@ export class PrometheusClient {
     options: SourceOptions = {},
   ): Promise<readonly string[]> {
     const path = `label/${encodeURIComponent(label)}/values`;
-    return listOf(await this.#get(path, { 'match[]': [selector] }, options)).flatMap(
-      (each) => textOf(each) ?? [],
-    );
+    const data = await this.#get(path, { 'match[]': [selector] }, options);
+    return this.#listIn(path, data).flatMap((each) => textOf(each) ?? []);
   }
 
   /**
@@ -106,7 +110,7 @@ export class PrometheusClient {
     options: SourceOptions = {},
   ): Promise<readonly PrometheusTarget[]> {
     const data = objectOf(await this.#get('targets', { state }, options));
-    return listOf(data?.[`${state}Targets`]).map(targetFrom);
+    return this.#listIn('targets', data?.[`${state}Targets`]).map(targetFrom);
   }
 
   /**
@@ -117,7 +121,7 @@ export class PrometheusClient {
    */
   async targetsOffering(metric: string, options: SourceOptions = {}): Promise<readonly Labels[]> {
     const data = await this.#get('targets/metadata', { metric }, options);
-    return listOf(data).map((each) => labelsOf(objectOf(each)?.['target']));
+    return this.#listIn('targets/metadata', data).map((each) => labelsOf(objectOf(each)?.['target']));
   }
 
   /** Closes all connections. Calls in flight and later ones fail with PROMETHEUS_UNREACHABLE. */
@@ -180,6 +184,12 @@ export class PrometheusClient {
     if (body?.['status'] !== 'error') throw this.#bad(path, 'it has no status');
     const said = `${textOf(body['errorType']) ?? 'error'}: ${textOf(body['error']) ?? ''}`;
     throw this.#error('PROMETHEUS_QUERY', `cannot answer ${path}: ${excerpt(said)}`, status);
+  }
+
+  /** Go writes an empty list as null. */
+  #listIn(path: string, value: unknown): readonly unknown[] {
+    if (value === null || Array.isArray(value)) return listOf(value);
+    throw this.#bad(path, 'where a list should be is none');
   }
 
   #bad(path: string, why: string): PrometheusError {

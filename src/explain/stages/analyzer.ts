@@ -22,7 +22,7 @@ export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
   }
   const every = periodMs === undefined ? '' : `, every ${String(periodMs / 1000)} s and up to twice that`;
   if (summary !== undefined) return judge.ok(`the kubelet measures the volumes of the pod${every}`, data);
-  if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
+  if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
   if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
   if (stuckSiblings.length > 0 && isMeasured(volume) === true && facts.summary.state === 'answered') {
     const names = stuckSiblings.map((each) => shown(each)).join(', ');

@@ -30,12 +30,10 @@ export function dashboardStage(volume: VolumeFacts, facts: Facts): Finding {
   );
   const selector = selectorText(dashboardLabels);
   if (found !== undefined) {
-    return judge.ok(
-      `the expression for used space has the value ${String(found.value)} (${shown(selector)})`,
-      {
-        value: found.value,
-      },
-    );
+    const { value } = found;
+    const text = `the expression for used space has the value ${String(value)} (${shown(selector)})`;
+    if (Number.isFinite(value)) return judge.ok(text, { value });
+    return judge.unknown(`${text}, which panels do not show`, 'Look at the series in Prometheus.', { value });
   }
   if (!series.some(({ labels }) => isSelected(labels, namespace, dashboardLabels))) {
     const why =

@@ -35,7 +35,7 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
     }
     return judge.ok(`the kubelet has numbers of it, of ${shown(summary.time ?? 'an unknown time')}`, data);
   }
-  if (!isHere || pod === undefined) return judge.skipped('no pod of this node uses the volume');
+  if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
   if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
   if (podSummary === undefined) {
     return judge.cause(

@@ -143,11 +143,15 @@ export class FakeNode {
     this.kubelet.users.rules = rules;
   }
 
-  doors(): Required<Pick<ExplainOptions, 'node' | 'kubelet' | 'api'>> {
+  /** @param options - of the kubelet's client */
+  doors(
+    options: { readonly timeoutMs?: number } = {},
+  ): Required<Pick<ExplainOptions, 'node' | 'kubelet' | 'api'>> {
     const kubelet = new KubeletClient({
       endpoint: this.kubelet.endpoint,
       auth: { type: 'serviceAccount', tokenFile: this.#tokens.kubelet },
       pinnedCertificateFile: this.kubelet.certificateFile,
+      ...options,
     });
     const api = new ApiClient({
       endpoint: this.api.endpoint,
