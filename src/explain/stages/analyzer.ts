@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('analyzer');
@@ -42,10 +42,6 @@ export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   if (facts.config.state === 'answered') return judge.ok(`the kubelet measures volumes${every}`, data);
-  const { config } = facts;
-  return judge.unknown(
-    `whether the kubelet measures volumes is not known: ${config.problem}`,
-    config.state === 'unanswered' ? config.fix : undefined,
-    config.state === 'unanswered' && config.rule !== undefined ? { rule: config.rule } : {},
-  );
+  const text = `whether the kubelet measures volumes is not known: ${facts.config.problem}`;
+  return judge.unanswered(facts.config, CHECK_KUBELET, text);
 }

@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
 import { isSelected, selectorText } from '../dashboard-queries.js';
 
@@ -21,10 +21,7 @@ export function dashboardStage(volume: VolumeFacts, facts: Facts): Finding {
         : 'Correct what the error names.',
     );
   }
-  if (dashboard.state !== 'answered') {
-    const fix = dashboard.state === 'unanswered' ? dashboard.fix : undefined;
-    return judge.unknown(dashboard.problem, fix ?? 'Check the URL and the credentials of Prometheus.');
-  }
+  if (dashboard.state !== 'answered') return judge.unanswered(dashboard, CHECK_PROMETHEUS);
   const found = dashboard.value.find(
     ({ labels }) => labels['namespace'] === namespace && labels['persistentvolumeclaim'] === claimName,
   );

@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('kubelet-summary');
@@ -8,21 +8,14 @@ const judge = new Judge('kubelet-summary');
 /** Whether the kubelet's /stats/summary has the pod, and the volume in it. */
 export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding {
   const { summary: answer } = facts;
-  if (answer.state === 'not asked') return judge.unknown(answer.problem);
-  if (answer.state === 'unanswered') {
-    const { problem, fix, rule, status, code } = answer;
-    if (status === 500 && !problem.includes('Authorization error')) {
-      return judge.cause(
-        `the kubelet cannot list the pods' stats, so that no volume of the node has numbers: ${problem}`,
-        "Look at the log of the kubelet and of the container runtime: one container's stats fail.",
-        { status },
-      );
-    }
-    return judge.unknown(problem, fix, {
-      ...(rule !== undefined && { rule }),
-      ...(code !== undefined && { code }),
-    });
+  if (answer.state === 'unanswered' && answer.status === 500 && !/Authorization error/.test(answer.problem)) {
+    return judge.cause(
+      `the kubelet cannot list the pods' stats, so that no volume of the node has numbers: ${answer.problem}`,
+      "Look at the log of the kubelet and of the container runtime: one container's stats fail.",
+      { status: answer.status },
+    );
   }
+  if (answer.state !== 'answered') return judge.unanswered(answer, CHECK_KUBELET);
   const { pod, isHere, podSummary, summary, claimName, volumeName } = volume;
   if (summary !== undefined) {
     const data = { capacityBytes: summary.capacityBytes?.toString(), time: summary.time };
