@@ -132,7 +132,7 @@ const DRIVER_FAULTS: readonly Fault[] = [
   {
     title: 'a kubelet that was restarted and holds the volume for uncertain',
     make: (fake) => {
-      const startedSeconds = String(Date.now() / 1000 - 60);
+      const startedSeconds = String(Date.now() / 1000 - 600);
       fake.kubelet.bodies.metrics = metricsOf(
         [{ name: 'other' }],
         [`process_start_time_seconds ${startedSeconds}`],

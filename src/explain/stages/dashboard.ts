@@ -28,6 +28,12 @@ export function dashboardStage(volume: VolumeFacts, facts: Facts): Finding {
   const selector = selectorText(dashboardLabels);
   if (found !== undefined) {
     const { value } = found;
+    if (isExported(volume, facts) === false) {
+      return judge.skipped(
+        `Prometheus still has the value ${String(value)}, which the kubelet does not export any more: it is up to five minutes old, or of another cluster`,
+        { value },
+      );
+    }
     const text = `the expression for used space has the value ${String(value)} (${shown(selector)})`;
     if (Number.isFinite(value)) return judge.ok(text, { value });
     return judge.unknown(`${text}, which panels do not show`, 'Look at the series in Prometheus.', { value });
