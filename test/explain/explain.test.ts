@@ -643,6 +643,13 @@ describe('a node on which nothing is mounted', () => {
     expect(problems.join()).toContain('/kubelet/nowhere does not exist');
   });
 
+  test('nobody to ask for pods: no volume, and what is missing', async () => {
+    node = await FakeNode.start([], false);
+    const { volumes, problems } = await explain({});
+    expect(volumes).toEqual([]);
+    expect(problems).toEqual(['which pods there are is not known: the kubelet was not asked']);
+  });
+
   test('a pod that is not there, or has no such volume, is said to be so', async () => {
     node = await FakeNode.start([DATA], false);
     const asked = async (name: string, volume?: string): Promise<readonly string[]> => {
