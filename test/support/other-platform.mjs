@@ -1,19 +1,24 @@
-// @ts-check Makes this process look as on another platform, for `node --import`: KVM_PLATFORM names it. There
-// is no /proc, /sys or kubelet's folder, and no addon can be loaded.
+// @ts-check Makes this process look as on a laptop, for `node --import`: KVM_PLATFORM names the platform. There
+// is no kubelet's folder, and on any platform but linux no /proc, no /sys and no addon.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import process from 'node:process';
 
-Object.defineProperty(process, 'platform', { value: process.env['KVM_PLATFORM'] });
-process.dlopen = () => {
-  throw new Error('there is no addon for this platform');
-};
+const platform = process.env['KVM_PLATFORM'];
+if (platform !== 'linux') {
+  Object.defineProperty(process, 'platform', { value: platform });
+  process.dlopen = () => {
+    throw new Error('there is no addon for this platform');
+  };
+}
 
-const HIDDEN = /^\/(proc|sys|var\/lib\/kubelet)(\/|$)/;
+const FOLDERS = /^\/var\/(lib\/(kubelet|k0s|rancher)|snap\/microk8s)(\/|$)/;
+const OF_LINUX = /^\/(proc|sys)(\/|$)/;
 
 /** @param {unknown} path */
 function refuseHidden(path) {
-  if (!HIDDEN.test(String(path))) return;
+  const isHidden = FOLDERS.test(String(path)) || (platform !== 'linux' && OF_LINUX.test(String(path)));
+  if (!isHidden) return;
   throw Object.assign(new Error(`ENOENT: no such file or directory, '${String(path)}'`), { code: 'ENOENT' });
 }
 

@@ -72,7 +72,7 @@ export function whyNoSubject(target: Target, { pods, elsewhere }: Facts): string
 export function unnamedVolumes(
   pods: readonly NodePod[],
   described: ReadonlyMap<string, readonly VolumeDescription[]>,
-  wanted: string | undefined,
+  wanted?: string,
 ): readonly Subject[] {
   return pods.flatMap((pod) =>
     (described.get(pod.folderUid) ?? [])
