@@ -144,7 +144,7 @@ describe('architecture', () => {
 
 describe('source files', () => {
   const MOST_LINES = 250;
-  const MOST_FILES = 223;
+  const MOST_FILES = 230;
   const MOST_COLUMNS = 110;
   const own = files.filter((file) => layer(file) !== 'csi/gen');
   const native = readdirSync(join(ROOT, 'native'))

@@ -120,6 +120,7 @@ export const LAZY = new Set(['execa', 'fs-extra']);
  */
 export const READS_FILES = [
   'cli/doors.ts',
+  'cli/node-credentials.ts',
   'csi/serving/listen-on-socket.ts',
   'os/commands/children.ts',
   'kubelet/credentials.ts',

@@ -184,6 +184,11 @@ function isInPod(): boolean {
   return (process.env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' && isReadable(`${SERVICE_ACCOUNT}/token`);
 }
 
+/** Whether the kubelet with this root has a folder for a pod. */
+export function hasPodFolder(rootDir: string, uid: string): boolean {
+  return /^[\w-]+$/.test(uid) && isReadable(`${rootDir}/pods/${uid}`);
+}
+
 function isReadable(path: string): boolean {
   try {
     accessSync(path, constants.R_OK);

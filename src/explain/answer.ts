@@ -29,7 +29,7 @@ export function valueOf<T>(answer: Answer<T>): T | undefined {
 }
 
 /** How long questions may take, and what ends all of them. */
-export interface Limits {
+export interface QuestionLimits {
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -40,9 +40,9 @@ export interface Limits {
  * @param who - for the sentence that there was no answer
  * @throws the signal's reason alone
  */
-export async function ask<T>(
+export async function answerOf<T>(
   who: string,
-  { timeoutMs, signal }: Limits,
+  { timeoutMs, signal }: QuestionLimits,
   question: (signal: AbortSignal) => Promise<T>,
 ): Promise<Answer<T>> {
   const end = new AbortController();

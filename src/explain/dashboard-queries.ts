@@ -1,31 +1,21 @@
 import { CAPACITY } from './facts.js';
+import type { PersistentVolumeClaimRef } from '../stats/pod.js';
 import type { Labels } from './prometheus-api/prometheus-client.js';
 
 /** What kube-prometheus renders into the kubelet's dashboards and alerts. */
 export const DASHBOARD_LABELS: Labels = { job: 'kubelet', metrics_path: '/metrics' };
 
-/** Which claim a query is about; all of them without one. */
-export interface ClaimSelection {
-  readonly namespace: string;
-  readonly name: string;
-}
-
-/** A selector of PromQL such as `{job="kubelet"}`. */
+/** A selector of PromQL such as `{job="kubelet"}`. PromQL quotes texts as JSON does. */
 export function selectorText(labels: Labels): string {
-  const matchers = Object.entries(labels).map(([name, value]) => `${name}=${promQlText(value)}`);
+  const matchers = Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   return `{${matchers.join(', ')}}`;
-}
-
-/** PromQL quotes as Go does, and so as JSON but for what JSON cannot hold. */
-function promQlText(text: string): string {
-  return JSON.stringify(text);
 }
 
 /**
  * The used space of the dashboard "Kubernetes / Persistent Volumes" of kubernetes-mixin, for each claim: its
  * `topk(1, ...)` becomes one for each claim.
  */
-export function usedSpaceExpression(labels: Labels, claim: ClaimSelection | undefined): string {
+export function usedSpaceExpression(labels: Labels, claim: PersistentVolumeClaimRef | undefined): string {
   const chosen =
     claim === undefined
       ? labels
@@ -37,7 +27,7 @@ export function usedSpaceExpression(labels: Labels, claim: ClaimSelection | unde
 }
 
 /** The capacity of a claim, whatever job it comes from and whatever label has its namespace. */
-export function anySeriesExpression(claim: ClaimSelection | undefined): string {
+export function anySeriesExpression(claim: PersistentVolumeClaimRef | undefined): string {
   return claim === undefined ? CAPACITY : `${CAPACITY}${selectorText({ persistentvolumeclaim: claim.name })}`;
 }
 

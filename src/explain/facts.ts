@@ -1,4 +1,3 @@
-import type { CsiDriver } from '../kubelet/drivers/registration.js';
 import type { VolumeDescription } from '../kubelet/described-volume.js';
 import type { KubeletSummary } from '../kubelet/kubelet-summary.js';
 import type { NodePod } from '../kubelet/node-pod.js';
@@ -46,7 +45,6 @@ export interface DiskFacts {
   readonly described: ReadonlyMap<string, readonly VolumeDescription[]>;
   /** Of the volumes that were asked about, and others of their pods; by name. */
   readonly stats: ReadonlyMap<string, ReadonlyMap<string, VolumeStats>>;
-  readonly drivers: readonly CsiDriver[];
   readonly warnings: readonly string[];
 }
 
@@ -67,7 +65,6 @@ export interface StorageEvent {
 
 /** What Prometheus was asked, once for all volumes. */
 export interface PrometheusFacts {
-  readonly name: string;
   /** What a dashboard's queries select by. */
   readonly dashboardLabels: Labels;
   /** The dashboard's expression for used space. */

@@ -1,4 +1,5 @@
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
+import type { Answer } from './answer.js';
 
 /** The chain from a dashboard's query down to the volume, in this order. */
 export const STAGES = [
@@ -65,6 +66,10 @@ export interface VolumeExplanation {
 }
 
 type Details = Readonly<Record<string, unknown>>;
+type Unanswered = Exclude<Answer<unknown>, { readonly state: 'answered' }>;
+
+export const CHECK_PROMETHEUS = 'Check the URL and the credentials of Prometheus.';
+export const CHECK_KUBELET = 'Give a kubelet to ask: its endpoint, and credentials that it knows.';
 
 /** Makes the findings of one stage. */
 export class Judge {
@@ -86,7 +91,23 @@ export class Judge {
     return { stage: this.#stage, verdict: 'cause', evidence, fix, data };
   }
 
-  unknown(evidence: string, fix?: string, data: Details = {}): Finding {
-    return { stage: this.#stage, verdict: 'unknown', evidence, ...(fix !== undefined && { fix }), data };
+  /** Every unknown says what is needed to know more. */
+  unknown(evidence: string, fix: string, data: Details = {}): Finding {
+    return { stage: this.#stage, verdict: 'unknown', evidence, fix, data };
+  }
+
+  /**
+   * What cannot be judged without an answer. What to do is said with the answer, or else by `fix`.
+   *
+   * @param evidence - a sentence around the problem; by default the problem itself
+   */
+  unanswered(answer: Unanswered, fix: string, evidence = answer.problem, data: Details = {}): Finding {
+    if (answer.state === 'not asked') return this.unknown(evidence, fix, data);
+    const { rule, code } = answer;
+    return this.unknown(evidence, answer.fix ?? fix, {
+      ...data,
+      ...(rule !== undefined && { rule }),
+      ...(code !== undefined && { code }),
+    });
   }
 }

@@ -25,7 +25,11 @@ export function verdictOf(volume: VolumeFacts, facts: Facts, findings: readonly 
   const open = nearestUnknown(byStage, facts) ?? nearest('unknown');
   if (open === undefined) {
     const text = `${titleOf(volume)} has no number, and every stage that was asked is as it should be`;
-    return { result: isMissing ? 'missing' : 'unknown', cause: sentence(text), remedy: '' };
+    return {
+      result: isMissing ? 'missing' : 'unknown',
+      cause: sentence(text),
+      remedy: 'Ask again in two minutes: a round of measuring and a scrape take their time.',
+    };
   }
   return { result: isMissing ? 'missing' : 'unknown', ...said(open) };
 }

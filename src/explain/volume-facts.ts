@@ -133,6 +133,28 @@ export function isMeasured({ stats }: VolumeFacts): boolean | undefined {
   return stats === undefined || stats.state === 'pending' ? undefined : stats.state === 'ok';
 }
 
+/** The kubelet's default of volumeStatsAggPeriod. */
+const DEFAULT_PERIOD_MS = 60_000;
+
+/** The time in which the kubelet measures every volume once: it adds up to a period at random. */
+export function roundMs({ config }: Facts): number {
+  return 2 * (valueOf(config)?.periodMs ?? DEFAULT_PERIOD_MS);
+}
+
+/** The younger of pod and kubelet: since when the kubelet may have measured. */
+export function measuredSince(
+  { pod }: VolumeFacts,
+  { metrics, nowMs }: Facts,
+): { readonly text: string; readonly ageMs: number } | undefined {
+  const podMs = Date.parse(pod?.startTime ?? '');
+  const kubeletMs = valueOf(metrics)?.startedAtMs;
+  if (Number.isNaN(podMs)) return undefined;
+  const isRestarted = kubeletMs !== undefined && kubeletMs > podMs;
+  const ageMs = Math.max(0, nowMs - (isRestarted ? kubeletMs : podMs));
+  const what = isRestarted ? 'the kubelet was restarted' : 'the pod started';
+  return { text: `${what} ${String(Math.round(ageMs / 1000))} s ago`, ageMs };
+}
+
 /** The CSI driver, as the disk, the PersistentVolume or the pod says. */
 export function driverOf({ description, claim, volume }: VolumeFacts): string | undefined {
   const persistent = valueOf(claim)?.volume;

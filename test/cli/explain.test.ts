@@ -1,9 +1,12 @@
-import { existsSync, renameSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { KUBELET_ROOTS } from '../../src/kubelet/kubelet-root.js';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { FakeApiServer } from '../../src/testing/kubelet/index.js';
 import { claimOf, FakeNode, podOf, USER, volumeOf } from '../explain/support/fake-node.js';
 import { needs } from '../support/needs.js';
+import { UsageError } from '../../src/cli/command.js';
+import { readCommandLine } from '../../src/cli/program.js';
 import { ended, start, type Ended } from './run-main.js';
 
 let node: FakeNode | undefined;
@@ -16,15 +19,34 @@ afterEach(async () => {
 /** Nothing of this machine's own cluster is asked. */
 const NO_CLUSTER = { KUBECONFIG: '', HOME: '/nowhere', KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined };
 
-async function explain(...args: readonly string[]): Promise<Ended> {
-  const doors = node?.args() ?? [];
-  return await ended(start(['explain', ...args, ...doors], undefined, NO_CLUSTER));
+/** What the command prints on standard output, and its exit code. */
+interface Explained {
+  readonly code: number | undefined;
+  readonly stdout: string;
+}
+
+/** Runs the command in this process, which costs less than one of its own. */
+async function explainWith(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Explained> {
+  const before = process.listeners('SIGINT');
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  try {
+    const { text, exitCode } = await readCommandLine(['explain', ...args]).answer();
+    return { code: exitCode, stdout: text };
+  } finally {
+    vi.unstubAllEnvs();
+    for (const each of process.listeners('SIGINT')) if (!before.includes(each)) process.off('SIGINT', each);
+  }
+}
+
+async function explain(...args: readonly string[]): Promise<Explained> {
+  return await explainWith(NO_CLUSTER, [...args, ...(node?.args() ?? [])]);
 }
 
 describe('explain', () => {
   test('says that a claim is exported, and exits with 0', async () => {
     node = await FakeNode.start([{ name: 'data' }], false);
-    const { code, stdout, stderr } = await explain('shop/data', '--json');
+    const args = ['explain', 'shop/data', '--json', ...node.args()];
+    const { code, stdout, stderr } = await ended(start(args, undefined, NO_CLUSTER));
     expect(stderr).toBe('');
     const { command, volumes } = JSON.parse(stdout) as { command: string; volumes: { result: string }[] };
     expect([command, volumes.map(({ result }) => result)]).toEqual(['explain', ['exported']]);
@@ -85,9 +107,7 @@ describe('explain', () => {
     node = await FakeNode.start([{ name: 'data' }], false);
     node.allowKubelet([{ subject: USER, resources: ['nodes/pods', 'nodes/stats'] }]);
     const doors = node.args().map((each) => (each === node?.root.rootDir ? '/nowhere' : each));
-    const { code, stdout } = await ended(
-      start(['explain', 'shop/data', '--verbose', ...doors], undefined, NO_CLUSTER),
-    );
+    const { code, stdout } = await explainWith(NO_CLUSTER, ['shop/data', '--verbose', ...doors]);
     expect(stdout).toMatch(/^shop\/data: unknown$/m);
     expect(stdout).toContain('may not get nodes/metrics');
     expect(stdout).toContain('resources: ["nodes/metrics"], verbs: ["get"]');
@@ -95,7 +115,8 @@ describe('explain', () => {
   });
 
   test('with nobody to ask it is unknown', async () => {
-    const { code, stdout, stderr } = await explain('shop/data', '--root', '/nowhere');
+    const args = ['explain', 'shop/data', '--root', '/nowhere'];
+    const { code, stdout, stderr } = await ended(start(args, undefined, NO_CLUSTER));
     expect(stdout).toMatch(/^shop\/data: unknown$/m);
     expect(stderr).toBe('');
     expect(code).toBe(3);
@@ -104,17 +125,8 @@ describe('explain', () => {
   test('needs no name of the node where the folder of the pod is here', async () => {
     node = await FakeNode.start([{ name: 'data' }], false);
     const kubeconfig = await node.api.kubeconfig({ token: 'secret' });
-    const args = [
-      'explain',
-      'shop/data',
-      '--root',
-      node.root.rootDir,
-      '--kubeconfig',
-      kubeconfig,
-      '--pods',
-      'api',
-    ];
-    const { stdout } = await ended(start([...args, '--verbose'], undefined, NO_CLUSTER));
+    const args = ['shop/data', '--root', node.root.rootDir, '--kubeconfig', kubeconfig, '--pods', 'api'];
+    const { stdout } = await explainWith(NO_CLUSTER, [...args, '--verbose']);
     expect(stdout).toMatch(/^ {2}pod {13}ok {6}pod shop\/data-pod runs on this node/m);
     expect(stdout).not.toContain('This node was taken for');
   });
@@ -124,8 +136,8 @@ describe('explain', () => {
     node = await FakeNode.start([{ name: 'data' }], false);
     const { rootDir } = node.root;
     renameSync(`${rootDir}/pods/uid-of-data`, `${rootDir}/pods/${uid}`);
-    const args = ['explain', '--pods', 'disk', '--pod', uid, '--root', rootDir, '--verbose'];
-    const { stdout, code } = await ended(start(args, undefined, NO_CLUSTER));
+    const args = ['--pods', 'disk', '--pod', uid, '--root', rootDir, '--verbose'];
+    const { stdout, code } = await explainWith(NO_CLUSTER, args);
     expect(stdout).toMatch(
       new RegExp(`^${uid} kubernetes\\.io~csi/pv-data: missing\n {2}The volume is not mounted: `),
     );
@@ -133,7 +145,7 @@ describe('explain', () => {
       /^ {2}kubelet-metrics unknown which claim the volume belongs to is not known here$/m,
     );
     expect(code).toBe(1);
-    const none = await ended(start([...args, '--volume', 'pv-other'], undefined, NO_CLUSTER));
+    const none = await explainWith(NO_CLUSTER, [...args, '--volume', 'pv-other']);
     expect([none.code, none.stdout.split('\n')[0]]).toEqual([3, 'No volume is known that this is about.']);
   });
 
@@ -143,12 +155,27 @@ describe('explain', () => {
     [['--volume', 'data'], '--volume needs --pod'],
     [['shop/data', '--prometheus', 'nonsense'], 'Expected --prometheus to be a URL'],
     [['shop/data', '--prometheus', 'http://p', '--prometheus-user', 'me'], 'go together'],
-  ])('refuses %j with exit code 2', async (args, message) => {
-    const { code, stderr } = await explain(...args);
-    expect(stderr).toContain(message);
+  ])('refuses %j', async (args, message) => {
+    await expect(explain(...args)).rejects.toThrow(UsageError);
+    await expect(explain(...args)).rejects.toThrow(message);
+  });
+
+  test('has exit code 2 for a wrong command line', async () => {
+    const { code, stderr } = await ended(start(['explain', 'a/b/c'], undefined, NO_CLUSTER));
+    expect(stderr).toContain("expected CLAIM to be NAMESPACE/NAME, got 'a/b/c'");
     expect(code).toBe(2);
   });
 });
+
+/** Hides the kubelet's folder of a machine that is a node itself. */
+const LAPTOP = {
+  KVM_PLATFORM: 'linux',
+  NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, '../support/other-platform.mjs')).href}`,
+};
+
+async function onLaptopWith(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ended> {
+  return await ended(start(['explain', ...args], undefined, { ...NO_CLUSTER, ...LAPTOP, ...env }));
+}
 
 /** A pod that has this program and sees the kubelet's folder. */
 function exporter(nodeName: string, container: object, path = '/var/lib/kubelet'): object {
@@ -163,10 +190,7 @@ function exporter(nodeName: string, container: object, path = '/var/lib/kubelet'
   };
 }
 
-// A machine that is a node itself has a root.
-const isNode = KUBELET_ROOTS.some((each) => existsSync(each));
-
-describe.skipIf(isNode || needs({ programs: ['kubectl'] }))('explain on a laptop', () => {
+describe.skipIf(needs({ programs: ['kubectl'] }))('explain on a laptop', () => {
   let api: FakeApiServer;
   let env: NodeJS.ProcessEnv;
 
@@ -179,7 +203,7 @@ describe.skipIf(isNode || needs({ programs: ['kubectl'] }))('explain on a laptop
         persistentvolumes: [volumeOf({ name: 'data' })],
       },
     });
-    env = { ...NO_CLUSTER, KUBECONFIG: await api.kubeconfig({ token: 'secret' }) };
+    env = { KUBECONFIG: await api.kubeconfig({ token: 'secret' }) };
   });
 
   afterAll(async () => {
@@ -188,7 +212,7 @@ describe.skipIf(isNode || needs({ programs: ['kubectl'] }))('explain on a laptop
 
   async function onLaptop(pods: readonly object[], ...args: readonly string[]): Promise<Ended> {
     api.objects.pods = [podOf({ name: 'data', nodeName: 'node7' }), ...pods];
-    return await ended(start(['explain', 'shop/data', '--timeout', '60s', ...args], undefined, env));
+    return await onLaptopWith(env, ['shop/data', '--timeout', '60s', ...args]);
   }
 
   test('finds the pod, and prints the command for the exporter on its node', async () => {
@@ -243,20 +267,20 @@ describe.skipIf(isNode || needs({ programs: ['kubectl'] }))('explain on a laptop
 
   test('a pod that has ended needs no command', async () => {
     api.objects.pods = [podOf({ name: 'data', nodeName: 'node7', status: { phase: 'Succeeded' } })];
-    const { code, stdout } = await ended(start(['explain', 'shop/data', '--timeout', '60s'], undefined, env));
+    const { code, stdout } = await onLaptopWith(env, ['shop/data', '--timeout', '60s']);
     expect(stdout).toMatch(/^shop\/data: missing\n {2}Pod shop\/data-pod: the pod has ended/);
     expect(stdout).not.toContain('kubectl debug');
     expect(code).toBe(1);
   });
 
   test('without a claim it says that one is needed', async () => {
-    const { code, stdout } = await ended(start(['explain'], undefined, env));
+    const { code, stdout } = await onLaptopWith(env, []);
     expect(stdout).toContain('This is not a node: name a claim, or a pod with --pod.');
     expect(code).toBe(3);
   });
 
   test('without a cluster it says what it takes', async () => {
-    const { code, stdout } = await ended(start(['explain', 'shop/data'], undefined, NO_CLUSTER));
+    const { code, stdout } = await onLaptopWith({}, ['shop/data']);
     expect(stdout).toMatch(/^shop\/data: unknown$/m);
     expect(stdout).toContain('This is not a node, and no cluster can be asked. That needs ');
     expect(code).toBe(3);

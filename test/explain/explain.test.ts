@@ -132,7 +132,7 @@ const DRIVER_FAULTS: readonly Fault[] = [
   {
     title: 'a kubelet that was restarted and holds the volume for uncertain',
     make: (fake) => {
-      const startedSeconds = String(Date.now() / 1000 - 60);
+      const startedSeconds = String(Date.now() / 1000 - 600);
       fake.kubelet.bodies.metrics = metricsOf(
         [{ name: 'other' }],
         [`process_start_time_seconds ${startedSeconds}`],
@@ -641,6 +641,13 @@ describe('a node on which nothing is mounted', () => {
     expect(volumes[0]?.result).toBe('unknown');
     expect(volumes[0] && stagesWith(volumes[0], 'ok')).toEqual([]);
     expect(problems.join()).toContain('/kubelet/nowhere does not exist');
+  });
+
+  test('nobody to ask for pods: no volume, and what is missing', async () => {
+    node = await FakeNode.start([], false);
+    const { volumes, problems } = await explain({});
+    expect(volumes).toEqual([]);
+    expect(problems).toEqual(['which pods there are is not known: the kubelet was not asked']);
   });
 
   test('a pod that is not there, or has no such volume, is said to be so', async () => {

@@ -8,7 +8,7 @@ import { ScrapedKubelet } from './support/scraped-kubelet.js';
 
 /** A Prometheus tells its scrapes of new targets every 5 s. */
 const GIVE_UP_MS = 60_000;
-const POLL_MS = 250;
+const POLL_MS = 500;
 
 /** What is wrong with the scrapes of one kubelet, which stage is blamed, for what, and what to do. */
 interface Fault {
@@ -193,6 +193,9 @@ class Trial {
 
   /** Explains all claims until each is blamed on its fault, repairs all scrapes, and explains them again. */
   async run(): Promise<void> {
+    // Until the first scrape there is nothing to explain.
+    while ((await this.client.query('up')).length === 0)
+      await new Promise((wake) => setTimeout(wake, POLL_MS));
     await this.#explainAll(this.broken, ({ stage, cause }, found) => {
       return stagesWith(found, 'cause').includes(stage) && cause.test(found.cause);
     });

@@ -1,9 +1,8 @@
 import { Option } from 'commander';
-import { existsSync } from 'node:fs';
 import type { Explanation, VolumeExplanation } from '../../explain/index.js';
 import { JSON_OUTPUT, notEmpty, timeoutOption, UsageError, type CliCommand } from '../command.js';
 import { DOOR_OPTIONS, type DoorValues } from '../door-flags.js';
-import { API_NEEDS, openDoors, type Doors } from '../doors.js';
+import { API_NEEDS, hasPodFolder, openDoors, type Doors } from '../doors.js';
 import { PROMETHEUS_OPTIONS, prometheusOf, type PrometheusValues } from '../prometheus-door.js';
 import { commandLines, explanationLines, explanationList, noteLines } from '../output/explanations.js';
 import { jsonAnswer } from '../output/json.js';
@@ -126,7 +125,7 @@ function nodeWithFolder({ volumes }: Explanation, rootDir: string | undefined): 
   for (const { findings } of volumes) {
     const { node, uid } = findings.find(({ stage }) => stage === 'pod')?.data ?? {};
     if (rootDir === undefined || typeof node !== 'string' || typeof uid !== 'string') continue;
-    if (/^[\w-]+$/.test(uid) && existsSync(`${rootDir}/pods/${uid}`)) return node;
+    if (hasPodFolder(rootDir, uid)) return node;
   }
   return undefined;
 }

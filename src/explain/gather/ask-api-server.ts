@@ -5,7 +5,8 @@ import { claimFromJson, volumeFromJson } from '../../kubelet/claim-from-json.js'
 import type { NodePod } from '../../kubelet/node-pod.js';
 import { podFromJson } from '../../kubelet/pod-from-json.js';
 import type { Claim } from '../../kubelet/sources.js';
-import { ask, notAsked, type Answer, type Limits } from '../answer.js';
+import { answerOf, notAsked, type Answer, type QuestionLimits } from '../answer.js';
+import type { PersistentVolumeClaimRef } from '../../stats/pod.js';
 import type { CheckedExplain } from '../explain-options.js';
 import type { CsiNode, Facts, StorageEvent } from '../facts.js';
 
@@ -14,22 +15,17 @@ const NOT_ASKED = 'the API server was not asked';
 /** So many claims are got by name, which needs less rights than a list. */
 const MOST_BY_NAME = 4;
 
-interface ClaimName {
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** Claims and their volumes: a few by name, many by two lists, or by name where lists are refused. */
 export async function askForClaims(
   api: ApiClient | undefined,
-  wanted: readonly ClaimName[],
-  limits: Limits,
+  wanted: readonly PersistentVolumeClaimRef[],
+  limits: QuestionLimits,
 ): Promise<Facts['claims']> {
   const keys = new Map(wanted.map((each) => [`${each.namespace}/${each.name}`, each]));
   if (api === undefined || keys.size === 0)
     return new Map([...keys.keys()].map((key) => [key, notAsked(NOT_ASKED)]));
   if (keys.size > MOST_BY_NAME) {
-    const lists = await ask(api.name, limits, (signal) => listClaims(api, signal));
+    const lists = await answerOf(api.name, limits, (signal) => listClaims(api, signal));
     if (lists.state === 'answered') {
       const { value } = lists;
       return new Map([...keys.keys()].map((key) => [key, { state: 'answered', value: value.get(key) }]));
@@ -39,7 +35,7 @@ export async function askForClaims(
   }
   const source = apiServerClaims(api);
   const answers = [...keys].map(async ([key, { namespace, name }]) => {
-    const answer = await ask(api.name, limits, (signal) => source.claim(namespace, name, { signal }));
+    const answer = await answerOf(api.name, limits, (signal) => source.claim(namespace, name, { signal }));
     return [key, answer] as const;
   });
   return new Map(await Promise.all(answers));
@@ -78,12 +74,12 @@ function withVolume(claim: Claim, volumes: ReadonlyMap<string, Readonly<Record<s
 export async function askForPodsElsewhere(
   api: ApiClient | undefined,
   { claim, pod }: Pick<CheckedExplain, 'claim' | 'pod'>,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<Answer<readonly NodePod[]>> {
   const { namespace } = claim ?? pod ?? {};
   if (api === undefined || namespace === undefined) return notAsked(NOT_ASKED);
   const path = `/api/v1/namespaces/${namespace}/pods`;
-  return await ask(api.name, limits, async (signal) => {
+  return await answerOf(api.name, limits, async (signal) => {
     const found =
       pod === undefined
         ? await api.list(path, { signal })
@@ -99,11 +95,11 @@ export async function askForPodsElsewhere(
 export async function askForCsiNode(
   api: ApiClient | undefined,
   nodeName: string | undefined,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<Facts['csiNode']> {
   if (api === undefined) return notAsked(NOT_ASKED);
   if (nodeName === undefined) return notAsked('the name of the node is not known');
-  return await ask(api.name, limits, async (signal) => {
+  return await answerOf(api.name, limits, async (signal) => {
     const path = `/apis/storage.k8s.io/v1/csinodes/${encodeURIComponent(nodeName)}`;
     return csiNodeFrom(await api.get(path, { signal }));
   });
@@ -141,12 +137,12 @@ const MOST = '500';
 export async function askForEvents(
   api: ApiClient | undefined,
   namespace: string | undefined,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<Answer<readonly StorageEvent[]>> {
   if (api === undefined) return notAsked(NOT_ASKED);
   const query = new URLSearchParams({ fieldSelector: `reason=${REASON}`, limit: MOST });
   const where = namespace === undefined ? '' : `namespaces/${namespace}/`;
-  return await ask(api.name, limits, async (signal) => {
+  return await answerOf(api.name, limits, async (signal) => {
     const list = objectOf(await api.get(`/api/v1/${where}events?${query.toString()}`, { signal }));
     return listOf(list?.['items']).flatMap(eventFrom);
   });

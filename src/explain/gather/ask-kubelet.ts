@@ -1,5 +1,5 @@
 import type { KubeletClient } from '../../kubelet/kubelet-client.js';
-import { ask, notAsked, type Limits } from '../answer.js';
+import { answerOf, notAsked, type QuestionLimits } from '../answer.js';
 import type { Facts, KubeletConfig } from '../facts.js';
 import { readKubeletMetrics } from '../kubelet-exposition.js';
 
@@ -7,17 +7,22 @@ import { readKubeletMetrics } from '../kubelet-exposition.js';
 export type KubeletFacts = Pick<Facts, 'pods' | 'summary' | 'metrics' | 'config'>;
 
 /** Asks the kubelet, once for each of its doors. */
-export async function askKubelet(kubelet: KubeletClient | undefined, limits: Limits): Promise<KubeletFacts> {
+export async function askKubelet(
+  kubelet: KubeletClient | undefined,
+  limits: QuestionLimits,
+): Promise<KubeletFacts> {
   if (kubelet === undefined) {
     const none = notAsked('the kubelet was not asked');
     return { pods: none, summary: none, metrics: none, config: none };
   }
   const who = `the kubelet at ${kubelet.endpoint}`;
   const [pods, summary, metrics, config] = await Promise.all([
-    ask(`${who} (/pods)`, limits, (signal) => kubelet.pods({ signal })),
-    ask(`${who} (/stats/summary)`, limits, (signal) => kubelet.statsSummary({ signal })),
-    ask(`${who} (/metrics)`, limits, async (signal) => readKubeletMetrics(await kubelet.metrics({ signal }))),
-    ask(`${who} (/configz)`, limits, async (signal) => configFrom(await kubelet.configz({ signal }))),
+    answerOf(`${who} (/pods)`, limits, (signal) => kubelet.pods({ signal })),
+    answerOf(`${who} (/stats/summary)`, limits, (signal) => kubelet.statsSummary({ signal })),
+    answerOf(`${who} (/metrics)`, limits, async (signal) =>
+      readKubeletMetrics(await kubelet.metrics({ signal })),
+    ),
+    answerOf(`${who} (/configz)`, limits, async (signal) => configFrom(await kubelet.configz({ signal }))),
   ]);
   return { pods, summary, metrics, config };
 }

@@ -1,4 +1,4 @@
-import { ask, notAsked, valueOf, type Limits } from '../answer.js';
+import { answerOf, notAsked, valueOf, type QuestionLimits } from '../answer.js';
 import { anySeriesExpression, COUNTS_EXPRESSION, usedSpaceExpression } from '../dashboard-queries.js';
 import type { CheckedExplain } from '../explain-options.js';
 import { CAPACITY, type KubeletPlace, type PrometheusFacts } from '../facts.js';
@@ -14,7 +14,7 @@ export async function askPrometheus(
   prometheus: PrometheusClient,
   { dashboardLabels, claim }: Pick<CheckedExplain, 'dashboardLabels' | 'claim'>,
   places: Promise<readonly KubeletPlace[]>,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<PrometheusFacts> {
   const { name } = prometheus;
   const query = (expression: string): ReturnType<typeof askQuery> => askQuery(prometheus, expression, limits);
@@ -22,8 +22,8 @@ export async function askPrometheus(
     query(usedSpaceExpression(dashboardLabels, claim)),
     query(anySeriesExpression(claim)),
     query(COUNTS_EXPRESSION),
-    ask(name, limits, (signal) => prometheus.targets('active', { signal })),
-    ask(name, limits, (signal) => prometheus.targetsOffering(CAPACITY, { signal })),
+    answerOf(name, limits, (signal) => prometheus.targets('active', { signal })),
+    answerOf(name, limits, (signal) => prometheus.targetsOffering(CAPACITY, { signal })),
   ]);
   const kubelets = await places;
   const found = ofKubelets(active, kubelets);
@@ -31,10 +31,10 @@ export async function askPrometheus(
     found.state === 'answered' && kubelets.some((each) => kubeletTargets(found.value, each).length === 0);
   // There may be very many.
   const dropped = isLost
-    ? await ask(name, limits, (signal) => prometheus.targets('dropped', { signal }))
+    ? await answerOf(name, limits, (signal) => prometheus.targets('dropped', { signal }))
     : notAsked('an active target was found');
   return {
-    ...{ name, dashboardLabels, dashboard, series, counts, offering },
+    ...{ dashboardLabels, dashboard, series, counts, offering },
     active: found,
     targetCount: valueOf(active)?.length ?? 0,
     dropped: ofKubelets(dropped, kubelets),
@@ -53,7 +53,7 @@ function ofKubelets(answer: Targets, kubelets: readonly KubeletPlace[]): Targets
 async function askQuery(
   prometheus: PrometheusClient,
   expression: string,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<PrometheusFacts['series']> {
-  return await ask(prometheus.name, limits, (signal) => prometheus.query(expression, { signal }));
+  return await answerOf(prometheus.name, limits, (signal) => prometheus.query(expression, { signal }));
 }

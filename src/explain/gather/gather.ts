@@ -1,7 +1,8 @@
 import { apiServerPods } from '../../kubelet/pod-sources.js';
 import { podsOnDisk } from '../../kubelet/pods-on-disk.js';
 import type { PodListing } from '../../kubelet/sources.js';
-import { ask, notAsked, valueOf, type Answer, type Limits } from '../answer.js';
+import type { PersistentVolumeClaimRef } from '../../stats/pod.js';
+import { answerOf, notAsked, valueOf, type Answer, type QuestionLimits } from '../answer.js';
 import type { CheckedExplain } from '../explain-options.js';
 import type { DiskFacts, Facts, KubeletPlace } from '../facts.js';
 import { placeOf, type Subject } from '../volume-facts.js';
@@ -23,7 +24,7 @@ export interface Gathered {
  */
 export async function gather(options: CheckedExplain): Promise<Gathered> {
   const { kubelet, prometheus, timeoutMs, signal } = options;
-  const limits: Limits = { timeoutMs, signal };
+  const limits: QuestionLimits = { timeoutMs, signal };
   const found = askKubelet(kubelet, limits).then((asked) => gatherHere(options, asked, limits));
   const places = found.then(({ facts, subjects }) => distinctPlaces(subjects, facts));
   // Its failure is that of `found`.
@@ -49,7 +50,7 @@ interface GatheredHere {
 async function gatherHere(
   options: CheckedExplain,
   asked: KubeletFacts,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<GatheredHere> {
   const { api, node, claim, kubelet } = options;
   const target = claim ?? options.pod;
@@ -103,17 +104,17 @@ async function askForPods(
   { api, node }: CheckedExplain,
   fromKubelet: Answer<PodListing>,
   nodeName: string | undefined,
-  limits: Limits,
+  limits: QuestionLimits,
 ): Promise<Pick<Facts, 'pods' | 'podsFrom'>> {
   if (fromKubelet.state === 'answered') return { pods: fromKubelet, podsFrom: 'kubelet' };
   let first = fromKubelet;
   if (api !== undefined && nodeName !== undefined) {
-    const pods = await ask(api.name, limits, (signal) => apiServerPods(api, nodeName).pods({ signal }));
+    const pods = await answerOf(api.name, limits, (signal) => apiServerPods(api, nodeName).pods({ signal }));
     if (pods.state === 'answered') return { pods, podsFrom: 'API server' };
     if (first.state === 'not asked') first = pods;
   }
   if (node === undefined) return { pods: first, podsFrom: undefined };
-  const pods = await ask('the disk', limits, () => podsOnDisk(node.rootDir).pods());
+  const pods = await answerOf('the disk', limits, () => podsOnDisk(node.rootDir).pods());
   if (pods.state === 'answered') return { pods, podsFrom: 'disk' };
   return { pods: first.state === 'not asked' ? pods : first, podsFrom: undefined };
 }
@@ -127,7 +128,7 @@ interface WithClaims {
 function claimNames(
   pods: readonly WithClaims[],
   subjects: readonly Subject[],
-): readonly { readonly namespace: string; readonly name: string }[] {
+): readonly PersistentVolumeClaimRef[] {
   return [
     ...pods.flatMap(({ namespace, volumes }) => volumes.map(({ claimName }) => ({ namespace, claimName }))),
     ...subjects,

@@ -2,7 +2,7 @@ import { KubeletNode } from '../../kubelet/kubelet-node.js';
 import type { ClaimSource, PodListing } from '../../kubelet/sources.js';
 import { FsResourceAnalyzer } from '../../stats/fs-resource-analyzer.js';
 import type { Pod, StatsProvider, VolumeMap } from '../../stats/pod.js';
-import { ask, notAsked, type Answer, type Limits } from '../answer.js';
+import { answerOf, notAsked, type Answer, type QuestionLimits } from '../answer.js';
 import type { DiskFacts, Facts } from '../facts.js';
 import type { ExplainedNode } from '../explain-options.js';
 import type { Subject } from '../volume-facts.js';
@@ -21,7 +21,7 @@ export async function lookAtDisk(
   pods: Answer<PodListing>,
   claims: Facts['claims'],
   find: (described: DiskFacts['described']) => readonly Subject[],
-  { timeoutMs, signal }: Limits,
+  { timeoutMs, signal }: QuestionLimits,
 ): Promise<Answer<DiskFacts>> {
   if (node === undefined) return notAsked('this is not on the node');
   if (pods.state !== 'answered') return pods;
@@ -32,7 +32,7 @@ export async function lookAtDisk(
     claims: knownClaims(claims),
   });
   try {
-    return await ask('the disk', { timeoutMs: LIMITS_OF_ALL * timeoutMs, signal }, async (end) => {
+    return await answerOf('the disk', { timeoutMs: LIMITS_OF_ALL * timeoutMs, signal }, async (end) => {
       const listed = await kubeletNode.getPods();
       const described = new Map<string, NonNullable<Awaited<ReturnType<KubeletNode['describe']>>>>();
       for (const { metadata } of listed) {
@@ -40,7 +40,7 @@ export async function lookAtDisk(
         described.set(metadata.uid, (await kubeletNode.describe(metadata.uid)) ?? []);
       }
       const stats = await measured(kubeletNode, listed, find(described), timeoutMs, end);
-      return { described, stats, drivers: kubeletNode.drivers(), warnings: kubeletNode.warnings() };
+      return { described, stats, warnings: kubeletNode.warnings() };
     });
   } finally {
     kubeletNode.close();

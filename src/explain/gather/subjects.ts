@@ -51,24 +51,28 @@ export function chosenVolumes(pods: readonly NodePod[], isHere: boolean, target:
   return [...byClaim.values()];
 }
 
-/** Why a pod that is asked about has no volume to explain; undefined if that is not known. */
+/** Why there is no volume to explain; undefined if there is none, or if an unanswered question says why. */
 export function whyNoSubject(target: Target, { pods, elsewhere }: Facts): string | undefined {
   const { pod, volume } = target;
-  if (pod === undefined) return undefined;
+  if (pod === undefined)
+    return pods.state === 'not asked' ? `which pods there are is not known: ${pods.problem}` : undefined;
   const name = `pod ${pod.namespace}/${pod.name}`;
   const known = [...(valueOf(pods)?.pods ?? []), ...(valueOf(elsewhere) ?? [])];
   if (chosenPods(known, target).length > 0) {
     if (volume !== undefined) return `${name} has no volume ${shown(volume)}`;
     return target.all ? `${name} has no volume` : `${name} has no volume with a claim`;
   }
-  return elsewhere.state === 'answered' ? `there is no ${name}` : undefined;
+  if (elsewhere.state === 'answered') return `there is no ${name}`;
+  return elsewhere.state === 'not asked'
+    ? `${name} is not on this node, and ${elsewhere.problem}`
+    : undefined;
 }
 
 /** Volumes on disk of which the list of pods does not say what they are: nobody was asked for the pods. */
 export function unnamedVolumes(
   pods: readonly NodePod[],
   described: ReadonlyMap<string, readonly VolumeDescription[]>,
-  wanted: string | undefined,
+  wanted?: string,
 ): readonly Subject[] {
   return pods.flatMap((pod) =>
     (described.get(pod.folderUid) ?? [])

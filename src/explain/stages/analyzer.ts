@@ -1,12 +1,16 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
-import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
+import {
+  isMeasured,
+  measuredSince,
+  roundMs,
+  shown,
+  whyNotRunning,
+  type VolumeFacts,
+} from '../volume-facts.js';
 
 const judge = new Judge('analyzer');
-
-/** The kubelet's default of volumeStatsAggPeriod. Up to as much again is added at random. */
-const DEFAULT_PERIOD_MS = 60_000;
 
 /** Whether the kubelet's measuring is on, and has had time to get to the volume. */
 export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
@@ -32,20 +36,16 @@ export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
       { ...data, stuck: stuckSiblings },
     );
   }
-  const ageMs = facts.nowMs - Date.parse(pod.startTime ?? '');
-  const roundMs = 2 * (periodMs ?? DEFAULT_PERIOD_MS);
-  if (ageMs < roundMs && facts.summary.state === 'answered' && isMeasured(volume) !== false) {
+  const since = measuredSince(volume, facts);
+  const isYoung = since !== undefined && since.ageMs < roundMs(facts);
+  if (isYoung && facts.summary.state === 'answered' && isMeasured(volume) !== false) {
     return judge.cause(
-      `the pod started ${String(Math.max(0, Math.round(ageMs / 1000)))} s ago, and the kubelet's first reading comes within ${String(roundMs / 1000)} s`,
+      `${since.text}, and the kubelet's first reading comes within ${String(roundMs(facts) / 1000)} s`,
       'Wait for it.',
-      { ...data, ageMs },
+      { ...data, ageMs: since.ageMs },
     );
   }
   if (facts.config.state === 'answered') return judge.ok(`the kubelet measures volumes${every}`, data);
-  const { config } = facts;
-  return judge.unknown(
-    `whether the kubelet measures volumes is not known: ${config.problem}`,
-    config.state === 'unanswered' ? config.fix : undefined,
-    config.state === 'unanswered' && config.rule !== undefined ? { rule: config.rule } : {},
-  );
+  const text = `whether the kubelet measures volumes is not known: ${facts.config.problem}`;
+  return judge.unanswered(facts.config, CHECK_KUBELET, text);
 }

@@ -54,7 +54,10 @@ function withoutDriver({ description, claim, volume }: VolumeFacts): Finding {
   const isOther = description?.plugin !== undefined && description.plugin !== 'kubernetes.io/csi';
   if (isOther || (kind !== undefined && kind !== 'persistentVolumeClaim' && kind !== 'ephemeral'))
     return judge.skipped('not a CSI volume');
-  return judge.unknown('whether a CSI driver serves the volume is not known');
+  return judge.unknown(
+    'whether a CSI driver serves the volume is not known',
+    'Give the right to get claims and PersistentVolumes.',
+  );
 }
 
 /** Why the driver is not there; undefined if it is, or if that is not known. */
@@ -77,6 +80,8 @@ function notRegistered(
     : undefined;
 }
 
+const ON_THE_NODE = 'Run this on the node, where the driver can be asked.';
+
 /** Nothing was measured here: what the kubelet counts of its own calls may still tell. */
 function notAskedHere(
   { summary, exported }: VolumeFacts,
@@ -91,10 +96,10 @@ function notAskedHere(
   const calls = metrics?.driverCalls.get(driver);
   const why = facts.disk.state === 'answered' ? 'it was not measured here' : facts.disk.problem;
   if (metrics === undefined)
-    return judge.unknown(`the driver ${name} could not be asked: ${why}`, undefined, data);
+    return judge.unknown(`the driver ${name} could not be asked: ${why}`, ON_THE_NODE, data);
   if (calls === undefined) {
     const text = `the driver ${name} could not be asked (${why}); the kubelet has never called its NodeGetVolumeStats, as with a driver without the capability GET_VOLUME_STATS`;
-    return judge.unknown(text, 'Run this on the node, where the driver can be asked.', data);
+    return judge.unknown(text, ON_THE_NODE, data);
   }
   const list = countsText(calls);
   if (calls.has('OK')) return judge.ok(`the kubelet's calls to ${name} succeed: ${list}`, data);

@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
 import { isSelected, selectorText } from '../dashboard-queries.js';
 
@@ -21,16 +21,19 @@ export function dashboardStage(volume: VolumeFacts, facts: Facts): Finding {
         : 'Correct what the error names.',
     );
   }
-  if (dashboard.state !== 'answered') {
-    const fix = dashboard.state === 'unanswered' ? dashboard.fix : undefined;
-    return judge.unknown(dashboard.problem, fix ?? 'Check the URL and the credentials of Prometheus.');
-  }
+  if (dashboard.state !== 'answered') return judge.unanswered(dashboard, CHECK_PROMETHEUS);
   const found = dashboard.value.find(
     ({ labels }) => labels['namespace'] === namespace && labels['persistentvolumeclaim'] === claimName,
   );
   const selector = selectorText(dashboardLabels);
   if (found !== undefined) {
     const { value } = found;
+    if (isExported(volume, facts) === false) {
+      return judge.skipped(
+        `Prometheus still has the value ${String(value)}, which the kubelet does not export any more: it is up to five minutes old, or of another cluster`,
+        { value },
+      );
+    }
     const text = `the expression for used space has the value ${String(value)} (${shown(selector)})`;
     if (Number.isFinite(value)) return judge.ok(text, { value });
     return judge.unknown(`${text}, which panels do not show`, 'Look at the series in Prometheus.', { value });

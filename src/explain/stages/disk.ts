@@ -5,6 +5,8 @@ import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-fa
 
 const judge = new Judge('disk');
 
+const ON_THE_NODE = 'Run this on the node, as root or in the pod of the exporter.';
+
 /** Whether the volume is on this node's disk, mounted, and answers. */
 export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
   const { description, stats, isHere, pod } = volume;
@@ -16,14 +18,14 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   if (facts.disk.state !== 'answered') {
-    const { problem } = facts.disk;
-    return judge.unknown(
-      `the disk of the node could not be looked at: ${problem}`,
-      'Run this on the node, as root or in the pod of the exporter.',
+    return judge.unanswered(
+      facts.disk,
+      ON_THE_NODE,
+      `the disk of the node could not be looked at: ${facts.disk.problem}`,
     );
   }
   if (description === undefined || stats === undefined)
-    return judge.unknown('the volume was not found on the disk');
+    return judge.unknown('the volume was not found on the disk', ON_THE_NODE);
   const data = { path: description.path, ...mountData(volume) };
   const { error, state } = stats;
   if (state === 'ok') return judge.ok(`${mountText(volume)}${sharedText(volume)}`, data);

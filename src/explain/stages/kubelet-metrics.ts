@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import type { KubeletMetrics } from '../kubelet-exposition.js';
 import { shown, titleOf, type VolumeFacts } from '../volume-facts.js';
 
@@ -21,14 +21,7 @@ export function kubeletMetricsStage(volume: VolumeFacts, facts: Facts): Finding 
       'Read /stats/summary of the kubelet, or let an exporter with podVolumes export it.',
     );
   }
-  if (answer.state === 'not asked') return judge.unknown(answer.problem, 'Give a kubelet to ask.');
-  if (answer.state === 'unanswered') {
-    const { problem, fix, rule, code } = answer;
-    return judge.unknown(problem, fix, {
-      ...(rule !== undefined && { rule }),
-      ...(code !== undefined && { code }),
-    });
-  }
+  if (answer.state !== 'answered') return judge.unanswered(answer, CHECK_KUBELET);
   const metrics = answer.value;
   const capacity = exported?.['capacity_bytes'];
   if (capacity !== undefined) {
@@ -48,7 +41,7 @@ export function kubeletMetricsStage(volume: VolumeFacts, facts: Facts): Finding 
   }
   const others = `the kubelet exports ${String(metrics.claims.size)} claims, and not this one`;
   if (facts.summary.state === 'answered') return judge.skipped(others, data);
-  return judge.unknown(`${others}; why is not known here`, undefined, data);
+  return judge.unanswered(facts.summary, CHECK_KUBELET, `${others}; why is not known here`, data);
 }
 
 const UPGRADE =

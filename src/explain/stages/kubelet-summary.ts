@@ -1,28 +1,32 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
-import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
+import {
+  isMeasured,
+  measuredSince,
+  roundMs,
+  shown,
+  whyNotRunning,
+  type VolumeFacts,
+} from '../volume-facts.js';
 
 const judge = new Judge('kubelet-summary');
 
 /** Whether the kubelet's /stats/summary has the pod, and the volume in it. */
 export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding {
   const { summary: answer } = facts;
-  if (answer.state === 'not asked') return judge.unknown(answer.problem);
-  if (answer.state === 'unanswered') {
-    const { problem, fix, rule, status, code } = answer;
-    if (status === 500 && !problem.includes('Authorization error')) {
-      return judge.cause(
-        `the kubelet cannot list the pods' stats, so that no volume of the node has numbers: ${problem}`,
-        "Look at the log of the kubelet and of the container runtime: one container's stats fail.",
-        { status },
-      );
-    }
-    return judge.unknown(problem, fix, {
-      ...(rule !== undefined && { rule }),
-      ...(code !== undefined && { code }),
-    });
+  if (
+    answer.state === 'unanswered' &&
+    answer.status === 500 &&
+    !answer.problem.includes('Authorization error')
+  ) {
+    return judge.cause(
+      `the kubelet cannot list the pods' stats, so that no volume of the node has numbers: ${answer.problem}`,
+      "Look at the log of the kubelet and of the container runtime: one container's stats fail.",
+      { status: answer.status },
+    );
   }
+  if (answer.state !== 'answered') return judge.unanswered(answer, CHECK_KUBELET);
   const { pod, isHere, podSummary, summary, claimName, volumeName } = volume;
   if (summary !== undefined) {
     const data = { capacityBytes: summary.capacityBytes?.toString(), time: summary.time };
@@ -64,6 +68,11 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   if (stuckSiblings.length > 0) return judge.skipped('the kubelet has not got to the volume');
+  const periodMs = valueOf(facts.config)?.periodMs;
+  if (periodMs !== undefined && periodMs <= 0) return judge.skipped('the kubelet does not measure volumes');
+  const since = measuredSince(volume, facts);
+  if (since !== undefined && since.ageMs < roundMs(facts))
+    return judge.skipped('the first round is not over');
   const startedAtMs = valueOf(facts.metrics)?.startedAtMs;
   const podStartMs = Date.parse(pod?.startTime ?? '');
   if (startedAtMs !== undefined && startedAtMs > podStartMs) {
@@ -74,9 +83,6 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
       { startedAtMs },
     );
   }
-  const periodMs = valueOf(facts.config)?.periodMs ?? 60_000;
-  if (facts.nowMs - podStartMs < 2 * periodMs) return judge.skipped('the first round is not over');
-  if (periodMs <= 0) return judge.skipped('the kubelet does not measure volumes');
   return judge.cause(
     'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it holds the volume for uncertain since a restart',
     "Look for the volume in the kubelet's log (failed to get metrics); restarting the pod mounts it again.",

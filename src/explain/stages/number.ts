@@ -1,7 +1,6 @@
-import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
-import { shown, type VolumeFacts } from '../volume-facts.js';
+import { roundMs, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('number');
 
@@ -27,10 +26,10 @@ export function numberStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   const age = ageMs(summary?.time, facts);
-  const periodMs = valueOf(facts.config)?.periodMs ?? 60_000;
-  if (age !== undefined && periodMs > 0 && age > OLD_ROUNDS * 2 * periodMs) {
+  const round = roundMs(facts);
+  if (age !== undefined && round > 0 && age > OLD_ROUNDS * round) {
     return judge.cause(
-      `the kubelet's number is ${String(Math.round(age / 1000))} s old, and a round takes at most ${String((2 * periodMs) / 1000)} s: its measuring hangs`,
+      `the kubelet's number is ${String(Math.round(age / 1000))} s old, and a round takes at most ${String(round / 1000)} s: its measuring hangs`,
       'Look for a volume of the same pod that does not answer, and restart the kubelet.',
       { ...data, ageMs: age },
     );

@@ -41,21 +41,15 @@ function withoutPod({ claimName, namespace }: VolumeFacts, facts: Facts): Findin
       'Nothing to do unless a pod should mount it: check claimName in the spec of the pod.',
     );
   }
-  const other = `whether a pod on another node does is not known: ${elsewhere.problem}`;
-  const rule = elsewhere.state === 'unanswered' ? elsewhere.rule : undefined;
-  const data = rule === undefined ? {} : { rule };
   if (pods.state !== 'answered') {
-    const right = pods.state === 'unanswered' ? pods : undefined;
-    return judge.unknown(
-      `which pods there are is not known: ${pods.problem}`,
-      right?.fix ?? 'Run this on the node, or give the right to list pods.',
-      right?.rule === undefined ? {} : { rule: right.rule },
-    );
+    const text = `which pods there are is not known: ${pods.problem}`;
+    return judge.unanswered(pods, 'Run this on the node, or give the right to list pods.', text);
   }
+  const rule = elsewhere.state === 'unanswered' ? elsewhere.rule : undefined;
   return judge.unknown(
-    `no pod of this node mounts the claim; ${other}`,
+    `no pod of this node mounts the claim; whether a pod on another node does is not known: ${elsewhere.problem}`,
     'Run this on the node of the pod: kubectl get pods -o wide shows it.',
-    data,
+    rule === undefined ? {} : { rule },
   );
 }
 

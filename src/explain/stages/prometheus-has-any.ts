@@ -1,5 +1,5 @@
 import { CAPACITY, type Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
 import { kubeletTargets } from '../kubelet-targets.js';
 import { valueOf } from '../answer.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
@@ -12,9 +12,7 @@ export function prometheusHasAnyStage(volume: VolumeFacts, facts: Facts): Findin
   const { nodeName } = volume.place;
   if (prometheus === undefined) return judge.skipped('no Prometheus was given');
   const { counts, active } = prometheus;
-  if (counts.state !== 'answered') {
-    return judge.unknown(counts.problem, counts.state === 'unanswered' ? counts.fix : undefined);
-  }
+  if (counts.state !== 'answered') return judge.unanswered(counts, CHECK_PROMETHEUS);
   const total = counts.value.reduce((sum, { value }) => sum + value, 0);
   const jobs = [...new Set(counts.value.map(({ labels }) => labels['job'] ?? ''))];
   const data = { total, jobs };

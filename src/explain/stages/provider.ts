@@ -80,12 +80,17 @@ function unknownKind({ claim, claimName }: VolumeFacts, { disk }: Facts, data: F
       );
     }
     const why = found.volumeProblem ?? 'the PersistentVolume is not known';
-    return judge.unknown(`what kind of volume it is is not known: ${shown(why, 400)}`, undefined, data);
+    return judge.unknown(
+      `what kind of volume it is is not known: ${shown(why, 400)}`,
+      'Look at the PersistentVolume: kubectl get pv -o yaml.',
+      data,
+    );
   }
   const place = disk.state === 'answered' ? 'it is not on the disk' : 'the disk was not looked at';
-  return judge.unknown(
+  return judge.unanswered(
+    claim,
+    'Give the right to get claims and PersistentVolumes.',
     `what kind of volume it is is not known: ${place}, and ${claim.problem}`,
-    claim.state === 'unanswered' ? claim.fix : 'Give the right to get claims and PersistentVolumes.',
-    claim.state === 'unanswered' && claim.rule !== undefined ? { ...data, rule: claim.rule } : data,
+    data,
   );
 }

@@ -1,6 +1,6 @@
 import { isSelected, selectorText } from '../dashboard-queries.js';
 import { CAPACITY, type Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
 import type { Labels } from '../prometheus-api/prometheus-client.js';
 import { EXPORTED_NAMESPACE, isExported, shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -13,9 +13,7 @@ export function seriesStage(volume: VolumeFacts, facts: Facts): Finding {
   if (prometheus === undefined) return judge.skipped('no Prometheus was given');
   if (claimName === undefined) return judge.skipped('only claims have series');
   const { series: answer, dashboardLabels } = prometheus;
-  if (answer.state !== 'answered') {
-    return judge.unknown(answer.problem, answer.state === 'unanswered' ? answer.fix : undefined);
-  }
+  if (answer.state !== 'answered') return judge.unanswered(answer, CHECK_PROMETHEUS);
   const data = { series: series.map(({ labels }) => labels) };
   if (series.length === 0) {
     const exported = isExported(volume, facts);

@@ -1,6 +1,6 @@
 import { CAPACITY, type Facts, type KubeletPlace } from '../facts.js';
 import { valueOf } from '../answer.js';
-import { Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
 import { kubeletTargets, pathOf } from '../kubelet-targets.js';
 import type { PrometheusTarget } from '../prometheus-api/prometheus-client.js';
 import { scrapeErrorMeaning } from '../scrape-errors.js';
@@ -16,9 +16,10 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
   const { active, dropped } = prometheus;
   if (active.state !== 'answered') {
     const isOther = active.state === 'unanswered' && active.status === 404;
+    if (!isOther) return judge.unanswered(active, CHECK_PROMETHEUS);
     return judge.unknown(
-      isOther ? `this server has no list of targets: ${active.problem}` : active.problem,
-      isOther ? 'Give the URL of the Prometheus that scrapes the kubelets.' : undefined,
+      `this server has no list of targets: ${active.problem}`,
+      'Give the URL of the Prometheus that scrapes the kubelets.',
     );
   }
   const here = kubeletTargets(active.value, place);

@@ -2,6 +2,8 @@ import { analyzerStage } from '../../../src/explain/stages/analyzer.js';
 import {
   answered,
   idle,
+  kubeletMetrics,
+  NOW_MS,
   NO_NUMBERS,
   NOT_ASKED,
   pod,
@@ -56,6 +58,15 @@ testStage('analyzer', analyzerStage, [
     evidence: /started 10 s ago, and the kubelet's first reading comes within 120 s/,
     fix: /Wait/,
     data: { ageMs: 10_000 },
+  },
+  {
+    title: 'the kubelet was restarted less than a round ago',
+    volume: NO_NUMBERS,
+    facts: { metrics: answered(kubeletMetrics({ startedAtMs: NOW_MS - 100_000 })) },
+    verdict: 'cause',
+    evidence: /the kubelet was restarted 100 s ago, .* within 120 s/,
+    fix: /Wait/,
+    data: { ageMs: 100_000 },
   },
   {
     title: 'a pod of the future, whose node has another clock, is young',

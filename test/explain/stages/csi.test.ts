@@ -191,6 +191,7 @@ testStage('csi', csiStage, [
     facts: { metrics: NOT_ASKED, disk: NOT_ASKED },
     verdict: 'unknown',
     evidence: /could not be asked: nobody was asked/,
+    fix: /Run this on the node/,
   },
   {
     title: 'the status of the pod since 1.37 says what the storage reported',
@@ -257,5 +258,6 @@ testStage('csi', csiStage, [
     volume: { claim: NOT_ASKED, description: undefined },
     verdict: 'unknown',
     evidence: /whether a CSI driver serves the volume is not known/,
+    fix: /right to get claims/,
   },
 ]);

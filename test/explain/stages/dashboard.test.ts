@@ -21,6 +21,14 @@ testStage('dashboard', dashboardStage, [
     evidence: /no value for it, and Prometheus has no such series/,
   },
   {
+    title: 'a value that the kubelet does not export any more is lost nearer',
+    volume: { exported: undefined },
+    facts: { metrics: answered(kubeletMetrics({ claims: new Map() })) },
+    verdict: 'skipped',
+    evidence: /still has the value 40, which the kubelet does not export any more/,
+    data: { value: 40 },
+  },
+  {
     title: 'duplicate series make the query fail',
     facts: failing('execution: found duplicate series for the match group'),
     verdict: 'cause',

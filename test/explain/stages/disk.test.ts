@@ -10,7 +10,7 @@ import {
   unmeasured,
 } from '../support/facts.js';
 
-const DISK = { described: new Map(), stats: new Map(), drivers: [] };
+const DISK = { described: new Map(), stats: new Map() };
 const errno = (code: string): Error => Object.assign(new Error(code), { code });
 const ownDisk = description({ driver: undefined, plugin: 'kubernetes.io/nfs' } as never);
 const NOT_MOUNTED = unmeasured('METRICS_NOT_MOUNTED', 'nothing is mounted on /x');
@@ -121,6 +121,7 @@ testStage('disk', diskStage, [
     volume: { description: undefined },
     verdict: 'unknown',
     evidence: /was not found on the disk/,
+    fix: /Run this on the node/,
   },
   {
     title: 'a disk that was not looked at is unknown',

@@ -60,6 +60,7 @@ testStage('kubelet-metrics', kubeletMetricsStage, [
     facts: { metrics: OTHERS, summary: REFUSED },
     verdict: 'unknown',
     evidence: /why is not known here/,
+    fix: /Give me the right/,
   },
   {
     title: 'a volume on another node is not exported here',
@@ -81,6 +82,7 @@ testStage('kubelet-metrics', kubeletMetricsStage, [
     facts: { metrics: UNREACHABLE },
     verdict: 'unknown',
     evidence: /10255/,
+    fix: /Give a kubelet to ask/,
     data: { code: 'KUBELET_UNREACHABLE' },
   },
   {

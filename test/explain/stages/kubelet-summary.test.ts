@@ -36,6 +36,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     facts: failing('500: Authorization error (user=me)'),
     verdict: 'unknown',
     evidence: /Authorization error/,
+    fix: /credentials/,
   },
   {
     title: 'numbers without the claim',
@@ -134,5 +135,6 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     facts: { summary: NOT_ASKED },
     verdict: 'unknown',
     evidence: /nobody was asked/,
+    fix: /Give a kubelet/,
   },
 ]);

@@ -111,6 +111,7 @@ testStage('provider', providerStage, [
     volume: bound({ volumeProblem: 'the PersistentVolume names no claim' }),
     verdict: 'unknown',
     evidence: /names no claim/,
+    fix: /kubectl get pv/,
   },
   {
     title: 'an API server that refuses is unknown, with the rule to add',

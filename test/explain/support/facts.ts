@@ -162,7 +162,7 @@ export function target(over: Partial<PrometheusTarget> = {}): PrometheusTarget {
 export function prometheus(over: Partial<PrometheusFacts> = {}): PrometheusFacts {
   const count = { labels: { job: 'kubelet', node: NODE, instance: '10.0.0.1:10250' }, value: 3 };
   return {
-    ...{ name: 'Prometheus at http://prometheus', dashboardLabels: DASHBOARD_LABELS, targetCount: 9 },
+    ...{ dashboardLabels: DASHBOARD_LABELS, targetCount: 9 },
     dashboard: answered([sample({}, 40)]),
     series: answered([sample()]),
     counts: answered([count]),
@@ -193,7 +193,7 @@ export function facts(over: Partial<Facts> = {}): Facts {
     summary: answered(summary),
     metrics: answered(kubeletMetrics()),
     config: answered({ periodMs: 60_000 }),
-    disk: answered({ described: new Map(), stats: new Map(), drivers: [], warnings: [] }),
+    disk: answered({ described: new Map(), stats: new Map(), warnings: [] }),
     claims: new Map(),
     csiNode: answered({ drivers: [DRIVER], health: [] }),
     events: answered([]),

@@ -88,6 +88,7 @@ export class FakeNode {
     const api = await FakeApiServer.start({
       tokens: { secret: user },
       rules: [{ subject: USER, resources: ['*'] }],
+      kubelets: { [NODE]: kubelet },
       objects: {
         csinodes: [{ metadata: { name: NODE }, spec: { drivers: [{ name: DRIVER }] } }],
         pods: podsOf(claims.filter(({ hasPod = true }) => hasPod)),

@@ -54,7 +54,7 @@ export class ScrapedKubelet {
   export(...claims: readonly string[]): void {
     const pods = [this.data, this.logs].map((name) => podOf({ name, nodeName: this.node }));
     this.#kubelet.bodies.pods = podList(pods);
-    this.#kubelet.bodies.metrics = metricsOf(claims);
+    this.#kubelet.bodies.metrics = metricsOf(claims.map((name) => ({ name })));
     this.#kubelet.bodies['stats/summary'] = {
       node: { nodeName: this.node },
       pods: pods.map(({ metadata }) => ({
