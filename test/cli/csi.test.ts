@@ -141,12 +141,12 @@ describe('csi stats', () => {
       { status: VolumeHealthErrorType.DATA_LOSS, reason: 'BadBlocks', message: '3 blocks' },
       { status: VolumeHealthErrorType.DEGRADED, reason: 'SlowDisk', message: 'slow \x1b[31m' },
       { status: VolumeHealthErrorType.INACCESSIBLE, reason: 'Offline', message: '' },
-      { status: 44 as VolumeHealthErrorType, reason: '', message: '' },
+      { status: VolumeHealthErrorType.UNKNOWN_VOLUME_HEALTH_TYPE, reason: '', message: '' },
     ];
     const { code, stdout } = await stats();
     expect(code).toBe(0);
     expect(fields(stdout)['condition']).toBe(
-      'abnormal: DATA_LOSS BadBlocks: 3 blocks; DEGRADED SlowDisk: slow \\x1b[31m; INACCESSIBLE Offline; 44',
+      'abnormal: DATA_LOSS BadBlocks: 3 blocks; DEGRADED SlowDisk: slow \\x1b[31m; INACCESSIBLE Offline; UNKNOWN_VOLUME_HEALTH_TYPE',
     );
   });
 
