@@ -161,7 +161,7 @@ async function makeWay(path: string): Promise<void> {
   });
 }
 
-/** What keeps from connecting: a code, or words; undefined if nothing does. */
+/** Why a client cannot connect: a code, or words; undefined if it can. */
 async function connectTo(path: string): Promise<string | undefined> {
   const socket = connect(path);
   try {

@@ -549,7 +549,7 @@ describe('the condition', () => {
     ['an empty object', {}],
     ['one without a message', { abnormal: true }],
     ['one whose message is no text', { abnormal: true, message: 5 }],
-  ])('that is none (%s) is left out, whoever it is from', async (_, verdict) => {
+  ])('that is invalid (%s) is left out, from any source', async (_, verdict) => {
     const condition = verdict as VolumeCondition;
     const told: unknown[] = [];
     const onError = (error: unknown): unknown => told.push(error);

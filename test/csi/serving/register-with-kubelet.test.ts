@@ -228,12 +228,12 @@ describe('options that cannot work are refused before anything is made:', () => 
     ['a relative folder', { registryDir: 'plugins_registry' }, 'Expected registryDir to be an absolute path'],
     ['a folder too long for its socket', { registryDir: `/${'f'.repeat(90)}` }, "a socket's has at most 107"],
     ['no versions', { versions: [] }, "a list of versions such as ['1.0.0'], got []"],
-    ['a version that is none', { versions: ['1.0.0', 'latest'] }, 'got ["1.0.0", "latest"]'],
+    ['an invalid version', { versions: ['1.0.0', 'latest'] }, 'got ["1.0.0", "latest"]'],
     ['a version that is a bigint', { versions: [1n] }, 'got [bigint]'],
     ['nothing for the list', { versions: null }, 'got null'],
     ['one text for the list', { versions: '1.0.0' }, 'got "1.0.0"'],
-    ['a listener that is none', { onStatus: 'log' }, 'Expected onStatus to be a function'],
-    ['a signal that is none', { signal: {} }, 'Expected signal to be an AbortSignal'],
+    ['a listener that is no function', { onStatus: 'log' }, 'Expected onStatus to be a function'],
+    ['an invalid signal', { signal: {} }, 'Expected signal to be an AbortSignal'],
     ['an unknown option', { registry: '/x' }, 'Unknown option "registry"'],
   ])('%s', async (_, options, message) => {
     const registering = register(options);
