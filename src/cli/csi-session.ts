@@ -144,6 +144,17 @@ function serviceOf({ method }: CsiCall): string {
   return method.slice(0, method.lastIndexOf('/'));
 }
 
+/** A problem that a driver lists. Only its status is sure to be there. */
+export function problemText(problem: {
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}): string {
+  const { status, reason, message } = problem;
+  const what = reason === '' ? status : `${status} ${reason}`;
+  return message === '' ? what : `${what}: ${message}`;
+}
+
 /** What a call answered, in words, or why it did not and what to do. */
 export function told<T>(name: string, outcome: Outcome<T>, say: (answer: T) => string): Field[] {
   const { answer, failure } = outcome;

@@ -147,7 +147,9 @@ function add(parent: Command, command: CliCommand, onAnswer: (answer: Answer) =>
   const shown = examples.map((example) => `\n  ${full} ${example}`).join('');
   added.addHelpText('after', `\n${styled('bold', 'Examples:')}${shown}\n${exitCodes(incomplete)}`);
   added.action(async () => {
-    onAnswer(await command.run(added.args, added.opts<never>(), interruptSignal()));
+    await interruptibly(async (signal) => {
+      onAnswer(await command.run(added.args, added.opts<never>(), signal));
+    });
   });
 }
 
@@ -220,16 +222,21 @@ function refuseMissingValues(command: Command, args: readonly string[]): void {
   }
 }
 
-/** Aborted by Ctrl-C (SIGINT), once: a second one ends the process as usual. */
-function interruptSignal(): AbortSignal {
+/** Does some work with a signal that Ctrl-C (SIGINT) aborts, once: a second one ends the process as usual. */
+async function interruptibly(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
   // Each volume has a listener; Node warns of a leak after ten.
   setMaxListeners(0, controller.signal);
-  process.once('SIGINT', () => {
+  const interrupt = (): void => {
     const reason = new Error('aborted by SIGINT');
     controller.abort(Object.assign(reason, { name: 'AbortError', code: 'ABORT_ERR' }));
-  });
-  return controller.signal;
+  };
+  process.once('SIGINT', interrupt);
+  try {
+    await work(controller.signal);
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
 }
 
 function version(): string {

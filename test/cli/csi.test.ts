@@ -140,11 +140,13 @@ describe('csi stats', () => {
     driver.script.health = [
       { status: VolumeHealthErrorType.DATA_LOSS, reason: 'BadBlocks', message: '3 blocks' },
       { status: VolumeHealthErrorType.DEGRADED, reason: 'SlowDisk', message: 'slow \x1b[31m' },
+      { status: VolumeHealthErrorType.INACCESSIBLE, reason: 'Offline', message: '' },
+      { status: VolumeHealthErrorType.UNKNOWN_VOLUME_HEALTH_TYPE, reason: '', message: '' },
     ];
     const { code, stdout } = await stats();
     expect(code).toBe(0);
     expect(fields(stdout)['condition']).toBe(
-      'abnormal: DATA_LOSS BadBlocks: 3 blocks; DEGRADED SlowDisk: slow \\x1b[31m',
+      'abnormal: DATA_LOSS BadBlocks: 3 blocks; DEGRADED SlowDisk: slow \\x1b[31m; INACCESSIBLE Offline; UNKNOWN_VOLUME_HEALTH_TYPE',
     );
   });
 

@@ -159,3 +159,10 @@ test.each([
 ])('%j is %j', async (args, same) => {
   expect(await readCommandLine(args).answer()).toEqual(await readCommandLine(same).answer());
 });
+
+test('a command that has ended no longer takes Ctrl-C', async () => {
+  const listeners = process.listenerCount('SIGINT');
+  await readCommandLine(['statfs', '/']).answer();
+  await expect(readCommandLine(['csi', 'probe']).answer()).rejects.toThrow("expected the driver's socket");
+  expect(process.listenerCount('SIGINT')).toBe(listeners);
+});

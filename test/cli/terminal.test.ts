@@ -114,7 +114,7 @@ describe.skipIf(needs({ programs: ['python3'] }))('on a terminal', () => {
     using root = makeKubeletRoot(join(place.newDirectory(), 'kubelet'), [pod('1'), pod('2')], {
       mount: false,
     });
-    // What a pod has chosen as a name of a volume cannot move the cursor, whoever lists it.
+    // What a pod has chosen as a name of a volume cannot move the cursor, no matter who lists it.
     mkdirSync(join(root.rootDir, `pods/${UID}/volumes/kubernetes.io~configmap/x\u001b[2J\u202e`), {
       recursive: true,
     });

@@ -37,7 +37,7 @@ afterAll(async () => {
 
 beforeEach(() => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'kvm-volumes-')));
-  // No cluster of whoever runs the tests.
+  // Not the cluster of the person who runs the tests.
   for (const name of ['KUBECONFIG', 'NODE_NAME', 'KUBERNETES_SERVICE_HOST']) vi.stubEnv(name, undefined);
   vi.stubEnv('HOME', folder);
   vi.stubEnv('FORCE_COLOR', undefined);

@@ -19,7 +19,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const EXAMPLES = join(ROOT, 'examples');
 
 /**
- * The single-file examples, run as somebody has them who has installed the package: against what was built.
+ * The single-file examples, run as by a user who has installed the package: against what was built.
  */
 describe('examples/', () => {
   let project: string;

@@ -31,7 +31,7 @@ export function missing() {
   return reasons;
 }
 
-/** Whose node is in the way, in words: somebody else's kubelet, containerd, or programs on the same ports. */
+/** Whose node is in the way, in words: another kubelet, containerd, or programs on the same ports. */
 export async function inTheWay() {
   const reasons = [KUBELET_ROOT, CONTAINERD_SOCKET]
     .filter((path) => existsSync(path))

@@ -119,7 +119,7 @@ describe('a reading with a fault fails the test of that fault and no other', () 
     ['an undefined field', { used: undefined }, [ABSENT]],
     ['a null field', { readOnly: null }, [ABSENT]],
     ['an undefined field that it must not report', { inodes: undefined }, [ABSENT]],
-    ['a flag that is none', { readOnly: 'no' }, [SHAPE]],
+    ['an invalid flag', { readOnly: 'no' }, [SHAPE]],
     ['warnings without any', { warnings: [] }, [SHAPE]],
     ['a warning that is no text', { warnings: [new Error('odd')] }, [SHAPE]],
     [

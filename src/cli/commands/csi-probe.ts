@@ -5,6 +5,7 @@ import {
   CSI_OPTIONS,
   CsiSession,
   failed,
+  problemText,
   SOCKET,
   told,
   type CsiOptions,
@@ -136,9 +137,9 @@ function storageFields(
   if (storage === undefined) return [{ name, value: 'no' }];
   if (storage.failure !== undefined) return failed(name, storage.failure);
   if (problems.length === 0) return [{ name, value: 'yes: it knows of no problem', style: 'green' }];
-  return problems.map(({ status, reason, message, volumes }) => ({
+  return problems.map((problem) => ({
     name,
-    value: `${status} ${reason}${message === '' ? '' : `: ${message}`}${volumes === undefined ? '' : ` (${volumes})`}`,
+    value: `${problemText(problem)}${problem.volumes === undefined ? '' : ` (${problem.volumes})`}`,
     style: 'red',
   }));
 }

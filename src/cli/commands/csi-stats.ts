@@ -5,6 +5,7 @@ import {
   CSI_OPTIONS,
   CsiSession,
   failed,
+  problemText,
   SOCKET,
   told,
   type CsiOptions,
@@ -126,7 +127,6 @@ function useOf({ used, available }: Metrics): string {
 }
 
 function verdict({ abnormal, message, problems = [] }: VolumeCondition): string {
-  const listed = problems.map((each) => `${each.status} ${each.reason}: ${each.message}`);
-  const words = listed.length > 0 ? listed.join('; ') : message;
+  const words = problems.length > 0 ? problems.map(problemText).join('; ') : message;
   return `${abnormal ? 'abnormal' : 'normal'}${words === '' ? '' : `: ${words}`}`;
 }

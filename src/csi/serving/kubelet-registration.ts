@@ -23,7 +23,7 @@ export interface KubeletRegistrationStatus {
   readonly error?: string;
 }
 
-/** Hears of each status. */
+/** Is told each status. */
 export type StatusListener = (status: KubeletRegistrationStatus) => void;
 
 /** A driver that is made known to the kubelet. */
@@ -39,16 +39,16 @@ export interface KubeletRegistration {
   close(): Promise<void>;
 }
 
-/** How often it is looked whether the socket is still there. */
+/** How often the socket is checked. */
 const CHECK_MS = 2_000;
 
 /** A kubelet finds a socket within a second. */
 const SILENCE_MS = 30_000;
 
-/** What a call in flight has to end in when the registration is closed. */
+/** How long calls in flight have to end when the registration is closed. */
 const GRACE_MS = 1_000;
 
-/** Of a text of the kubelet's, in UTF-16 units. */
+/** How much of the kubelet's text is kept, in UTF-16 units. */
 const LONGEST_TEXT = 4_096;
 
 /** The registrar's part: a server that the kubelet asks, on a socket that stays. */

@@ -40,12 +40,13 @@ const OPTIONS = ['mode'] as const;
 const PATIENCE_MS = 2_000;
 
 /**
- * Lets a gRPC server listen on a unix socket, in place of `bindAsync`. Three things differ:
+ * Lets a gRPC server listen on a unix socket, in place of `bindAsync`. Four things differ:
  *
  * - A socket that a killed process left behind is replaced. One that a process listens on is not.
- * - Nobody but owner and group can connect at any time.
+ * - From the moment it is at its path, only owner and group can connect, whatever the umask is.
  * - Kubelets before 1.26 are served too. They send the socket's path as `:authority`, and Node's HTTP/2
  *   resets their calls before a handler sees them (kubernetes/kubernetes#112597, grpc/grpc-node#258).
+ * - It goes on listening when the server is shut down, and keeps the process alive, until it is closed.
  *
  * @param server - the server, with its services
  * @param endpoint - where to listen: `/abs`, `unix:/abs` or `unix:///abs`
@@ -160,7 +161,7 @@ async function makeWay(path: string): Promise<void> {
   });
 }
 
-/** What keeps from connecting: a code, or words; undefined if nothing does. */
+/** Why a client cannot connect: a code, or words; undefined if it can. */
 async function connectTo(path: string): Promise<string | undefined> {
   const socket = connect(path);
   try {

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   nodeGetStorageHealth,
   storageHealthCapability,
@@ -7,20 +7,12 @@ import {
   type StorageProblem,
 } from '../../../src/csi/index.js';
 import { NodeGetCapabilitiesResponse, StorageHealthErrorType } from '../../../src/csi/v1/index.js';
-import { StatsServer } from './stats-server.js';
+import { serve, type StatsServer } from './stats-server.js';
 
 const { OK, INTERNAL, DEADLINE_EXCEEDED } = status;
 
-const servers: StatsServer[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-});
-
-async function serve(options: NodeGetStorageHealthOptions<'ts-proto'>): Promise<StatsServer> {
-  const server = await StatsServer.start({}, options);
-  servers.push(server);
-  return server;
-}
+const serveStorage = (options: NodeGetStorageHealthOptions<'ts-proto'>): Promise<StatsServer> =>
+  serve({}, options);
 
 test('the function’s problems are the answer, and none when it gives none', async () => {
   const answers: (readonly StorageProblem[] | undefined)[] = [
@@ -28,7 +20,7 @@ test('the function’s problems are the answer, and none when it gives none', as
     [],
     undefined,
   ];
-  const server = await serve({ health: () => Promise.resolve(answers.shift()) });
+  const server = await serveStorage({ health: () => Promise.resolve(answers.shift()) });
   expect(await server.askStorage()).toMatchObject({
     response: {
       backendHealth: [
@@ -44,7 +36,7 @@ test('the function’s problems are the answer, and none when it gives none', as
 test('callers at the same time share a call, unless they bring other secrets', async () => {
   const seen: Readonly<Record<string, string>>[] = [];
   const releases: (() => void)[] = [];
-  const server = await serve({
+  const server = await serveStorage({
     health: ({ secrets }) => {
       seen.push(secrets);
       return new Promise((resolve) => {
@@ -66,7 +58,7 @@ test('callers at the same time share a call, unless they bring other secrets', a
 test('a function that hangs is answered in time, told to stop, and not called again while it hangs', async () => {
   const signals: AbortSignal[] = [];
   const told: unknown[] = [];
-  const server = await serve({
+  const server = await serveStorage({
     timeoutMs: 100,
     health: ({ signal }) => {
       signals.push(signal);
@@ -77,12 +69,16 @@ test('a function that hangs is answered in time, told to stop, and not called ag
   for (let call = 0; call < 3; call += 1) {
     expect(await server.askStorage()).toMatchObject({ code: DEADLINE_EXCEEDED });
   }
-  expect(await server.askStorage({}, 60)).toMatchObject({
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  expect(told.length).toBe(3);
+});
+
+test('a caller with an earlier deadline is answered before it', async () => {
+  const server = await serveStorage({ health: () => new Promise(() => undefined), timeoutMs: 120_000 });
+  expect(await server.askStorage({}, 1_000)).toMatchObject({
     code: DEADLINE_EXCEEDED,
     details: 'no verdict on the storage in time',
   });
-  expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
-  expect(told.length).toBe(4);
 });
 
 test.each<[string, () => unknown, string]>([
@@ -94,7 +90,7 @@ test.each<[string, () => unknown, string]>([
   ['gives no list', () => 'bad', 'Expected health to give a list of problems, got a string'],
 ])('a function that %s makes the call fail, which keeps the last verdict', async (_, health, details) => {
   const told: unknown[] = [];
-  const server = await serve({ health: health as never, onError: (error) => told.push(error) });
+  const server = await serveStorage({ health: health as never, onError: (error) => told.push(error) });
   expect(await server.askStorage()).toMatchObject({ code: INTERNAL, details });
   expect(told.length).toBe(1);
 });

@@ -8,7 +8,6 @@ import {
   healthCapability,
   nodeGetVolumeHealth,
   type CsiVolume,
-  type NodeGetVolumeStatsOptions,
   type VolumeProblem,
 } from '../../../src/csi/index.js';
 import {
@@ -22,7 +21,7 @@ import { FakeMetrics } from '../../../src/testing/index.js';
 import { FuseServer, type FuseMount } from '../../support/fuse.mjs';
 import { TestMounts } from '../../support/mounts.js';
 import { needs } from '../../support/needs.js';
-import { StatsServer, type Outcome } from './stats-server.js';
+import { serve, type Outcome } from './stats-server.js';
 
 const { OK, INVALID_ARGUMENT, NOT_FOUND, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE } = status;
 const { DEGRADED, INACCESSIBLE, DATA_LOSS } = VolumeHealthErrorType;
@@ -31,23 +30,13 @@ const { DEGRADED, INACCESSIBLE, DATA_LOSS } = VolumeHealthErrorType;
 const DEVICE_FOLDER = 'plugins/kubernetes.io/csi/volumeDevices/pv-block/dev';
 
 let directory: string;
-const servers: StatsServer[] = [];
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'kvm-health-'));
 });
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-});
 afterAll(() => {
   rmSync(directory, { recursive: true });
 });
-
-async function serve(options?: NodeGetVolumeStatsOptions<'ts-proto'>): Promise<StatsServer> {
-  const server = await StatsServer.start(options);
-  servers.push(server);
-  return server;
-}
 
 const healthOf = (outcome: Outcome<NodeGetVolumeHealthResponse>): unknown =>
   'response' in outcome ? outcome.response.volumeHealth : outcome;

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   conditionCapability,
   nodeGetVolumeStats,
@@ -19,7 +19,7 @@ import { MetricsBlock } from '../../../src/index.js';
 import { FakeMetrics, type FakeStep } from '../../../src/testing/index.js';
 import { TestMounts } from '../../support/mounts.js';
 import { needs } from '../../support/needs.js';
-import { StatsServer, type Outcome } from './stats-server.js';
+import { serve, type Outcome, type StatsServer } from './stats-server.js';
 
 const { BYTES, INODES } = VolumeUsage_Unit;
 const { OK, INVALID_ARGUMENT, NOT_FOUND, DEADLINE_EXCEEDED, INTERNAL, UNIMPLEMENTED } = status;
@@ -28,23 +28,13 @@ const READING = { capacity: 100n, available: 60n, used: 40n };
 const ENTRY = { unit: BYTES, total: 100n, available: 60n, used: 40n };
 
 let directory: string;
-const servers: StatsServer[] = [];
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'kvm-volumes-'));
 });
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
-});
 afterAll(() => {
   rmSync(directory, { recursive: true });
 });
-
-async function serve(options?: NodeGetVolumeStatsOptions<'ts-proto'>): Promise<StatsServer> {
-  const server = await StatsServer.start(options);
-  servers.push(server);
-  return server;
-}
 
 /** A server whose volumes are all measured by one provider that follows a script. */
 async function serveScript(
@@ -559,7 +549,7 @@ describe('the condition', () => {
     ['an empty object', {}],
     ['one without a message', { abnormal: true }],
     ['one whose message is no text', { abnormal: true, message: 5 }],
-  ])('that is none (%s) is left out, whoever it is from', async (_, verdict) => {
+  ])('that is invalid (%s) is left out, from any source', async (_, verdict) => {
     const condition = verdict as VolumeCondition;
     const told: unknown[] = [];
     const onError = (error: unknown): unknown => told.push(error);

@@ -2,6 +2,7 @@ import { credentials, Metadata, Server, ServerCredentials, status, type ServiceE
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import {
   nodeGetStorageHealth,
   nodeGetVolumeHealth,
@@ -102,6 +103,15 @@ export class StatsServer {
     this.#server.forceShutdown();
     rmSync(this.#directory, { recursive: true });
   }
+}
+
+/** Starts a server that ends with the test. */
+export async function serve(...args: Parameters<typeof StatsServer.start>): Promise<StatsServer> {
+  const server = await StatsServer.start(...args);
+  onTestFinished(() => {
+    server.close();
+  });
+  return server;
 }
 
 type Callback<Response> = (error: ServiceError | null, response: Response) => void;

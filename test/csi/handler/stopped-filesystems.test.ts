@@ -7,7 +7,7 @@ import { VolumeUsage_Unit } from '../../../src/csi/v1/index.js';
 import { MetricsStatFs } from '../../../src/index.js';
 import { TestMounts } from '../../support/mounts.js';
 import { needs } from '../../support/needs.js';
-import { StatsServer, type Outcome } from './stats-server.js';
+import { serve, type Outcome } from './stats-server.js';
 
 /** FS_IOC_SHUTDOWN with FS_SHUTDOWN_FLAGS_NOLOGFLUSH, which Node has no call for. */
 const SHUT_DOWN =
@@ -17,13 +17,11 @@ describe.skipIf(needs({ loop: true, mkfs: ['ext4', 'xfs'], programs: ['python3',
   'the health of a filesystem',
   () => {
     let mounts: TestMounts;
-    const servers: StatsServer[] = [];
 
     beforeEach(() => {
       mounts = new TestMounts();
     });
     afterEach(() => {
-      for (const server of servers.splice(0)) server.close();
       mounts.close();
     });
 
@@ -31,8 +29,7 @@ describe.skipIf(needs({ loop: true, mkfs: ['ext4', 'xfs'], programs: ['python3',
       path: string,
       options: NodeGetVolumeStatsOptions<'ts-proto'> = {},
     ): Promise<Outcome> => {
-      const server = await StatsServer.start({ health: true, ...options });
-      servers.push(server);
+      const server = await serve({ health: true, ...options });
       return await server.ask('v', path);
     };
     const conditionOf = (outcome: Outcome): unknown =>

@@ -1,14 +1,7 @@
 import { status } from '@grpc/grpc-js';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { unreadable } from '../../support/unreadable.js';
-import { StatsServer } from './stats-server.js';
-
-let server: StatsServer | undefined;
-
-afterEach(() => {
-  server?.close();
-  server = undefined;
-});
+import { serve } from './stats-server.js';
 
 describe.each(unreadable)('%s', (_what, thrown) => {
   const fail = (): never => {
@@ -27,7 +20,7 @@ describe.each(unreadable)('%s', (_what, thrown) => {
     ['knownVolume and onError', { knownVolume: reject, onError: fail }],
     ['knownVolume and onError, async', { knownVolume: reject, onError: reject }],
   ])('from %s is answered with INTERNAL', async (_where, options) => {
-    server = await StatsServer.start(options);
+    const server = await serve(options);
     // Twice: the first failure must not leave anything behind that the second one waits for.
     for (let round = 0; round < 2; round += 1) {
       expect(await server.ask('v', '/tmp', 20_000)).toMatchObject({

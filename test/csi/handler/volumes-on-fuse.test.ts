@@ -1,10 +1,9 @@
 import { status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { NodeGetVolumeStatsOptions } from '../../../src/csi/index.js';
 import { VolumeUsage_Unit } from '../../../src/csi/v1/index.js';
 import { FuseServer, type FuseMount } from '../../support/fuse.mjs';
 import { needs } from '../../support/needs.js';
-import { StatsServer, type Outcome } from './stats-server.js';
+import { serve, type Outcome } from './stats-server.js';
 
 const { BYTES, INODES } = VolumeUsage_Unit;
 const { OK, DEADLINE_EXCEEDED, INTERNAL, NOT_FOUND } = status;
@@ -15,7 +14,6 @@ const INODES_ENTRY = { unit: INODES, total: 10n, available: 7n, used: 3n };
 
 describe.skipIf(needs({ fuse: true }))('volumes on FUSE mounts', () => {
   let fuse: FuseServer;
-  const servers: StatsServer[] = [];
   const mounts: FuseMount[] = [];
 
   beforeAll(() => {
@@ -23,17 +21,11 @@ describe.skipIf(needs({ fuse: true }))('volumes on FUSE mounts', () => {
   });
   afterEach(async () => {
     for (const mount of mounts.splice(0)) await mount.unmount();
-    for (const server of servers.splice(0)) server.close();
   });
   afterAll(async () => {
     await fuse.close();
   });
 
-  const serve = async (options?: NodeGetVolumeStatsOptions<'ts-proto'>): Promise<StatsServer> => {
-    const server = await StatsServer.start(options);
-    servers.push(server);
-    return server;
-  };
   const mountNew = async (...args: Parameters<FuseServer['mount']>): Promise<FuseMount> => {
     const mount = await fuse.mount(...args);
     mounts.push(mount);

@@ -203,7 +203,7 @@ describe('a path that cannot be used', () => {
   test.each<[string, string, object, string]>([
     ['a relative path', 'csi.sock', {}, 'relative'],
     ['a network address', 'tcp://127.0.0.1:1', {}, 'unix sockets only'],
-    ['a mode that is none', '/tmp/x.sock', { mode: 0o1777 }, 'between 0 and 0o777'],
+    ['an invalid mode', '/tmp/x.sock', { mode: 0o1777 }, 'between 0 and 0o777'],
     ['an unknown option', '/tmp/x.sock', { umask: 1 }, 'Unknown option "umask"'],
   ])('or options that cannot: %s', async (_, endpoint, options, message) => {
     await expect(listenOnSocket(place.server('a'), endpoint, options)).rejects.toThrow(message);

@@ -1,18 +1,13 @@
-import { credentials, type ServiceError } from '@grpc/grpc-js';
 import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  RegistrationClient,
-  type PluginInfo,
-  type RegistrationStatus,
-} from '../../../src/csi/gen/pluginregistration.js';
 import {
   registerWithKubelet,
   type KubeletRegistration,
   type KubeletRegistrationStatus,
   type RegisterWithKubeletOptions,
 } from '../../../src/csi/index.js';
+import { PluginWatcher } from './plugin-watcher.js';
 import { killed, leaveStale, otherListener, plainListener, ServingPlace } from './serving-place.js';
 
 const DRIVER = 'hostpath.csi.example';
@@ -48,47 +43,12 @@ async function register(options: Partial<RegisterWithKubeletOptions> = {}): Prom
   return registration;
 }
 
-/** What the kubelet does with a socket that it finds: a connection for each try. */
-class Kubelet {
-  readonly #authority: string;
-
-  /** @param authority - before 1.29 the kubelet sends the socket's path */
-  constructor(authority = 'localhost') {
-    this.#authority = authority;
-  }
-
-  async getInfo(): Promise<PluginInfo> {
-    return await this.#with((client, done) => client.getInfo({}, done));
-  }
-
-  async notify(status: RegistrationStatus): Promise<void> {
-    await this.#with((client, done) => client.notifyRegistrationStatus(status, done));
-  }
-
-  async #with<T>(
-    call: (client: RegistrationClient, done: (error: ServiceError | null, response: T) => void) => unknown,
-  ): Promise<T> {
-    const options = { 'grpc.default_authority': this.#authority };
-    const client = new RegistrationClient(`unix:${socket}`, credentials.createInsecure(), options);
-    try {
-      return await new Promise((resolve, reject) => {
-        call(client, (error, response) => {
-          if (error === null) resolve(response);
-          else reject(error);
-        });
-      });
-    } finally {
-      client.close();
-    }
-  }
-}
-
 describe('a registered driver', () => {
   test('tells the kubelet its name, its socket and its version', async () => {
     const registration = await register();
     expect(registration.socket).toBe(socket);
     expect(registration.status).toBeUndefined();
-    expect(await new Kubelet().getInfo()).toEqual({
+    expect(await new PluginWatcher(socket).getInfo()).toEqual({
       type: 'CSIPlugin',
       name: DRIVER,
       endpoint: ENDPOINT,
@@ -98,7 +58,7 @@ describe('a registered driver', () => {
 
   test('gives the path of an endpoint, and the versions that it is told', async () => {
     await register({ endpoint: `unix://${ENDPOINT}`, versions: ['1.12.0', '1.13.0'] });
-    expect(await new Kubelet().getInfo()).toMatchObject({
+    expect(await new PluginWatcher(socket).getInfo()).toMatchObject({
       endpoint: ENDPOINT,
       supportedVersions: ['1.12.0', '1.13.0'],
     });
@@ -106,7 +66,7 @@ describe('a registered driver', () => {
 
   test('answers kubelets that send the path of the socket as authority', async () => {
     await register();
-    expect((await new Kubelet(socket).getInfo()).name).toBe(DRIVER);
+    expect((await new PluginWatcher(socket, socket).getInfo()).name).toBe(DRIVER);
   });
 
   test('is for the kubelet’s user alone', async () => {
@@ -116,7 +76,7 @@ describe('a registered driver', () => {
 
   test('hears that it is registered, and again after the kubelet was restarted', async () => {
     const registration = await register();
-    const kubelet = new Kubelet();
+    const kubelet = new PluginWatcher(socket);
     await kubelet.notify({ pluginRegistered: true, error: '' });
     expect(registration.status).toEqual({ registered: true });
     await kubelet.getInfo();
@@ -127,13 +87,13 @@ describe('a registered driver', () => {
   test('hears why it is not', async () => {
     const registration = await register();
     const error = 'RegisterPlugin error -- plugin validation failed with err: no \u001b[31mversion\n';
-    await new Kubelet().notify({ pluginRegistered: false, error });
+    await new PluginWatcher(socket).notify({ pluginRegistered: false, error });
     const shown = 'RegisterPlugin error -- plugin validation failed with err: no \\x1b[31mversion\\n';
     expect(heard).toEqual([{ registered: false, error: shown }]);
     expect(registration.status).toEqual(heard[0]);
-    await new Kubelet().notify({ pluginRegistered: false, error: '' });
+    await new PluginWatcher(socket).notify({ pluginRegistered: false, error: '' });
     expect(registration.status?.error).toBe('the kubelet gives no reason');
-    await new Kubelet().notify({ pluginRegistered: false, error: 'x'.repeat(100_000) });
+    await new PluginWatcher(socket).notify({ pluginRegistered: false, error: 'x'.repeat(100_000) });
     expect(registration.status?.error).toHaveLength(4_096);
   });
 
@@ -149,7 +109,7 @@ describe('a registered driver', () => {
     ],
   ])('hears what to do about: %s', async (error, advice) => {
     await register();
-    await new Kubelet().notify({ pluginRegistered: false, error });
+    await new PluginWatcher(socket).notify({ pluginRegistered: false, error });
     expect(heard).toEqual([{ registered: false, error: expect.stringContaining(error) as string }]);
     expect(heard[0]?.error).toContain(advice);
   });
@@ -160,8 +120,8 @@ describe('a registered driver', () => {
         throw new Error('a mistake');
       },
     });
-    await new Kubelet().notify({ pluginRegistered: true, error: '' });
-    expect((await new Kubelet().getInfo()).name).toBe(DRIVER);
+    await new PluginWatcher(socket).notify({ pluginRegistered: true, error: '' });
+    expect((await new PluginWatcher(socket).getInfo()).name).toBe(DRIVER);
   });
 
   test('is unregistered on close, twice without harm', async () => {
@@ -194,7 +154,7 @@ describe('the socket', () => {
   test('of a killed driver is replaced', async () => {
     await leaveStale(socket);
     await register();
-    expect((await new Kubelet().getInfo()).name).toBe(DRIVER);
+    expect((await new PluginWatcher(socket).getInfo()).name).toBe(DRIVER);
   });
 
   test('of a driver that lives is not', async () => {
@@ -211,7 +171,7 @@ describe('the socket', () => {
     await register();
     rmSync(socket);
     while (!existsSync(socket)) await setTimeout(20);
-    expect((await new Kubelet().getInfo()).name).toBe(DRIVER);
+    expect((await new PluginWatcher(socket).getInfo()).name).toBe(DRIVER);
   });
 
   test('that cannot be made again is said once, and made when that is possible', async () => {
@@ -223,7 +183,7 @@ describe('the socket', () => {
     expect(registration.status).toEqual({ registered: false, error });
     await other.close();
     while (!existsSync(socket)) await setTimeout(20);
-    expect((await new Kubelet().getInfo()).name).toBe(DRIVER);
+    expect((await new PluginWatcher(socket).getInfo()).name).toBe(DRIVER);
     expect(heard).toHaveLength(1);
   });
 
@@ -268,12 +228,12 @@ describe('options that cannot work are refused before anything is made:', () => 
     ['a relative folder', { registryDir: 'plugins_registry' }, 'Expected registryDir to be an absolute path'],
     ['a folder too long for its socket', { registryDir: `/${'f'.repeat(90)}` }, "a socket's has at most 107"],
     ['no versions', { versions: [] }, "a list of versions such as ['1.0.0'], got []"],
-    ['a version that is none', { versions: ['1.0.0', 'latest'] }, 'got ["1.0.0", "latest"]'],
+    ['an invalid version', { versions: ['1.0.0', 'latest'] }, 'got ["1.0.0", "latest"]'],
     ['a version that is a bigint', { versions: [1n] }, 'got [bigint]'],
     ['nothing for the list', { versions: null }, 'got null'],
     ['one text for the list', { versions: '1.0.0' }, 'got "1.0.0"'],
-    ['a listener that is none', { onStatus: 'log' }, 'Expected onStatus to be a function'],
-    ['a signal that is none', { signal: {} }, 'Expected signal to be an AbortSignal'],
+    ['a listener that is no function', { onStatus: 'log' }, 'Expected onStatus to be a function'],
+    ['an invalid signal', { signal: {} }, 'Expected signal to be an AbortSignal'],
     ['an unknown option', { registry: '/x' }, 'Unknown option "registry"'],
   ])('%s', async (_, options, message) => {
     const registering = register(options);

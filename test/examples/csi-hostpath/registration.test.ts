@@ -1,12 +1,7 @@
-import { credentials } from '@grpc/grpc-js';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  RegistrationClient,
-  type PluginInfo,
-  type RegistrationStatus,
-} from '../../../src/csi/gen/pluginregistration.js';
+import { PluginWatcher } from '../../csi/serving/plugin-watcher.js';
 import { DriverProcess } from './driver-process.js';
 import { Workplace } from './workplace.js';
 
@@ -15,11 +10,13 @@ import { Workplace } from './workplace.js';
 let place: Workplace;
 let registry: string;
 let socket: string;
+let kubelet: PluginWatcher;
 
 beforeEach(() => {
   place = new Workplace();
   registry = place.newDirectory();
   socket = join(registry, 'own.csi.example-reg.sock');
+  kubelet = new PluginWatcher(socket);
 });
 
 afterEach(async () => {
@@ -31,38 +28,18 @@ async function start(...more: string[]): Promise<DriverProcess> {
   return await place.start({ args: [...args, ...more] });
 }
 
-async function ask<T>(
-  call: (client: RegistrationClient, done: (error: Error | null, response: T) => void) => unknown,
-): Promise<T> {
-  const client = new RegistrationClient(`unix:${socket}`, credentials.createInsecure());
-  try {
-    return await new Promise((resolve, reject) => {
-      call(client, (error, response) => {
-        if (error === null) resolve(response);
-        else reject(error);
-      });
-    });
-  } finally {
-    client.close();
-  }
-}
-
-const getInfo = (): Promise<PluginInfo> => ask((client, done) => client.getInfo({}, done));
-const notify = (status: RegistrationStatus): Promise<unknown> =>
-  ask((client, done) => client.notifyRegistrationStatus(status, done));
-
 test('a driver says where it is, what the kubelet answers, and is gone from the registry with its end', async () => {
   const driver = await start('--kubelet-endpoint', '/var/lib/kubelet/plugins/own/csi.sock');
   await driver.said(`waits for the kubelet at ${socket}`);
-  expect(await getInfo()).toEqual({
+  expect(await kubelet.getInfo()).toEqual({
     type: 'CSIPlugin',
     name: 'own.csi.example',
     endpoint: '/var/lib/kubelet/plugins/own/csi.sock',
     supportedVersions: ['1.0.0'],
   });
-  await notify({ pluginRegistered: false, error: 'no\nsuch luck' });
+  await kubelet.notify({ pluginRegistered: false, error: 'no\nsuch luck' });
   await driver.said('not registered with the kubelet: no\\nsuch luck');
-  await notify({ pluginRegistered: true, error: '' });
+  await kubelet.notify({ pluginRegistered: true, error: '' });
   await driver.said('registered with the kubelet');
   expect(await driver.stop()).toEqual({ code: 0, signal: null });
   expect(readdirSync(registry)).toEqual([]);
@@ -76,7 +53,7 @@ test('a killed driver is there again after its restart', async () => {
   expect(existsSync(socket)).toBe(true);
   const driver = await start();
   await driver.said('waits for the kubelet');
-  expect(await getInfo()).toMatchObject({ name: 'own.csi.example', endpoint: place.socket });
+  expect(await kubelet.getInfo()).toMatchObject({ name: 'own.csi.example', endpoint: place.socket });
 });
 
 test('a second driver of the same name ends, and leaves the first alone', async () => {
@@ -95,7 +72,7 @@ test('a second driver of the same name ends, and leaves the first alone', async 
   });
   expect(await second.ended).toEqual({ code: 1, signal: null });
   expect(second.lines.at(-1)).toBe(`another process listens on ${socket}`);
-  expect(await getInfo()).toMatchObject({ endpoint: place.socket });
+  expect(await kubelet.getInfo()).toMatchObject({ endpoint: place.socket });
 });
 
 test('a registry that is not there ends the driver with that, and leaves no socket', async () => {

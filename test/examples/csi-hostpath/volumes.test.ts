@@ -86,7 +86,7 @@ describe('a name', () => {
 
 describe('an id', () => {
   test.each(['../volumes', '..', '.', '/', '/etc', '\0', 'vol-', 'a'.repeat(100_000), '--help', 'a\nb'])(
-    'that is none (%#) finds nothing, and touches nothing',
+    'that is invalid (%#) finds nothing, and touches nothing',
     async (volumeId) => {
       const before = folders();
       const capability = { volumeId, volumeCapabilities: [DIRECTORY] };

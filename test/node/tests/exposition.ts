@@ -10,7 +10,7 @@ export interface Family {
 const LINE = /^(?:# (HELP|TYPE) (\S+) ?(.*)|([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/g;
 
-/** @throws Error for a line that is none of this format */
+/** @throws Error for a line that is not in this format */
 export function familiesIn(text: string): ReadonlyMap<string, Family> {
   const families = new Map<string, { help?: string; type?: string; samples: Map<string, number> }>();
   let current: string | undefined;
