@@ -43,9 +43,10 @@ export const DOOR_OPTIONS: readonly Option[] = [
   new Option('--pods <SOURCE>', 'who says which pods there are; auto asks those that can be asked, in turn')
     .choices(['auto', 'kubelet', 'api', 'disk'])
     .default('auto'),
-  option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default").env(
-    'NODE_NAME',
-  ),
+  new Option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default")
+    // An empty variable counts as one that is not set.
+    .argParser((text) => (text === '' && process.env['NODE_NAME'] === '' ? text : notEmpty(text)))
+    .env('NODE_NAME'),
   option('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
   option('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
   option('--client-cert <FILE>', 'show the kubelet this client certificate'),

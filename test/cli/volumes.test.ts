@@ -187,6 +187,20 @@ describe('through the kubelet', () => {
     expect(measured.volumes[1]).toMatchObject({ name: 'logs', provider: 'statfs', state: 'ok' });
   });
 
+  test('a reason is given once', async () => {
+    const rootDir = layOut([]);
+    mkdirSync(`${rootDir}/pods/p/volumes/kubernetes.io~csi/v/mount`, { recursive: true });
+    const { text } = await volumes('--root', rootDir, '--pods', 'disk');
+    expect(text.split('vol_data.json is missing')).toHaveLength(2);
+  });
+
+  test('NODE_NAME may be empty, and --node may not', async () => {
+    vi.stubEnv('NODE_NAME', '');
+    expect((await json('--root', layOut([WEB]), '--pods', 'disk')).volumes).not.toHaveLength(0);
+    vi.stubEnv('NODE_NAME', 'node1');
+    expect(await problem('--node', '')).toContain("option '--node <NAME>'");
+  });
+
   test('a claim that nobody knows says so', async () => {
     const { volumes: rows } = await json(
       ...['--root', layOut([DATABASE], { persistentVolumes: VOLUMES }), ...(await door())],
