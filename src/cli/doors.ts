@@ -61,14 +61,20 @@ export const DOOR_OPTIONS: readonly Option[] = [
   ...KUBECTL_OPTIONS,
 ];
 
-/** The names of the options that concern the kubelet alone, by the names that errors of its client have. */
+/** The names of the options, by those that errors of the package have. */
 const FLAGS: Readonly<Record<string, string>> = {
-  endpoint: '--kubelet',
+  rootDir: '--root',
+  tokenFile: '--token-file',
   caFile: '--ca-file',
   serverName: '--server-name',
   pinnedCertificateFile: '--pinned-cert',
   insecureSkipTlsVerify: '--insecure-skip-tls-verify',
 };
+
+/** What an error of the package says, with the options that it names as they are called here. */
+export function withFlags(message: string): string {
+  return message.replace(/\b[a-z]+[A-Z]\w*/g, (word) => FLAGS[word] ?? word);
+}
 
 /**
  * Where kubelets keep the credentials that open the API server for their own node: kubeadm, k3s, RKE2, k0s,
@@ -160,7 +166,7 @@ async function kubeletOf(
     });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(error.message.replace(/\b[a-z]+[A-Z]?\w*/g, (word) => FLAGS[word] ?? word));
+    throw new UsageError(withFlags(error.message).replace(/\bendpoint\b/, '--kubelet'));
   }
 }
 

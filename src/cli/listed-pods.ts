@@ -1,6 +1,6 @@
 import { apiServerPods, kubeletPods, podsOnDisk, type PodListing, type PodSource } from '../kubelet/index.js';
 import { UsageError } from './command.js';
-import { API_NEEDS, type Doors, type PodsFrom } from './doors.js';
+import { API_NEEDS, withFlags, type Doors, type PodsFrom } from './doors.js';
 
 /** The pods of this node, who listed them, and what is not known because others could not be asked. */
 export interface ListedPods {
@@ -59,7 +59,7 @@ async function attempt<T>(
     return await work();
   } catch (error) {
     signal.throwIfAborted();
-    notes.push(error instanceof Error ? error.message : String(error));
+    notes.push(withFlags(error instanceof Error ? error.message : String(error)));
     return undefined;
   }
 }

@@ -187,6 +187,16 @@ describe('through the kubelet', () => {
     expect(measured.volumes[1]).toMatchObject({ name: 'logs', provider: 'statfs', state: 'ok' });
   });
 
+  test('errors name the options of the command', async () => {
+    expect(await problem('--root', folder, '--pods', 'disk')).toContain(
+      "it has no folder pods: --root is the --root-dir of this node's kubelet",
+    );
+    const file = await kubelet.tokenFile('good');
+    const rootDir = layOut([WEB]);
+    const { notes } = await json('--root', rootDir, '--kubelet', kubelet.endpoint, '--token-file', file);
+    expect(notes[0]).toMatch(/is not trusted .*: --pinned-cert /);
+  });
+
   test('a reason is given once', async () => {
     const rootDir = layOut([]);
     mkdirSync(`${rootDir}/pods/p/volumes/kubernetes.io~csi/v/mount`, { recursive: true });
@@ -420,7 +430,7 @@ describe('a command line that cannot be', () => {
       ['--through-api-server', 'a', '--host-path', 'du'],
       '--host-path is about this node, and --through-api-server asks others',
     ],
-    [['--root', '/nowhere'], /^\/nowhere does not exist: /],
+    [['--root', '/no/such/root'], /^\/no\/such\/root does not exist: /],
     [['--sort', 'name'], /^option '--sort <KEY>' argument 'name' is invalid\. /],
   ])('%j', async (args, expected) => {
     const found = await problem(...args);
