@@ -40,9 +40,10 @@ export const DOOR_OPTIONS: readonly Option[] = [
   new Option('--pods <SOURCE>', 'who says which pods there are; auto asks those that can be asked, in turn')
     .choices(['auto', 'kubelet', 'api', 'disk'])
     .default('auto'),
-  option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default").env(
-    'NODE_NAME',
-  ),
+  new Option('--node <NAME>', "this node's name in the cluster; outside a pod, the host's name by default")
+    // An empty variable counts as one that is not set.
+    .argParser((text) => (text === '' && process.env['NODE_NAME'] === '' ? text : notEmpty(text)))
+    .env('NODE_NAME'),
   option('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
   option('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
   option('--client-cert <FILE>', 'show the kubelet this client certificate'),
@@ -57,21 +58,19 @@ export const DOOR_OPTIONS: readonly Option[] = [
   ...KUBECTL_OPTIONS,
 ];
 
-/** The names of the options that concern the kubelet alone, by the names that errors of its client have. */
-export const FLAGS: Readonly<Record<string, string>> = {
-  endpoint: '--kubelet',
+/** The names of the options, by those that errors of the package have. */
+const FLAGS: Readonly<Record<string, string>> = {
+  rootDir: '--root',
+  tokenFile: '--token-file',
   caFile: '--ca-file',
   serverName: '--server-name',
   pinnedCertificateFile: '--pinned-cert',
   insecureSkipTlsVerify: '--insecure-skip-tls-verify',
 };
 
-/** A text about the doors of the library as a text about the options of the command line. */
-export function withFlags(text: string): string {
-  return text
-    .replace(
-      /\b(caFile|serverName|pinnedCertificateFile|insecureSkipTlsVerify)\b/g,
-      (word) => FLAGS[word] ?? word,
-    )
+/** What an error of the package says, with the options that it names as they are called here. */
+export function withFlags(message: string): string {
+  return message
+    .replace(/\b[a-z]+[A-Z]\w*/g, (word) => FLAGS[word] ?? word)
     .replace('Set auth to tls or serviceAccount', 'Give --token-file or --client-cert');
 }

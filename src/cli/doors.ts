@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import type { ApiClient, DoorAuth, KubeletClient } from '../kubelet/index.js';
 import { UsageError } from './command.js';
-import { FLAGS, type DoorValues, type KubectlValues } from './door-flags.js';
+import { withFlags, type DoorValues, type KubectlValues } from './door-flags.js';
 import { nodeCredentials, type NodeCredentials } from './node-credentials.js';
 
 /**
@@ -109,7 +109,7 @@ async function kubeletOf(
     });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(error.message.replace(/\b[a-z]+[A-Z]?\w*/g, (word) => FLAGS[word] ?? word));
+    throw new UsageError(withFlags(error.message).replace(/\bendpoint\b/, '--kubelet'));
   }
 }
 

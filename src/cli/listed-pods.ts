@@ -1,6 +1,6 @@
 import { apiServerPods, kubeletPods, podsOnDisk, type PodListing, type PodSource } from '../kubelet/index.js';
 import { UsageError } from './command.js';
-import type { PodsFrom } from './door-flags.js';
+import { withFlags, type PodsFrom } from './door-flags.js';
 import { API_NEEDS, type Doors } from './doors.js';
 
 /** The pods of this node, who listed them, and what is not known because others could not be asked. */
@@ -60,7 +60,7 @@ async function attempt<T>(
     return await work();
   } catch (error) {
     signal.throwIfAborted();
-    notes.push(error instanceof Error ? error.message : String(error));
+    notes.push(withFlags(error instanceof Error ? error.message : String(error)));
     return undefined;
   }
 }

@@ -10,6 +10,7 @@ import { EXPLAIN } from './commands/explain.js';
 import { MOUNTS } from './commands/mounts.js';
 import { STATFS } from './commands/statfs.js';
 import { VOLUMES } from './commands/volumes.js';
+import { withFlags } from './door-flags.js';
 import { styled } from './output/colour.js';
 import { exitCodes, formatItem, helpText, helpWidth, NARROWEST_TEXT } from './output/help.js';
 
@@ -60,7 +61,9 @@ export function readCommandLine(given: readonly string[]): Request {
 
 /** What an error of {@link Request.answer} says. */
 export function problemOf(error: unknown, { command, args }: Request): string {
-  if (!(error instanceof CommanderError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof CommanderError)) {
+    return withFlags(error instanceof Error ? error.message : String(error));
+  }
   const { code, message } = error;
   if (code === 'commander.help') {
     const names = command.commands.map((each) => each.name()).join(', ');

@@ -1,7 +1,8 @@
-import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent, type RequestOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { checkServerIdentity, connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { onAbort } from '../waiting/abort.js';
 import { hostOf, sniOf, type CheckedDoor } from './door-options.js';
 
 /** What a server's certificate fails with that is not the pinned one. */
@@ -14,11 +15,20 @@ class ConnectionTimedOut extends Error {
   readonly code = 'CONNECTION_TIMED_OUT';
 }
 
-/** At most so many connections to one server; more calls wait for one. */
-const MOST_CONNECTIONS = 8;
+/** How many connections wait for a next call. How many calls there are at once is for the caller to limit. */
 const KEPT_CONNECTIONS = 2;
 
-const COMMON = { keepAlive: true, maxSockets: MOST_CONNECTIONS, maxFreeSockets: KEPT_CONNECTIONS };
+const COMMON = { keepAlive: true, maxFreeSockets: KEPT_CONNECTIONS };
+
+/**
+ * The option of a request that says when its call is over: then a connection that is being made for it ends.
+ */
+export const CALL_END = Symbol('the end of the call');
+
+/** Options of a request over a {@link DoorAgent}. */
+export interface DoorRequestOptions extends RequestOptions {
+  readonly [CALL_END]?: AbortSignal;
+}
 
 /** Keeps connections over plain http. */
 export function plainAgent(): HttpAgent {
@@ -44,7 +54,7 @@ export class DoorAgent extends HttpsAgent {
     this.#pinned = pinned;
   }
 
-  override createConnection(_: unknown, created: Created): undefined {
+  override createConnection(options: DoorRequestOptions, created: Created): undefined {
     const { url, serverName, insecureSkipTlsVerify, timeoutMs } = this.#door;
     const host = hostOf(url);
     const name = serverName ?? host;
@@ -61,9 +71,15 @@ export class DoorAgent extends HttpsAgent {
     socket.setTimeout(timeoutMs, () =>
       socket.destroy(new ConnectionTimedOut('there was no connection in time')),
     );
-    socket.once('error', created);
+    const stop = onAbort(options[CALL_END], () => socket.destroy(new Error('the call is over')));
+    const failed = (error: Error): void => {
+      stop();
+      created(error);
+    };
+    socket.once('error', failed);
     socket.once('secureConnect', () => {
-      socket.off('error', created);
+      stop();
+      socket.off('error', failed);
       socket.setTimeout(0);
       const problem = this.#problemOf(socket);
       if (problem === undefined) {

@@ -1,12 +1,14 @@
-import { get as httpGet, type Agent, type ClientRequest, type IncomingMessage } from 'node:http';
+import { get as httpGet, type Agent, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Deadline } from '../waiting/deadline.js';
 import { waitFor } from '../waiting/joined-call.js';
 import { connectionFailure, isLost, serverTitle, timedOut } from './connection-failure.js';
 import { readCredentials, secureContext, type Credentials } from './credentials.js';
-import { DoorAgent, plainAgent } from './door-agent.js';
+import { CALL_END, DoorAgent, plainAgent, type DoorRequestOptions } from './door-agent.js';
 import { hostOf, type CheckedDoor } from './door-options.js';
 import { KubeletError, type DoorPrefix } from './kubelet-error.js';
+import { Turns } from './turns.js';
 
 /** An answer of any status. */
 export interface DoorAnswer {
@@ -17,6 +19,10 @@ export interface DoorAnswer {
 
 /** How long a server that has answered before may be away: a kubelet restarts in a few seconds. */
 const RESTART_MS = 8_000;
+
+/** At most so many calls ask one server at once, each over a connection; more wait for their turn. */
+const MOST_CALLS = 8;
+
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 400;
 
@@ -35,6 +41,8 @@ export class HttpsDoor {
   #agentKey: string | undefined;
   #hasAnswered = false;
   #isClosed = false;
+  readonly #turns = new Turns(MOST_CALLS);
+  readonly #inFlight = new Set<AbortController>();
 
   constructor(prefix: DoorPrefix, door: CheckedDoor) {
     this.#prefix = prefix;
@@ -50,7 +58,9 @@ export class HttpsDoor {
     const deadline = new Deadline(this.door.timeoutMs);
     const end = new AbortController();
     const seen: { failure?: unknown } = {};
-    return await waitFor(this.#attempts(path, accept, end.signal, seen), {
+    if (this.#isClosed) end.abort();
+    this.#inFlight.add(end);
+    const answer = waitFor(this.#attempts(path, accept, end.signal, seen), {
       deadline,
       signal,
       late: () => this.#late(path, deadline, seen.failure),
@@ -58,11 +68,17 @@ export class HttpsDoor {
         end.abort();
       },
     });
+    try {
+      return await answer;
+    } finally {
+      this.#inFlight.delete(end);
+    }
   }
 
   /** Closes all connections. Calls in flight and later ones fail. */
   close(): void {
     this.#isClosed = true;
+    for (const end of this.#inFlight) end.abort();
     this.#agent?.destroy();
   }
 
@@ -75,17 +91,20 @@ export class HttpsDoor {
     const restart = new Deadline(RESTART_MS);
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       try {
-        if (this.#isClosed) throw new Error('the client is closed');
-        const credentials = await readCredentials(this.door, this.#prefix);
-        end.throwIfAborted();
-        const answer = await this.#once(path, accept, credentials, end);
+        const answer = await this.#turns.run(async () => {
+          end.throwIfAborted();
+          const credentials = await readCredentials(this.door, this.#prefix);
+          end.throwIfAborted();
+          return await this.#once(path, accept, credentials, end);
+        });
         this.#hasAnswered = true;
         return answer;
-      } catch (error) {
+      } catch (failure) {
+        const error = this.#isClosed ? new Error('the client is closed') : failure;
         seen.failure = error;
-        const again = isLost(error) && this.#hasAnswered && !this.#isClosed && !end.aborted;
+        const again = isLost(error) && this.#hasAnswered && !end.aborted;
         if (again && !restart.isOver) {
-          await wait(pause, undefined, { signal: end });
+          await wait(pause, undefined, { signal: end }).catch(() => undefined);
           continue;
         }
         // The next call learns at once that the server is away.
@@ -104,8 +123,9 @@ export class HttpsDoor {
     const { url } = this.door;
     const agent = this.#agentFor(tls);
     return await new Promise<DoorAnswer>((resolve, reject) => {
-      const request: ClientRequest = httpGet({
+      const options: DoorRequestOptions = {
         agent,
+        [CALL_END]: end,
         protocol: url.protocol,
         host: hostOf(url),
         port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
@@ -117,8 +137,14 @@ export class HttpsDoor {
           ...(authorization !== undefined && { authorization }),
           ...this.door.headers,
         },
-      });
+      };
+      const request = httpGet(options);
       request.once('error', reject);
+      request.once('upgrade', (_, socket: Duplex) => {
+        socket.destroy();
+        const message = `${this.title} switches to another protocol: is another program at this address?`;
+        reject(new KubeletError(`${this.#prefix}_BAD_ANSWER`, message, { status: 101 }));
+      });
       request.once('response', (response) => {
         this.#read(response).then(resolve, (error: unknown) => {
           request.destroy();

@@ -37,11 +37,20 @@ export function isClaimed({ kind }: NodeVolume): boolean {
  * claim, by name, at the API server. What is left over is open, and says why.
  */
 export async function joinClaims(pod: NodePod, context: JoinContext): Promise<readonly ClaimedVolume[]> {
+  const modes = modesOf(pod);
   const claimed = pod.volumes.filter(isClaimed).map((volume): ClaimedVolume => ({
     volume,
-    mode: modeOf(pod, volume.name),
+    mode: modes.get(volume.name),
   }));
-  const open = new Set(claimed.filter(({ mode }) => mode !== undefined));
+  // A pod may name the same claim twice; there is one folder for both.
+  const firsts = new Map<string, ClaimedVolume>();
+  const firstOf = (one: ClaimedVolume): ClaimedVolume => {
+    const key = `${one.volume.kind}/${one.mode ?? ''}/${one.volume.claimName ?? ''}`;
+    const first = firsts.get(key) ?? one;
+    firsts.set(key, first);
+    return first;
+  };
+  const open = new Set(claimed.filter((one) => one.mode !== undefined && firstOf(one) === one));
   const free = new Set(context.entries);
   const join = (one: ClaimedVolume, entry: FolderVolume): void => {
     one.entry = entry;
@@ -58,17 +67,21 @@ export async function joinClaims(pod: NodePod, context: JoinContext): Promise<re
     joinOnly(open, free, join);
   }
   for (const one of open) one.unknown ??= whyOpen(one, free, context.claims);
+  for (const one of claimed) {
+    if (firstOf(one) !== one) Object.assign(one, { ...firstOf(one), volume: one.volume });
+  }
   return claimed;
 }
 
 type Join = (one: ClaimedVolume, entry: FolderVolume) => void;
 
-/** How a pod's containers use a volume. The kubelet mounts none that no container uses. */
-export function modeOf(pod: NodePod, name: string): VolumeMode | undefined {
-  const uses = (list: (of: NodePod['containers'][number]) => readonly { readonly name: string }[]): boolean =>
-    pod.containers.some((each) => list(each).some((use) => use.name === name));
-  if (uses(({ volumeDevices }) => volumeDevices)) return 'Block';
-  return uses(({ volumeMounts }) => volumeMounts) ? 'Filesystem' : undefined;
+/** How a pod's containers use its volumes, by name. The kubelet mounts none that no container uses. */
+export function modesOf({ containers }: NodePod): ReadonlyMap<string, VolumeMode> {
+  const modes = new Map<string, VolumeMode>();
+  for (const { volumeMounts } of containers)
+    for (const { name } of volumeMounts) modes.set(name, 'Filesystem');
+  for (const { volumeDevices } of containers) for (const { name } of volumeDevices) modes.set(name, 'Block');
+  return modes;
 }
 
 function joinOnly(open: Set<ClaimedVolume>, free: Set<FolderVolume>, join: Join): void {
@@ -127,6 +140,8 @@ async function joinByName(
       }
     }),
   );
+  // Of two with the same name, the first counts.
+  const byName = new Map([...free].reverse().map((entry) => [`${entry.mode}/${entry.name}`, entry]));
   for (const one of [...open]) {
     const { claim } = one;
     if (claim === undefined) continue;
@@ -135,8 +150,8 @@ async function joinByName(
       one.unknown = `the claim ${escapeControls(claim.name)} is not this pod's, so the kubelet does not mount it`;
       continue;
     }
-    const entry = [...free].find(({ name, mode }) => name === claim.volumeName && mode === one.mode);
-    if (entry !== undefined) {
+    const entry = byName.get(`${one.mode ?? ''}/${claim.volumeName ?? ''}`);
+    if (entry !== undefined && free.has(entry)) {
       delete one.unknown;
       join(one, entry);
     }

@@ -17,8 +17,9 @@ export interface JsonListRules {
   readonly check: () => void;
 }
 
-/** How many bytes are read before the event loop has its turn. */
+/** How many bytes, or small entries, are read before the event loop has its turn. */
 const BYTES_A_TURN = 512 * 1024;
+const ENTRIES_A_TURN = 1_000;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -43,7 +44,8 @@ export async function readJsonList(
 ): Promise<ReadonlyMap<string, unknown>> {
   const { list, mostBytes, onEntry, onTooLarge, check } = rules;
   const others = new Map<string, unknown>();
-  let [depth, start, key, entries, turn] = [0, -1, '', 0, 0];
+  let [depth, start, key, entries] = [0, -1, '', 0];
+  let turn = { at: 0, entries: 0 };
   let isInside = false;
   const take = (end: number): void => {
     const bytes = end - start;
@@ -59,8 +61,8 @@ export async function readJsonList(
   };
   for (let at = firstByte(body); at < body.length; at += 1) {
     const byte = body[at];
-    if (at - turn >= BYTES_A_TURN) {
-      turn = at;
+    if (at - turn.at >= BYTES_A_TURN || entries - turn.entries >= ENTRIES_A_TURN) {
+      turn = { at, entries };
       await setImmediate();
       check();
     }

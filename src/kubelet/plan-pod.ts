@@ -1,7 +1,7 @@
 import { escapeControls } from '../escape.js';
 import type { Measure, PlannedVolume } from './described-volume.js';
 import { CSI, escapedPlugin, subPathUses, type FolderVolume, type PodFolder } from './disk/pod-folder.js';
-import { isClaimed, joinClaims, modeOf, type ClaimedVolume } from './join-claims.js';
+import { isClaimed, joinClaims, modesOf, type ClaimedVolume } from './join-claims.js';
 import { KIND_OF_PLUGIN, PLUGIN_OF_KIND, WITHOUT_FOLDER } from './measured-by.js';
 import type { NodePod, NodeVolume } from './node-pod.js';
 import { measureOf, none, type PodPlace } from './plan-entry.js';
@@ -28,8 +28,16 @@ export interface PodPlan {
 export async function planPod(pod: NodePod, folder: PodFolder, context: PlanContext): Promise<PodPlan> {
   const problems = [...folder.problems];
   const inline = new Map<string, FolderVolume>();
+  const byName = new Map<string, FolderVolume[]>();
+  for (const entry of folder.volumes) {
+    const same = byName.get(entry.name);
+    if (same === undefined) byName.set(entry.name, [entry]);
+    else same.push(entry);
+  }
   for (const volume of pod.volumes) {
-    const entry = isClaimed(volume) ? undefined : folder.volumes.find((each) => isFolderOf(each, volume));
+    const entry = isClaimed(volume)
+      ? undefined
+      : byName.get(volume.name)?.find((each) => isFolderOf(each, volume));
     if (entry !== undefined) inline.set(volume.name, entry);
   }
   const taken = new Set(inline.values());
@@ -39,13 +47,14 @@ export async function planPod(pod: NodePod, folder: PodFolder, context: PlanCont
     claims: context.claims,
   });
   const claimed = new Map(joined.map((each) => [each.volume.name, each]));
+  const modes = modesOf(pod);
   for (const { entry } of joined) if (entry !== undefined) taken.add(entry);
   const volumes = pod.volumes.map((volume): PlannedVolume => {
     const one = claimed.get(volume.name);
     const entry = one === undefined ? inline.get(volume.name) : one.entry;
     const measure =
       entry === undefined
-        ? whyAbsent(pod, volume, one, context)
+        ? whyAbsent(pod, volume, one, modes.has(volume.name), context)
         : measureOf(entry, volume, one?.claim, context);
     return { name: volume.name, volume, claimed: one, entry, measure };
   });
@@ -83,6 +92,7 @@ function whyAbsent(
   pod: NodePod,
   volume: NodeVolume,
   claimed: ClaimedVolume | undefined,
+  isUsed: boolean,
   { hostPath, root, uid }: PlanContext,
 ): Measure {
   const onHost = volume.kind === 'hostPath' ? volume.hostPath : claimed?.claim?.volume?.hostPath;
@@ -94,7 +104,7 @@ function whyAbsent(
     const ended = `the pod has ended (${pod.phase}), and the kubelet has taken its volumes down`;
     return none('METRICS_NOT_SUPPORTED', ended);
   }
-  if (modeOf(pod, volume.name) === undefined) {
+  if (!isUsed) {
     const unused = 'no container of the pod uses it, so the kubelet does not set it up';
     return none('METRICS_NOT_SUPPORTED', unused);
   }

@@ -1,3 +1,5 @@
+import { escapeControls } from '../escape.js';
+
 /** What a role must allow. */
 export interface MissingRight {
   /** Empty for the core group. */
@@ -9,9 +11,12 @@ export interface MissingRight {
 
 const NAME = 'kube-volume-metrics';
 
-/** Names of Kubernetes need no quotes in YAML; a user's name may be anything. */
+/**
+ * Names of Kubernetes need no quotes in YAML; a user's name may be anything. YAML has the same escapes for
+ * control characters as messages.
+ */
 function yaml(text: string): string {
-  return JSON.stringify(text);
+  return escapeControls(JSON.stringify(text));
 }
 
 /**

@@ -65,7 +65,12 @@ export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
  * skipped.
  */
 export function parseMountinfo(text: string): readonly Mount[] {
-  const all = text.split('\n').flatMap((line) => parseLine(line) ?? []);
+  const known = new Map<string, Options>();
+  const all: Listed[] = [];
+  for (const line of text.split('\n')) {
+    const listed = parseLine(line, known);
+    if (listed !== undefined) all.push(listed);
+  }
   const byId = new Map(all.map((each) => [each.mount.id, each]));
   const pointsOn = new Map<number, MountPoints>();
   for (const { parent, mount } of all) {
@@ -73,7 +78,8 @@ export function parseMountinfo(text: string): readonly Mount[] {
     points.add(mount.mountPoint);
     pointsOn.set(parent, points);
   }
-  return all.map((each) => ({ ...each.mount, hidden: isHidden(each, byId, pointsOn) }));
+  for (const each of all) each.mount.hidden = isHidden(each, byId, pointsOn);
+  return all.map(({ mount }) => mount);
 }
 
 /**
@@ -117,11 +123,14 @@ export function stoppedLately(): ReadonlySet<string> {
 
 /** A mount and the id of the one it is mounted on, which need not be in the list (a chroot). */
 interface Listed {
-  readonly mount: Omit<Mount, 'hidden'>;
+  readonly mount: Mount & { hidden: boolean };
   readonly parent: number;
 }
 
-function parseLine(line: string): Listed | undefined {
+type Options = Pick<Mount, 'options' | 'readOnly'>;
+
+/** @param known - the options of lines before: most mounts of a node have the same */
+function parseLine(line: string, known: Map<string, Options>): Listed | undefined {
   // 36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw,errors=continue
   // There may be any number of optional fields before the lone "-".
   const fields = line.split(' ');
@@ -129,23 +138,33 @@ function parseLine(line: string): Listed | undefined {
   const [id, parent, device, root, mountPoint, mountOptions] = fields;
   const [fsType, source, superOptions] = fields.slice(dash + 1);
   if (dash === -1 || mountPoint === undefined || superOptions === undefined) return undefined;
-  const options = [...new Set([...(mountOptions ?? '').split(','), ...superOptions.split(',')])];
-  // The mount may say "rw" and the filesystem "ro", or the other way round: together that is read-only.
-  const readOnly =
-    options.includes('ro') || (superOptions ?? '').split(',').some((each) => STOPPED.has(each));
+  const allOptions = `${mountOptions ?? ''} ${superOptions}`;
+  let about = known.get(allOptions);
+  if (about === undefined) {
+    about = optionsFrom(mountOptions ?? '', superOptions);
+    known.set(allOptions, about);
+  }
   return {
     mount: {
       mountPoint: unescape(mountPoint),
       root: unescape(root ?? ''),
       fsType: unescape(fsType ?? ''),
       source: unescape(source ?? ''),
-      options: options.filter((option) => !(readOnly && option === 'rw')),
-      readOnly,
+      options: about.options,
+      readOnly: about.readOnly,
       id: Number(id),
       device: device ?? '',
+      hidden: false,
     },
     parent: Number(parent),
   };
+}
+
+function optionsFrom(ofMount: string, ofFilesystem: string): Options {
+  const options = [...new Set([...ofMount.split(','), ...ofFilesystem.split(',')])];
+  // The mount may say "rw" and the filesystem "ro", or the other way round: together that is read-only.
+  const readOnly = options.includes('ro') || ofFilesystem.split(',').some((each) => STOPPED.has(each));
+  return { options: options.filter((option) => !(readOnly && option === 'rw')), readOnly };
 }
 
 /**

@@ -187,6 +187,30 @@ describe('through the kubelet', () => {
     expect(measured.volumes[1]).toMatchObject({ name: 'logs', provider: 'statfs', state: 'ok' });
   });
 
+  test('errors name the options of the command', async () => {
+    expect(await problem('--root', folder, '--pods', 'disk')).toContain(
+      "it has no folder pods: --root is the --root-dir of this node's kubelet",
+    );
+    const file = await kubelet.tokenFile('good');
+    const rootDir = layOut([WEB]);
+    const { notes } = await json('--root', rootDir, '--kubelet', kubelet.endpoint, '--token-file', file);
+    expect(notes[0]).toMatch(/is not trusted .*: --pinned-cert /);
+  });
+
+  test('a reason is given once', async () => {
+    const rootDir = layOut([]);
+    mkdirSync(`${rootDir}/pods/p/volumes/kubernetes.io~csi/v/mount`, { recursive: true });
+    const { text } = await volumes('--root', rootDir, '--pods', 'disk');
+    expect(text.split('vol_data.json is missing')).toHaveLength(2);
+  });
+
+  test('NODE_NAME may be empty, and --node may not', async () => {
+    vi.stubEnv('NODE_NAME', '');
+    expect((await json('--root', layOut([WEB]), '--pods', 'disk')).volumes).not.toHaveLength(0);
+    vi.stubEnv('NODE_NAME', 'node1');
+    expect(await problem('--node', '')).toContain("option '--node <NAME>'");
+  });
+
   test('a claim that nobody knows says so', async () => {
     const { volumes: rows } = await json(
       ...['--root', layOut([DATABASE], { persistentVolumes: VOLUMES }), ...(await door())],
@@ -406,7 +430,7 @@ describe('a command line that cannot be', () => {
       ['--through-api-server', 'a', '--host-path', 'du'],
       '--host-path is about this node, and --through-api-server asks others',
     ],
-    [['--root', '/nowhere'], /^\/nowhere does not exist: /],
+    [['--root', '/no/such/root'], /^\/no\/such\/root does not exist: /],
     [['--sort', 'name'], /^option '--sort <KEY>' argument 'name' is invalid\. /],
   ])('%j', async (args, expected) => {
     const found = await problem(...args);

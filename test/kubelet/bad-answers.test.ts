@@ -118,6 +118,18 @@ describe('answers that no kubelet gives', () => {
     expect(error.message.length).toBeLessThan(600);
   });
 
+  test('a user whose name has control characters: they are escaped in the rule too', async () => {
+    const evil = 'a\u009b31m\u202eb\u2028c';
+    const body = `Forbidden (user=${evil}, verb=get, resource=nodes, subresource(s)=[pods proxy])`;
+    kubelet.answer('/pods', { status: 403, body });
+    const error = await client.pods().catch((each: unknown) => each as KubeletError);
+    expect(error).toMatchObject({
+      user: evil,
+      rule: expect.stringContaining('"a\\x9b31m\\u202eb\\u2028c"') as string,
+    });
+    expect((error as KubeletError).message).not.toMatch(/[\u0080-\u009f\u2028\u202e]/);
+  });
+
   test('a 403 that is not of a kubelet has no rule', async () => {
     const error = await failure({ status: 403, body: 'blocked by policy' });
     expect(error.code).toBe('KUBELET_FORBIDDEN');

@@ -54,6 +54,35 @@ describe('which folder belongs to which claim', () => {
     ]);
   });
 
+  test('a claim that a pod names twice has one folder for both', async () => {
+    const pod = apiPod('p', [claimed('a', 'same'), claimed('b', 'same')]);
+    expect(await join(pod, { entries: [entry('pvc-1')] })).toEqual(['a: pvc-1', 'b: pvc-1']);
+    const more = apiPod('p', [claimed('a', 'same'), claimed('other'), claimed('b', 'same')]);
+    const claims = claimSource([boundVolume('pvc-1', 'same'), boundVolume('pvc-2', 'other-claim')]);
+    expect(await join(more, { entries: [entry('pvc-2'), entry('pvc-1')], claims })).toEqual([
+      'a: pvc-1',
+      'other: pvc-2',
+      'b: pvc-1',
+    ]);
+    expect(claims.asked.sort()).toEqual(['default/other-claim', 'default/same']);
+  });
+
+  test('10,000 claims of one pod cost no more than their number', async () => {
+    const volumes = Array.from({ length: 10_000 }, (_, index) => claimed(`v${String(index)}`));
+    let reads = 0;
+    const pod = nodePod(apiPod('p', volumes));
+    const counted = pod.containers.map((each) => ({
+      ...each,
+      get volumeMounts() {
+        reads += 1;
+        return each.volumeMounts;
+      },
+    }));
+    const context = { entries: [], subPaths: () => [], claims: undefined };
+    expect(await joinClaims({ ...pod, containers: counted }, context)).toHaveLength(10_000);
+    expect(reads).toBe(1);
+  });
+
   test('a claim that no container uses has no folder, and does not count', async () => {
     const pod = apiPod('p', [claimed('a'), claimed('unused')], {
       containers: [{ name: 'main', volumeMounts: [{ name: 'a' }] }],

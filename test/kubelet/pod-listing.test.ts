@@ -337,3 +337,18 @@ test('30 MB leave the event loop its turns, and a reading that nobody waits for 
   await expect(reading).rejects.toBe(stop);
   expect(checks).toBe(3);
 });
+
+test('a million entries that hold nothing leave the event loop its turns too', async () => {
+  const list = Buffer.from(`{"kind":"PodList","items":[${'{},'.repeat(999_999)}{}]}`);
+  let turns = 0;
+  const count = (): void => {
+    turns += 1;
+    timer = setImmediate(count);
+  };
+  let timer = setImmediate(count);
+  const { pods, problems } = await read(list);
+  clearImmediate(timer);
+  expect(pods).toEqual([]);
+  expect(problems).toHaveLength(101);
+  expect(turns).toBeGreaterThan(500);
+});

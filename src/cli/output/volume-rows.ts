@@ -118,6 +118,6 @@ function rowNotes({ metrics, error, unknown }: VolumeRow): string[] {
     ...(error?.docs === undefined ? [] : [`See ${error.docs}`]),
     ...(condition?.abnormal === true ? [`abnormal: ${condition.message}`] : []),
     ...warnings,
-    ...unknown,
+    ...unknown.filter((each) => each !== error?.message),
   ];
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errorText, propertyOf } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
 
@@ -33,6 +33,8 @@ const MOST_BYTES = 64 * 1024;
 
 const buffer = Buffer.allocUnsafeSlow(MOST_BYTES + 1);
 
+class NotAFile extends Error {}
+
 /** The text of a `vol_data.json`, or, for people, why it is not known. */
 export interface VolDataText {
   readonly text?: string;
@@ -52,7 +54,7 @@ export function readVolData(path: string): VolDataText {
     const code = propertyOf(error, 'code');
     if (code === 'ENOENT') return { problem: 'vol_data.json is missing' };
     if (code === 'ELOOP') return { problem: 'vol_data.json is a symlink, and is not followed' };
-    if (code === 'EISDIR' || code === 'ENXIO' || code === 'EAGAIN') {
+    if (error instanceof NotAFile || code === 'EISDIR' || code === 'ENXIO' || code === 'EAGAIN') {
       return { problem: 'vol_data.json is not a regular file' };
     }
     return { problem: `vol_data.json cannot be read: ${escapeControls(errorText(error))}` };
@@ -93,7 +95,11 @@ function readSmallFile(path: string): string | undefined {
     let length = 0;
     while (length < buffer.length) {
       const read = readSync(file, buffer, length, buffer.length - length, null);
-      if (read === 0) return buffer.toString('utf8', 0, length);
+      if (read === 0) {
+        // So does a fifo that nobody writes to end.
+        if (length === 0 && !fstatSync(file).isFile()) throw new NotAFile();
+        return buffer.toString('utf8', 0, length);
+      }
       length += read;
     }
     return undefined;

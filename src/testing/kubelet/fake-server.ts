@@ -97,7 +97,7 @@ export class FakeServer {
     const { tls } = this;
     const answer = (request: FakeHttpRequest, response: FakeHttpResponse): void => {
       request.resume();
-      const found = this.#options.handle(request);
+      const found = isPath(request.url) ? this.#options.handle(request) : BAD_REQUEST;
       if (found !== undefined) send(request, response, found);
     };
     if (tls === undefined) return createHttpServer(answer);
@@ -105,6 +105,22 @@ export class FakeServer {
     const options = { ...tls, requestCert: true, rejectUnauthorized: false };
     if (this.#options.http2 === true) return createSecureServer({ ...options, allowHTTP1: true }, answer);
     return createHttpsServer(options, answer);
+  }
+}
+
+/** What a server of Go answers to a path with a broken escape. */
+const BAD_REQUEST: FakeHttpAnswer = {
+  status: 400,
+  headers: { 'content-type': 'text/plain; charset=utf-8' },
+  body: '400 Bad Request',
+};
+
+function isPath(url = ''): boolean {
+  try {
+    decodeURIComponent(new URL(url, 'http://fake').pathname);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -104,7 +104,7 @@ describe('a vol_data.json', () => {
       () => {
         execFileSync('mkfifo', [path]);
       },
-      'vol_data.json is empty: the kubelet was about to write it, or its disk was full',
+      'vol_data.json is not a regular file',
     ],
     [
       '1 GiB',

@@ -4,6 +4,7 @@ import { get as httpGet } from 'node:http';
 import { connect } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  FakeApiServer,
   FakeKubelet,
   type FakeKubeletBody,
   type FakeKubeletOptions,
@@ -225,4 +226,21 @@ test('the rows are those of three files, all asked', () => {
   expect(FILES.map(([version, file]) => recordedJson<AuthRow[]>(version, file).length)).toEqual([
     144, 323, 51,
   ]);
+});
+
+test('a path that is none is refused, and the next one is answered', async () => {
+  const servers = [await FakeKubelet.start(OPEN), await FakeApiServer.start({ anonymous: true })];
+  for (const server of servers) {
+    const { hostname: host, port } = new URL(server.endpoint);
+    const statusOf = (path: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get({ host, port, path, rejectUnauthorized: false, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).once('error', reject);
+      });
+    for (const path of ['//', 'http://[', '/api/v1/nodes/%zz']) expect(await statusOf(path)).toBe(400);
+    expect(await statusOf('/no-such-path')).toBe(404);
+    await server.stop();
+  }
 });
