@@ -50,13 +50,16 @@ export class Collection {
     this.walkPace = new WalkPace(options.walkShare, Math.max(0, options.periodMs) * 1.5);
   }
 
-  attempted(podRef: PodVolumeStats['podRef'], volume: VolumeStats): void {
+  /** @param record - read only if someone listens: a snapshot of each attempt would cost much */
+  attempted(podRef: PodVolumeStats['podRef'], record: { readonly stats: VolumeStats }): void {
     if (!collectChannel.hasSubscribers) return;
-    collectChannel.publish({ podRef, volume } satisfies CollectMessage);
+    collectChannel.publish({ podRef, volume: record.stats } satisfies CollectMessage);
   }
 
-  collected(stats: PodVolumeStats): void {
-    this.#tell('onCollected', this.options.onCollected, stats);
+  /** @param pod - read as above */
+  collected(pod: { latest(): PodVolumeStats }): void {
+    if (this.options.onCollected === undefined) return;
+    this.#tell('onCollected', this.options.onCollected, pod.latest());
   }
 
   conditionChanged(change: ConditionChange): void {
