@@ -17,7 +17,8 @@ import { fillers, statsProvider, volumesOf } from './layout.mjs';
  */
 
 const POLL_MS = 10;
-const WARMING_ROUNDS = 15;
+/** So many readings warm a process up, however many volumes a round has. */
+const WARMING_READINGS = 12_000;
 const SCRAPE_MS = 15_000;
 
 let rounds;
@@ -29,8 +30,9 @@ const TASKS = {
    */
   async prepare({ volumes }) {
     await rounds?.stop();
+    const warming = Math.ceil(WARMING_READINGS / selected({ ...volumes, trees: false }).length);
     for (const { trees, count } of [
-      { trees: false, count: WARMING_ROUNDS },
+      { trees: false, count: warming },
       { trees: true, count: 2 },
     ]) {
       rounds = new FsResourceAnalyzer(providerOf({ ...volumes, trees }), { walkShare: 1 });
