@@ -9,6 +9,7 @@ import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
 import { Calls } from './schedule/calls.js';
 import { SharedLane } from './schedule/lane.js';
+import type { Periodic } from './schedule/periodic.js';
 import { WalkLane } from './schedule/walk-lane.js';
 import { WalkPace } from './schedule/walk-pace.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
@@ -37,6 +38,8 @@ export class Collection {
   /** For walks of volumes that did not answer the last time: they hold up each other and no others. */
   readonly doubtfulWalkLane: WalkLane;
   readonly walkPace: WalkPace;
+  /** The rounds that wait, of all pods. */
+  readonly waitingRounds = new Set<Periodic>();
   /** The last complaint, by subject, so that each is told once. */
   readonly #complaints = new Map<string, string>();
 

@@ -50,7 +50,7 @@ export class PodRounds {
         left: [],
       },
     );
-    this.#periodic = new Periodic(options.periodMs, 1, () => this.round('quick'));
+    this.#periodic = new Periodic(options.periodMs, 1, () => this.round('quick'), collection.waitingRounds);
     this.update(pod);
   }
 
