@@ -81,11 +81,11 @@ const TASKS = {
     return { wallMs: performance.now() - start, left };
   },
 
-  /** What the analyzer that was started uses from now on, and how many readings it makes. */
+  /** What the analyzer that was started uses from now on, and the volumes that it reads in their order. */
   async watch({ windowMs }) {
-    readings = 0;
+    read = [];
     const { cpuMs } = await timed(() => sleep(windowMs));
-    return { cpuMs, readings };
+    return { cpuMs, read };
   },
 
   /** Resident memory with everything imported and nothing done. */
@@ -112,7 +112,8 @@ const TASKS = {
   },
 };
 
-let readings = 0;
+/** The volumes that were read: their paths, and whether they had to be walked. */
+let read = [];
 
 process.on('message', async ({ task, ...about }) => {
   try {
@@ -128,22 +129,22 @@ function selected({ node, pods, trees = true, filled = 0 }) {
   return [...all, ...fillers(node, filled)];
 }
 
-/** The stats provider of volumes; the providers count how often they are asked. */
+/** The stats provider of volumes; the providers note that they are asked. */
 function providerOf(volumes) {
-  const counting = selected(volumes).map((volume) => ({
+  const noting = selected(volumes).map((volume) => ({
     ...volume,
     provider: (...args) => {
       const provider = volume.provider(...args);
       return {
         name: provider.name,
         getMetrics: (options) => {
-          readings += 1;
+          read.push({ path: volume.path, isWalk: volume.isWalk });
           return provider.getMetrics(options);
         },
       };
     },
   }));
-  return statsProvider(counting, volumes.node.isMounted);
+  return statsProvider(noting, volumes.node.isMounted);
 }
 
 /** What has a reading, and what the trees that must be walked add up to. */
