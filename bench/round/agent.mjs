@@ -25,8 +25,8 @@ let rounds;
 
 const TASKS = {
   /**
-   * Makes an analyzer without pauses. It is warm once its code is compiled, which rounds without large trees do
-   * too. Gives what all trees add up to.
+   * Makes an analyzer without pauses. It is warm once its code is compiled, which rounds without large trees
+   * do too. Gives what all trees add up to.
    */
   async prepare({ volumes }) {
     await rounds?.stop();

@@ -2,8 +2,8 @@ import { LONGEST_TIMER_MS } from '../../waiting/deadline.js';
 
 /**
  * A run may come before it is due, by up to this part of the period, to begin together with another one. A
- * process that wakes up for each run alone has to fill the processor's caches each time, which costs more than
- * the run.
+ * process that wakes up for each run alone has to fill the processor's caches each time, which costs more
+ * than the run.
  */
 const EARLY_PART = 1 / 30;
 
