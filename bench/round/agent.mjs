@@ -17,20 +17,22 @@ import { fillers, statsProvider, volumesOf } from './layout.mjs';
  */
 
 const POLL_MS = 10;
-const WARMING_ROUNDS = 15;
+/** So many readings warm a process up, however many volumes a round has. */
+const WARMING_READINGS = 12_000;
 const SCRAPE_MS = 15_000;
 
 let rounds;
 
 const TASKS = {
   /**
-   * Makes an analyzer without pauses. It is warm once its code is compiled, which rounds without large trees do
-   * too. Gives what all trees add up to.
+   * Makes an analyzer without pauses. It is warm once its code is compiled, which rounds without large trees
+   * do too. Gives what all trees add up to.
    */
   async prepare({ volumes }) {
     await rounds?.stop();
+    const warming = Math.ceil(WARMING_READINGS / selected({ ...volumes, trees: false }).length);
     for (const { trees, count } of [
-      { trees: false, count: WARMING_ROUNDS },
+      { trees: false, count: warming },
       { trees: true, count: 2 },
     ]) {
       rounds = new FsResourceAnalyzer(providerOf({ ...volumes, trees }), { walkShare: 1 });
@@ -79,11 +81,11 @@ const TASKS = {
     return { wallMs: performance.now() - start, left };
   },
 
-  /** What the analyzer that was started uses from now on, and how many readings it makes. */
+  /** What the analyzer that was started uses from now on, and the volumes that it reads in their order. */
   async watch({ windowMs }) {
-    readings = 0;
+    read = [];
     const { cpuMs } = await timed(() => sleep(windowMs));
-    return { cpuMs, readings };
+    return { cpuMs, read };
   },
 
   /** Resident memory with everything imported and nothing done. */
@@ -110,7 +112,8 @@ const TASKS = {
   },
 };
 
-let readings = 0;
+/** The volumes that were read: their paths, and whether they had to be walked. */
+let read = [];
 
 process.on('message', async ({ task, ...about }) => {
   try {
@@ -126,22 +129,22 @@ function selected({ node, pods, trees = true, filled = 0 }) {
   return [...all, ...fillers(node, filled)];
 }
 
-/** The stats provider of volumes; the providers count how often they are asked. */
+/** The stats provider of volumes; the providers note that they are asked. */
 function providerOf(volumes) {
-  const counting = selected(volumes).map((volume) => ({
+  const noting = selected(volumes).map((volume) => ({
     ...volume,
     provider: (...args) => {
       const provider = volume.provider(...args);
       return {
         name: provider.name,
         getMetrics: (options) => {
-          readings += 1;
+          read.push({ path: volume.path, isWalk: volume.isWalk });
           return provider.getMetrics(options);
         },
       };
     },
   }));
-  return statsProvider(counting, volumes.node.isMounted);
+  return statsProvider(noting, volumes.node.isMounted);
 }
 
 /** What has a reading, and what the trees that must be walked add up to. */

@@ -41,7 +41,7 @@ export interface FsInfo {
 
 /**
  * Size and state of the filesystem that holds a path, with one system call; with two on XFS, and while a
- * filesystem of this machine has stopped writing.
+ * filesystem of this machine has stopped writing, which shows within ten seconds.
  *
  * @param path - absolute, or relative to the current directory; anything on the filesystem, symlinks followed
  * @param options - limits of this call
@@ -60,8 +60,7 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
   const binding = osBinding(call.binding);
   try {
     const info = toFsInfo(await answerTo(call, (path) => binding.statFs(path)));
-    const mayHaveStopped = info.readOnly !== true && (info.type === 'xfs' || stoppedLately().size > 0);
-    if (mayHaveStopped && (await hasStopped(call, info))) info.readOnly = true;
+    if (mayHaveStopped(info) && (await hasStopped(call, info))) info.readOnly = true;
     return info;
   } catch (error) {
     throw statFsError(error);
@@ -71,8 +70,12 @@ export async function fsInfoOf(call: VolumeCall): Promise<FsInfo> {
 /** Like {@link fsInfoOf}, from what statfs(2) said while stat(2) said the device. */
 export function fsInfoFrom(raw: StatFs, device: bigint): FsInfo {
   const info = toFsInfo(raw);
-  if (info.readOnly !== true && isStopped(device)) info.readOnly = true;
+  if (mayHaveStopped(info) && isStopped(device)) info.readOnly = true;
   return info;
+}
+
+function mayHaveStopped({ type, readOnly }: FsInfo): boolean {
+  return readOnly !== true && type !== 'tmpfs' && (type === 'xfs' || stoppedLately().size > 0);
 }
 
 /** What a caller sees of a failed statfs(2): the kubelet's text, kubernetes pkg/volume/metrics_errors.go. */
@@ -105,9 +108,9 @@ function isStopped(device: bigint): boolean {
   return listed.has(name) && stoppedDevices().has(name);
 }
 
-/** The fields of a reading that a filesystem tells. */
-export function filesystemReading(info: FsInfo): Omit<Metrics, 'time' | 'source'> {
-  const reading: Mutable<Omit<Metrics, 'time' | 'source'>> = {};
+/** A reading of what a filesystem tells. */
+export function filesystemReading(time: Date, source: string, info: FsInfo): Mutable<Metrics> {
+  const reading: Mutable<Metrics> = { time, source };
   if (info.capacity !== undefined) reading.capacity = info.capacity;
   if (info.available !== undefined) reading.available = info.available;
   if (info.used !== undefined) reading.used = info.used;

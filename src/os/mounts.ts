@@ -108,11 +108,11 @@ export function stoppedDevices(): ReadonlySet<string> {
  * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
  * changes.
  */
-const STOPPED_AGE_MS = 1_000;
+const STOPPED_AGE_MS = 10_000;
 
 let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
 
-/** {@link stoppedDevices}, at most a second old. */
+/** {@link stoppedDevices}, at most ten seconds old. */
 export function stoppedLately(): ReadonlySet<string> {
   const nowMs = performance.now();
   if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {

@@ -81,9 +81,14 @@ export interface VolumeCall {
 
 /**
  * @param path - as the caller gave it
+ * @param signal - of this call, if it is not that of the limits
  * @throws as {@link absolutePath}
  */
-export function volumeCall(path: string, { timeoutMs, signal, binding }: CheckedLimits): VolumeCall {
+export function volumeCall(
+  path: string,
+  { timeoutMs, signal: ofLimits, binding }: CheckedLimits,
+  signal = ofLimits,
+): VolumeCall {
   return { path: absolutePath(path), deadline: new Deadline(timeoutMs), signal, binding };
 }
 

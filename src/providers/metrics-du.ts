@@ -51,7 +51,7 @@ const OPTIONS = [
 ] as const;
 
 /** The filesystem, with the tree's numbers in place of its own. */
-type Measured = FsInfo & DiskUsage;
+type Measured = FsInfo & Pick<DiskUsage, 'incomplete'>;
 
 /**
  * Measures a volume that is a directory on a shared filesystem, by walking it. `used` and `inodesUsed` are
@@ -92,14 +92,14 @@ export class MetricsDu implements MetricsProvider {
     const signal = openSignal(options);
     const time = new Date();
     // A walk has no limit as a whole, so each question about the filesystem has its own.
-    const newCall = (): VolumeCall => volumeCall(this.#path, { ...this.#limits, signal });
+    const newCall = (): VolumeCall => volumeCall(this.#path, this.#limits, signal);
     const own = this.#asksOwnTmpfs ? await ownTmpfsOf(newCall()) : undefined;
-    if (own !== undefined) return { time, source: 'statfs', ...filesystemReading(own) };
+    if (own !== undefined) return filesystemReading(time, 'statfs', own);
     const measure = (): Promise<Measured> => this.#measure(newCall);
     const measured = await (this.#requireMount ? whileMounted(newCall, measure) : measure());
-    const { incomplete } = measured;
-    const reading = { time, source: this.name, ...filesystemReading(measured) };
-    return { ...reading, ...(incomplete !== undefined && { incomplete }) };
+    const reading = filesystemReading(time, this.name, measured);
+    if (measured.incomplete !== undefined) reading.incomplete = measured.incomplete;
+    return reading;
   }
 
   async #measure(newCall: () => VolumeCall): Promise<Measured> {
@@ -110,8 +110,13 @@ export class MetricsDu implements MetricsProvider {
     const usage = await diskUsageOf(path, binding, { ...this.#walk, signal });
     // What was written during a long walk is not in the first answer.
     const excess = excessOver(info, usage) && excessOver(await fsInfoOf(newCall()), usage);
-    const warnings = [...(info.warnings ?? []), ...(usage.warnings ?? []), ...(excess ? [excess] : [])];
-    return { ...info, ...usage, ...(warnings.length > 0 && { warnings }) };
+    const measured: { -readonly [Key in keyof Measured]: Measured[Key] } = info;
+    measured.used = usage.used;
+    measured.inodesUsed = usage.inodesUsed;
+    if (usage.incomplete !== undefined) measured.incomplete = usage.incomplete;
+    if (usage.warnings === undefined && !excess) return measured;
+    measured.warnings = [...(info.warnings ?? []), ...(usage.warnings ?? []), ...(excess ? [excess] : [])];
+    return measured;
   }
 }
 

@@ -47,8 +47,8 @@ export class MetricsStatFs implements MetricsProvider {
   async getMetrics(options: GetMetricsOptions = {}): Promise<Metrics> {
     const signal = openSignal(options);
     const time = new Date();
-    const call = volumeCall(this.#path, { ...this.#limits, signal });
+    const call = volumeCall(this.#path, this.#limits, signal);
     const info = await (this.#requireMount ? mountedFsInfoOf(call) : fsInfoOf(call));
-    return { time, source: this.name, ...filesystemReading(info) };
+    return filesystemReading(time, this.name, info);
   }
 }

@@ -9,6 +9,7 @@ import type { CheckedCollectionOptions } from './collection-options.js';
 import type { ConditionChange } from './condition-change.js';
 import { Calls } from './schedule/calls.js';
 import { SharedLane } from './schedule/lane.js';
+import type { Periodic } from './schedule/periodic.js';
 import { WalkLane } from './schedule/walk-lane.js';
 import { WalkPace } from './schedule/walk-pace.js';
 import type { PodVolumeStats, VolumeStats } from './volume-stats.js';
@@ -37,6 +38,8 @@ export class Collection {
   /** For walks of volumes that did not answer the last time: they hold up each other and no others. */
   readonly doubtfulWalkLane: WalkLane;
   readonly walkPace: WalkPace;
+  /** The rounds that wait, of all pods. */
+  readonly waitingRounds = new Set<Periodic>();
   /** The last complaint, by subject, so that each is told once. */
   readonly #complaints = new Map<string, string>();
 
@@ -50,13 +53,16 @@ export class Collection {
     this.walkPace = new WalkPace(options.walkShare, Math.max(0, options.periodMs) * 1.5);
   }
 
-  attempted(podRef: PodVolumeStats['podRef'], volume: VolumeStats): void {
+  /** @param record - read only if someone listens: a snapshot of each attempt would cost much */
+  attempted(podRef: PodVolumeStats['podRef'], record: { readonly stats: VolumeStats }): void {
     if (!collectChannel.hasSubscribers) return;
-    collectChannel.publish({ podRef, volume } satisfies CollectMessage);
+    collectChannel.publish({ podRef, volume: record.stats } satisfies CollectMessage);
   }
 
-  collected(stats: PodVolumeStats): void {
-    this.#tell('onCollected', this.options.onCollected, stats);
+  /** @param pod - read as above */
+  collected(pod: { latest(): PodVolumeStats }): void {
+    if (this.options.onCollected === undefined) return;
+    this.#tell('onCollected', this.options.onCollected, pod.latest());
   }
 
   conditionChanged(change: ConditionChange): void {

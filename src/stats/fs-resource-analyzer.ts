@@ -43,7 +43,6 @@ export class FsResourceAnalyzer {
           turn.go({ giveBack: () => undefined });
           return () => undefined;
         },
-        placeMs: timeoutMs,
         limitMs: timeoutMs,
         overdue: (since) => notAnswered('getPods', since),
       },

@@ -35,6 +35,8 @@ export class MeasuredVolume {
   readonly #collection: Collection;
   readonly #podRef: PodVolumeStats['podRef'];
   readonly #name: string;
+  /** Of its calls. */
+  readonly #key: string;
   readonly #listener: VolumeListener;
   #provider: MetricsProvider | undefined;
   /** The storage's last verdict on the volume's health. A failed attempt does not take it back. */
@@ -53,6 +55,7 @@ export class MeasuredVolume {
     this.#collection = collection;
     this.#podRef = podRef;
     this.#name = name;
+    this.#key = JSON.stringify([podRef.uid, name]);
     this.#listener = listener;
   }
 
@@ -86,13 +89,13 @@ export class MeasuredVolume {
     this.#attempt = attempt;
     const asked = { provider: providerName(this.#provider) };
     const leave = calls.begin(
-      JSON.stringify([this.#podRef.uid, this.#name]),
+      this.#key,
       walks === undefined ? this.#plan(asked) : this.#walkPlan(asked, walks),
       {
         overdue: (error, since) => {
           walks?.overdue();
           this.record.failed(error, since, undefined);
-          this.#collection.attempted(this.#podRef, this.record.stats);
+          this.#collection.attempted(this.#podRef, this.record);
           over();
         },
         stopped: (error, costMs) => {
@@ -152,7 +155,6 @@ export class MeasuredVolume {
         lane.enter((place) => {
           turn.go(place);
         }, this.record.isStuck),
-      placeMs: timeoutMs,
       limitMs: timeoutMs,
       overdue: (since) => notAnswered(`provider "${asked.provider}"`, since),
     };
@@ -167,7 +169,6 @@ export class MeasuredVolume {
         const isDoubtful = this.record.isStuck && !walks.wasCutShort;
         return (isDoubtful ? doubtfulWalkLane : walkLane).enter(turn, walks);
       },
-      placeMs: walkTimeoutMs,
       limitMs: walkTimeoutMs,
       overdue: () => walkTooLong(asked.provider, walkTimeoutMs),
       walk: {
@@ -199,7 +200,7 @@ export class MeasuredVolume {
       this.record.failed(callError(`provider "${provider}"`, error), since, durationMs);
     }
     if (isMeasured) this.#collection.durations.add(provider, durationMs);
-    this.#collection.attempted(this.#podRef, this.record.stats);
+    this.#collection.attempted(this.#podRef, this.record);
     judged?.();
     this.#listener.attempted();
   }

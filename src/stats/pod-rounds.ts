@@ -38,7 +38,6 @@ export class PodRounds {
           lane.enter((place) => {
             turn.go(place);
           }, false),
-        placeMs: options.timeoutMs,
         limitMs: options.timeoutMs,
         overdue: (since) => notAnswered('listVolumesForPod', since),
       },
@@ -51,7 +50,7 @@ export class PodRounds {
         left: [],
       },
     );
-    this.#periodic = new Periodic(options.periodMs, 1, () => this.round('quick'));
+    this.#periodic = new Periodic(options.periodMs, 1, () => this.round('quick'), collection.waitingRounds);
     this.update(pod);
   }
 
@@ -108,7 +107,7 @@ export class PodRounds {
       attempts.filter(({ isWalk }) => waitFor === 'all' || !isWalk).map(({ isOver }) => isOver),
     );
     this.#roundsUnderway -= 1;
-    if (stops === this.#stops) this.#collection.collected(this.latest());
+    if (stops === this.#stops) this.#collection.collected(this);
   }
 
   #listed(answer: PromiseSettledResult<unknown>): readonly Attempt[] {
@@ -163,7 +162,7 @@ export class PodRounds {
           this.#latest = undefined;
         },
         attempted: () => {
-          if (this.#roundsUnderway === 0) this.#collection.collected(this.latest());
+          if (this.#roundsUnderway === 0) this.#collection.collected(this);
         },
       });
       this.#volumes.set(name, volume);

@@ -101,17 +101,22 @@ export class VolumeRecord {
 
   /** The same object until something changes. */
   get stats(): VolumeStats {
-    return (this.#stats ??= {
-      name: this.#name,
-      ...this.#about,
-      provider: this.#provider,
-      state: this.#state,
-      ...(this.#metrics !== undefined && { metrics: this.#metrics }),
-      ...(this.#error !== undefined && { error: this.#error }),
-      ...this.#obstacle,
-      ...(this.#attemptedAt !== undefined && { attemptedAt: this.#attemptedAt }),
-      ...(this.#durationMs !== undefined && { durationMs: this.#durationMs }),
-    });
+    return (this.#stats ??= this.#snapshot());
+  }
+
+  /** Made for each volume after each round, so its fields are set one by one. */
+  #snapshot(): VolumeStats {
+    const { kind, pvcRef } = this.#about;
+    const stats = { name: this.#name, kind } as { -readonly [Key in keyof VolumeStats]: VolumeStats[Key] };
+    if (pvcRef !== undefined) stats.pvcRef = pvcRef;
+    stats.provider = this.#provider;
+    stats.state = this.#obstacle?.state ?? this.#state;
+    const error = this.#obstacle?.error ?? this.#error;
+    if (this.#metrics !== undefined) stats.metrics = this.#metrics;
+    if (error !== undefined) stats.error = error;
+    if (this.#attemptedAt !== undefined) stats.attemptedAt = this.#attemptedAt;
+    if (this.#durationMs !== undefined) stats.durationMs = this.#durationMs;
+    return stats;
   }
 
   /** Takes over what the pod says about the volume; undefined if the pod's spec lacks it. */

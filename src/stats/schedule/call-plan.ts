@@ -7,9 +7,7 @@ export interface CallPlan {
   readonly run: (signal: AbortSignal) => unknown;
   /** Lets it wait for its turn. Gives what takes it out of the queue. */
   readonly enter: (turn: Turn) => () => void;
-  /** Milliseconds after which the call gives its place back. */
-  readonly placeMs: number;
-  /** Milliseconds after which the call is overdue. */
+  /** Milliseconds after which the call is overdue and gives its place back. */
   readonly limitMs: number;
   /** The error of an overdue call. */
   readonly overdue: (since: Date) => MetricsError;

@@ -50,6 +50,7 @@ class Call implements Turn {
   #sinceMs = 0;
   /** Ends the call. Made when it begins: many may wait. */
   #controller: AbortController | undefined;
+  /** Until it is overdue. Without a listener it only gives a place back. */
   #timer: NodeJS.Timeout | undefined;
   /** Its place in the lane, once it has begun. */
   #place: Place | undefined;
@@ -82,13 +83,15 @@ class Call implements Turn {
   /** @returns whether the call is over by this: it had not begun */
   leave(): boolean {
     this.listener = undefined;
-    clearTimeout(this.#timer);
     if (this.#dequeue !== undefined) {
       this.#dequeue();
       return true;
     }
     this.#controller?.abort();
-    if (this.plan.walk !== undefined) this.#giveBack();
+    if (this.plan.walk !== undefined) {
+      clearTimeout(this.#timer);
+      this.#giveBack();
+    }
     return false;
   }
 
@@ -99,7 +102,7 @@ class Call implements Turn {
     this.#sinceMs = performance.now();
     this.#controller = new AbortController();
     if (this.plan.walk === undefined) this.#watch();
-    void this.#run(this.#controller.signal, place);
+    void this.#run(this.#controller.signal);
   }
 
   begin(): void {
@@ -121,13 +124,7 @@ class Call implements Turn {
     this.listener?.stopped?.(this.#stopError, this.#toldMs);
   }
 
-  async #run(signal: AbortSignal, place: Place): Promise<void> {
-    const isWalk = this.plan.walk !== undefined;
-    const placeTimer = isWalk
-      ? undefined
-      : setTimeout(() => {
-          place.giveBack();
-        }, this.plan.placeMs).unref();
+  async #run(signal: AbortSignal): Promise<void> {
     let answer: PromiseSettledResult<unknown>;
     try {
       // The code that is called may leave this call, which works only after begin() has returned.
@@ -137,7 +134,6 @@ class Call implements Turn {
     } catch (reason) {
       answer = { status: 'rejected', reason };
     }
-    clearTimeout(placeTimer);
     clearTimeout(this.#timer);
     this.#ended();
     const durationMs = performance.now() - this.#sinceMs;
@@ -184,23 +180,27 @@ class Call implements Turn {
     clearTimeout(this.#timer);
     const restMs = this.#sinceMs + this.plan.limitMs - performance.now();
     if (restMs <= 0) {
-      this.#overdue();
+      this.overdue();
       return;
     }
-    this.#timer = setTimeout(() => {
-      this.#overdue();
-    }, Math.ceil(restMs)).unref();
+    this.#timer = setTimeout(overdue, Math.ceil(restMs), this).unref();
   }
 
-  #overdue(): void {
+  overdue(): void {
+    const { walk } = this.plan;
+    if (walk === undefined) this.#place?.giveBack();
     const error = this.#overdueError ?? this.plan.overdue(this.#since);
-    if (this.plan.walk !== undefined) {
+    if (walk !== undefined) {
       this.#overdueError = error;
       this.#controller?.abort(error);
       this.#giveBack();
     }
     this.listener?.overdue(error, this.#since);
   }
+}
+
+function overdue(call: Call): void {
+  call.overdue();
 }
 
 /**

@@ -152,8 +152,8 @@ export class WalkLane {
     const newest = this.#flow.at(-1);
     if (newest === undefined) return true;
     if (this.#isDeep && this.#flow.length < MOST_OUT) {
-      const expectedMs = this.#flow.reduce((sum, { volume }) => sum + volume.expectedMs, 0);
-      if (this.#new.size > 0 || expectedMs < MOST_EXPECTED_MS) return true;
+      if (this.#new.size > 0) return true;
+      if (this.#flow.reduce((sum, { volume }) => sum + volume.expectedMs, 0) < MOST_EXPECTED_MS) return true;
     }
     return this.#flow.length < this.#places && performance.now() - newest.sinceMs >= FIRST_LIMIT_MS;
   }
@@ -244,7 +244,7 @@ export class WalkLane {
 
 /** Whether a walk has reached its limit. */
 function isOver({ turn, sinceMs, hasBegun, limitMs }: Walk): boolean {
+  if (!hasBegun || performance.now() - sinceMs < limitMs) return false;
   const ageMs = performance.now() - sinceMs;
-  if (!hasBegun || ageMs < limitMs) return false;
   return ageMs >= limitMs * MOST_STRETCH || (turn.workMs() ?? ageMs) >= limitMs;
 }

@@ -57,6 +57,10 @@ export class WalkPace {
 
   /** The most that one volume may take; Infinity when there is enough for all. */
   #fairPart(): number {
+    // As a rule there is enough, which needs no sorting.
+    let sum = 0;
+    for (const durationMs of this.#durations.values()) sum += this.#need(durationMs);
+    if (sum <= this.#share) return Infinity;
     let left = this.#share;
     let volumes = this.#durations.size;
     for (const durationMs of [...this.#durations.values()].sort((one, other) => one - other)) {
