@@ -8,7 +8,6 @@ import {
 import { explain } from '../../src/explain/explain.js';
 import type { ExplainOptions } from '../../src/explain/explain-options.js';
 import type { Stage, VolumeExplanation } from '../../src/explain/finding.js';
-import type { ApiClient } from '../../src/kubelet/api-client.js';
 import { KubeletClient } from '../../src/kubelet/kubelet-client.js';
 import { FuseServer, type FuseMount } from '../support/fuse.mjs';
 import { needs } from '../support/needs.js';
@@ -512,7 +511,7 @@ describe('a node on which nothing is mounted', () => {
     expect(volumes.map((each) => findingOf(each, 'csi').verdict)).toEqual(claims.map(() => 'ok'));
     expect(node.api.requests.filter((each) => each.includes('claims/claim-'))).toHaveLength(20);
     let asked = 0;
-    const away = new Proxy(doors.api as ApiClient, {
+    const away = new Proxy(doors.api!, {
       get: (target, name): unknown => {
         const hang = (): Promise<never> => {
           asked += 1;
