@@ -56,6 +56,19 @@ describe('ApiClient over https', () => {
     expect(await client.list('/api/v1/namespaces/b/persistentvolumeclaims')).toHaveLength(600);
   });
 
+  test('gives the objects of a list one after the other, and ends once one is refused', async () => {
+    const taken: unknown[] = [];
+    const path = '/api/v1/persistentvolumeclaims';
+    await client.each(path, (item) => taken.push(item));
+    expect(taken).toEqual(claims);
+    const before = server.requests.length;
+    const refuse = (): void => {
+      throw new Error('enough');
+    };
+    await expect(client.each(path, refuse)).rejects.toThrow();
+    expect(server.requests.length - before).toBe(1);
+  });
+
   test('says what is missing, with the rule', async () => {
     const paths: [string, string][] = [
       [
