@@ -190,12 +190,9 @@ function transportFor(options: ApiClientOptions): Transport {
       'Expected endpoint with the transport https: this is no pod (KUBERNETES_SERVICE_HOST is not set)',
     );
   }
-  const { caFile, pinnedCertificateFile, insecureSkipTlsVerify, auth } = options;
+  const { caFile, pinnedCertificateFile, insecureSkipTlsVerify, auth = { type: 'serviceAccount' } } = options;
   const isTrustGiven =
     caFile !== undefined || pinnedCertificateFile !== undefined || insecureSkipTlsVerify === true;
   const trust = isTrustGiven || endpoint !== undefined ? {} : { caFile: `${SERVICE_ACCOUNT}/ca.crt` };
-  return new HttpsDoor(
-    'API',
-    checkedDoor(address, { ...options, ...trust }, auth ?? { type: 'serviceAccount' }),
-  );
+  return new HttpsDoor('API', checkedDoor(address, { ...options, ...trust }, auth));
 }

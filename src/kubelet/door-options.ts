@@ -142,8 +142,11 @@ function checkedBytes(name: string, value: number | undefined, fallback: number)
 function checkedEndpoint(endpoint: string): URL {
   checkedText('endpoint', endpoint);
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
-  const isPlain = url?.pathname === '/' && url.search === '' && url.hash === '' && url.username === '';
+  const hasUser = url !== undefined && `${url.username}${url.password}` !== '';
+  const isPlain = url?.pathname === '/' && url.search === '' && url.hash === '' && !hasUser;
   if (url !== undefined && isPlain && /^https?:$/.test(url.protocol) && url.hostname !== '') return url;
+  // A message holds no credentials.
+  if (hasUser) throw new TypeError('Expected endpoint to be a URL without a user and a password: set auth');
   throw new TypeError(
     `Expected endpoint to be a URL such as https://127.0.0.1:10250, without a path, got ${show(endpoint)}`,
   );

@@ -47,8 +47,8 @@ export class KubeletClient {
 
   /** @throws TypeError for an invalid or unknown option */
   constructor(options: KubeletClientOptions = {}) {
-    const { endpoint = DEFAULT_ENDPOINT, auth } = checkedOptions(options, OPTIONS);
-    const door = checkedDoor(endpoint, options, auth ?? { type: 'none' });
+    const { endpoint = DEFAULT_ENDPOINT, auth = { type: 'none' } } = checkedOptions(options, OPTIONS);
+    const door = checkedDoor(endpoint, options, auth);
     this.endpoint = door.url.origin;
     this.#door = new HttpsDoor('KUBELET', door);
   }

@@ -5,6 +5,7 @@ import { MetricsDu } from '../providers/metrics-du.js';
 import type { Pod, StatsProvider, VolumeMap } from '../stats/pod.js';
 import type { EphemeralStorage } from '../stats/stats-summary.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
+import { objectOf, quoted } from './checked-json.js';
 import { describeVolume } from './describe-volume.js';
 import type { VolumeDescription } from './described-volume.js';
 import { MountReader, type MountTable } from './disk/mount-table.js';
@@ -19,6 +20,7 @@ import { isSameWith } from './plan-entry.js';
 import { planPod, type PodPlan } from './plan-pod.js';
 import { PlannedProviders } from './planned-providers.js';
 import { podOf } from './pod-of.js';
+import type { PodListing, PodSource } from './sources.js';
 
 /** Pods are listed one after the other; so long may they share a reading of the mounts, in milliseconds. */
 const MOUNTS_SHARED_MS = 1_000;
@@ -60,7 +62,8 @@ export class KubeletNode implements StatsProvider {
     this.#resolveRoot();
     this.#mounts.read();
     this.#drivers.look();
-    const { pods, problems } = await this.#options.pods.pods();
+    const source = this.#options.pods;
+    const { pods, problems } = checkedListing(source, await source.pods());
     const usable = pods.filter(({ folderUid }) => isPathComponent(folderUid));
     const unusable = pods.length - usable.length;
     this.#podProblems =
@@ -189,6 +192,18 @@ export class KubeletNode implements StatsProvider {
   #resolveRoot(): string {
     return (this.#root ??= resolvedRoot(this.#options.rootDir ?? findKubeletRoot()));
   }
+}
+
+/** @throws MetricsError METRICS_PROVIDER_FAILED unless it has the lists of a listing: a plug-in gave it */
+function checkedListing({ name }: PodSource, listing: PodListing): PodListing {
+  const { pods, problems }: Partial<Record<keyof PodListing, unknown>> = objectOf(listing) ?? {};
+  if (Array.isArray(pods) && Array.isArray(problems) && !pods.some((each) => objectOf(each) === undefined)) {
+    return listing;
+  }
+  throw new MetricsError(
+    'METRICS_PROVIDER_FAILED',
+    `the source of pods ${quoted(name)} gave something that is not a listing with pods and problems`,
+  );
 }
 
 /** What was found out about a pod, and from what. */

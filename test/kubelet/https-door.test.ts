@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { KubeletClient } from '../../src/kubelet/index.js';
+import { ApiClient, KubeletClient } from '../../src/kubelet/index.js';
 import { FakeKubelet } from '../../src/testing/kubelet/index.js';
 
 describe('a server that never finishes the handshake', () => {
@@ -118,4 +118,15 @@ test('an answer in another protocol', async () => {
   const client = new KubeletClient({ endpoint: `http://127.0.0.1:${String(port)}`, timeoutMs: 60_000 });
   await expect(client.pods()).rejects.toMatchObject({ code: 'KUBELET_BAD_ANSWER', status: 101 });
   server.close();
+});
+
+test('credentials in the endpoint, and auth that is null, are refused, and no message shows them', () => {
+  for (const endpoint of ['https://ada:pass@node1', 'https://:pass@node1']) {
+    expect(() => new KubeletClient({ endpoint })).toThrow(
+      new TypeError('Expected endpoint to be a URL without a user and a password: set auth'),
+    );
+  }
+  const auth = null as unknown as undefined;
+  expect(() => new KubeletClient({ auth })).toThrow('Expected auth to be an object, got null');
+  expect(() => new ApiClient({ endpoint: 'https://node1', auth })).toThrow('Expected auth to be an object');
 });

@@ -7,6 +7,7 @@ import type { KubeletNodeOptions } from '../../src/kubelet/kubelet-node-options.
 import { KubeletNode } from '../../src/kubelet/kubelet-node.js';
 import { podsOnDisk } from '../../src/kubelet/pods-on-disk.js';
 import { MEASURED_BY } from '../../src/kubelet/measured-by.js';
+import type { PodListing } from '../../src/kubelet/sources.js';
 import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import type { ApiPod } from '../../src/testing/kubelet/lay-out-pod.js';
 import { makeKubeletRoot, type KubeletRoot } from '../../src/testing/kubelet/make-kubelet-root.js';
@@ -266,6 +267,17 @@ test('a pod whose uid no folder can have is left out, and said', async () => {
   const node = nodeOf([], {}, { pods });
   expect((await node.getPods()).map(({ metadata }) => metadata.uid)).toEqual(['fine']);
   expect(node.warnings()).toContain('5 pods have a uid that no folder can have');
+});
+
+test('a source of pods that gives no listing is named', async () => {
+  mkdirSync(join(folder, 'pods'));
+  for (const given of [undefined, null, {}, { pods: [] }, { pods: [null], problems: [] }]) {
+    const pods = { name: 'mine', pods: () => Promise.resolve(given as unknown as PodListing) };
+    await expect(new KubeletNode({ rootDir: folder, pods }).getPods()).rejects.toMatchObject({
+      code: 'METRICS_PROVIDER_FAILED',
+      message: 'the source of pods "mine" gave something that is not a listing with pods and problems',
+    });
+  }
 });
 
 test('what a source of pods rejects with, and its problems, reach the caller', async () => {
