@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 /** Nothing of this machine's own cluster is asked. */
-const NO_CLUSTER = { KUBECONFIG: '', HOME: '/nowhere', KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined };
+const NO_CLUSTER = { KUBECONFIG: '', HOME: '/dev/null', KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined };
 
 /** What the command prints on standard output, and its exit code. */
 interface Explained {
