@@ -63,7 +63,8 @@ export async function answerOf<T>(
     if (signal?.aborted === true) throw signal.reason;
     if (error instanceof Late) {
       const problem = `${who} did not answer within ${String(timeoutMs)} ms`;
-      return { state: 'unanswered', problem, fix: 'Ask again, or give it more time.' };
+      const fix = 'Ask again, or give it more time.';
+      return { state: 'unanswered', problem, fix, code: 'TIMED_OUT' };
     }
     return unanswered(error);
   } finally {

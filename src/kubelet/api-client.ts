@@ -101,13 +101,23 @@ export class ApiClient {
    */
   async list(path: string, options: SourceOptions = {}): Promise<readonly unknown[]> {
     const items: unknown[] = [];
+    await this.each(path, (item) => items.push(item), options);
+    return items;
+  }
+
+  /**
+   * The same as {@link ApiClient.list}, one object after the other: for a long list of which little is kept.
+   *
+   * @param take - called with each object, in the order of the list
+   * @throws KubeletError with a code `API_*`
+   */
+  async each(path: string, take: (item: unknown) => void, options: SourceOptions = {}): Promise<void> {
     let next: string | undefined = '';
     for (let before: string | undefined; next !== undefined && next !== before;) {
       before = next;
       const query = new URLSearchParams({ limit: PAGE, ...(next !== '' && { continue: next }) });
-      next = await this.#page(`${path}${path.includes('?') ? '&' : '?'}${query.toString()}`, options, items);
+      next = await this.#page(`${path}${path.includes('?') ? '&' : '?'}${query.toString()}`, options, take);
     }
-    return items;
   }
 
   /** Closes all connections. Calls in flight and later ones over https fail with API_UNREACHABLE. */
@@ -116,14 +126,20 @@ export class ApiClient {
   }
 
   /** @returns where the next page begins */
-  async #page(path: string, options: SourceOptions, items: unknown[]): Promise<string | undefined> {
+  async #page(
+    path: string,
+    options: SourceOptions,
+    take: (item: unknown) => void,
+  ): Promise<string | undefined> {
     const body = await this.request(path, options);
     if (body === undefined) throw apiRefusal(this.name, path, 404, '');
     try {
       const others = await readJsonList(body, {
         list: 'items',
         mostBytes: MOST_BYTES_OF_OBJECT,
-        onEntry: (text) => items.push(JSON.parse(text)),
+        onEntry: (text) => {
+          take(JSON.parse(text));
+        },
         onTooLarge: (index, bytes) => {
           throw new NotAList(`its item ${String(index)} has ${String(bytes)} bytes`);
         },

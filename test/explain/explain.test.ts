@@ -8,6 +8,8 @@ import {
 import { explain } from '../../src/explain/explain.js';
 import type { ExplainOptions } from '../../src/explain/explain-options.js';
 import type { Stage, VolumeExplanation } from '../../src/explain/finding.js';
+import type { ApiClient } from '../../src/kubelet/api-client.js';
+import { KubeletClient } from '../../src/kubelet/kubelet-client.js';
 import { FuseServer, type FuseMount } from '../support/fuse.mjs';
 import { needs } from '../support/needs.js';
 import {
@@ -499,6 +501,35 @@ describe('a node on which nothing is mounted', () => {
     expect([...prometheus.questions].sort()).toEqual(['active', 'counts', 'dashboard', 'offering', 'series']);
   });
 
+  test('asks for claims by name where lists are refused, and not on once the server is away', async () => {
+    const claims = Array.from({ length: 20 }, (_, index) => ({ name: `claim-${String(index)}` }));
+    node = await FakeNode.start(claims, false);
+    node.api.users.rules = [
+      { subject: USER, resources: ['persistentvolumeclaims', 'persistentvolumes'], verbs: ['get'] },
+    ];
+    const doors = node.doors();
+    const { volumes } = await node.explain({ ...doors, node: undefined });
+    expect(volumes.map((each) => findingOf(each, 'csi').verdict)).toEqual(claims.map(() => 'ok'));
+    expect(node.api.requests.filter((each) => each.includes('claims/claim-'))).toHaveLength(20);
+    let asked = 0;
+    const away = new Proxy(doors.api as ApiClient, {
+      get: (target, name): unknown => {
+        const hang = (): Promise<never> => {
+          asked += 1;
+          return new Promise(() => undefined);
+        };
+        const found: unknown = name === 'get' ? hang : Reflect.get(target, name, target);
+        return typeof found === 'function' ? (found.bind(target) as unknown) : found;
+      },
+    });
+    const found = await node.explain({ ...doors, node: undefined, api: away, timeoutMs: 2_000 });
+    expect(found.volumes).toHaveLength(20);
+    for (const each of found.volumes)
+      expect(findingOf(each, 'provider').evidence).toMatch(/did not answer within/);
+    // Four claims, the CSINode and the events.
+    expect(asked).toBe(6);
+  });
+
   test('a query of the dashboard that fails with duplicate series, until they are gone', async () => {
     node = await FakeNode.start([DATA], false);
     const prometheus = await FakePrometheus.start(new URL(node.kubelet.endpoint).host);
@@ -525,6 +556,36 @@ describe('a node on which nothing is mounted', () => {
     expect(found.result).toBe('exported');
     expect(stagesWith(found, 'cause')).toEqual([]);
     expect(findingOf(found, 'pod').evidence).toMatch(/runs on node node2, and Prometheus has numbers/);
+  });
+
+  test('a target that is down, and a pod that crashes: the pod is named, and both are found', async () => {
+    const crashing = notRunning('Running', { waiting: { reason: 'CrashLoopBackOff' } });
+    node = await FakeNode.start([{ ...WITHOUT_NUMBERS, status: crashing }], false);
+    const prometheus = await FakePrometheus.start(new URL(node.kubelet.endpoint).host, []);
+    const scrapeUrl = `${node.kubelet.endpoint}/metrics`;
+    const down = { labels: {}, scrapeUrl, health: 'down', lastError: 'context deadline exceeded' };
+    prometheus.answers.set('active', json({ status: 'success', data: { activeTargets: [down] } }));
+    const found = await node.one('data', { prometheus: prometheus.client });
+    await prometheus.stop();
+    expect(found.result).toBe('missing');
+    expect(found.cause).toContain('CrashLoopBackOff');
+    expect(stagesWith(found, 'cause')).toEqual(['target', 'pod']);
+    expect(findingOf(found, 'target').evidence).toContain("the kubelet's /metrics is slow, or a firewall");
+  });
+
+  test('from a laptop, a driver that is not registered on the node of the pod', async () => {
+    node = await FakeNode.start([{ ...DATA, nodeName: 'node2' }], false);
+    node.api.objects.csinodes = [{ metadata: { name: 'node2' }, spec: { drivers: [] } } as object];
+    const found = await node.one('data', { node: undefined, kubelet: undefined });
+    expect(found.cause).toBe(
+      'The driver fake.csi.example is not registered on node node2, whose CSINode lists none.',
+    );
+    expect(stagesWith(found, 'cause')).toEqual(['csi']);
+    node.api.objects.csinodes = [
+      { metadata: { name: 'node2' }, spec: { drivers: [{ name: DRIVER }] } } as object,
+    ];
+    const mended = await node.one('data', { node: undefined, kubelet: undefined });
+    expect(mended).toMatchObject({ result: 'unknown', remedy: 'Run this on node node2.' });
   });
 
   test('a volume that is not mounted', async () => {
@@ -592,6 +653,42 @@ describe('a node on which nothing is mounted', () => {
     expect(metrics.data['rule']).toContain('resources: ["nodes/metrics"], verbs: ["get"]');
     node.allowKubelet();
     expect((await node.one('data', { node: undefined })).result).toBe('exported');
+  });
+
+  test('a token that the kubelet does not know is unknown', async () => {
+    node = await FakeNode.start([DATA], false);
+    node.kubelet.users.tokens.delete('secret');
+    const found = await node.one('data', { node: undefined });
+    expect(found.result).toBe('unknown');
+    expect(stagesWith(found, 'cause')).toEqual([]);
+    expect(findingOf(found, 'kubelet-metrics').evidence).toMatch(/401|does not know/);
+    expect(findingOf(found, 'kubelet-metrics').data['code']).toBe('KUBELET_UNAUTHENTICATED');
+    expect(findingOf(found, 'kubelet-metrics').fix).toMatch(/credentials/);
+  });
+
+  test('a pod of which the API server alone says that it is on this node is on this node', async () => {
+    node = await FakeNode.start([DATA], false);
+    node.allowKubelet([{ subject: USER, resources: ['nodes/metrics', 'nodes/stats', 'nodes/configz'] }]);
+    node.api.answer('/api/v1/pods', { status: 500, body: 'not of all namespaces' });
+    const found = await node.one('data', { node: undefined });
+    expect(found.result).toBe('exported');
+    expect(findingOf(found, 'pod')).toMatchObject({
+      verdict: 'ok',
+      evidence: 'pod shop/data-pod runs on this node (Running) and uses it',
+    });
+    expect(findingOf(found, 'kubelet-summary').verdict).toBe('ok');
+  });
+
+  test('a read-only port that is closed is unknown', async () => {
+    node = await FakeNode.start([DATA], false);
+    const kubelet = new KubeletClient({ endpoint: 'http://127.0.0.1:1', auth: { type: 'none' } });
+    const found = await node.one('data', { node: undefined, kubelet });
+    kubelet.close();
+    expect(found.result).toBe('unknown');
+    expect(findingOf(found, 'kubelet-metrics').evidence).toMatch(
+      /ECONNREFUSED 127\.0\.0\.1:1\. Nothing listens there/,
+    );
+    expect(findingOf(found, 'kubelet-metrics').data['code']).toBe('KUBELET_UNREACHABLE');
   });
 
   test('no right at all: unknown, with the rules to add, and no stage is ok', async () => {

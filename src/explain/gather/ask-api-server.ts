@@ -1,10 +1,11 @@
 import type { ApiClient } from '../../kubelet/api-client.js';
 import { apiServerClaims } from '../../kubelet/api-server-claims.js';
-import { listOf, objectOf, Problems, textOf } from '../../kubelet/checked-json.js';
+import { listOf, objectOf, Problems, textOf, type JsonObject } from '../../kubelet/checked-json.js';
 import { claimFromJson, volumeFromJson } from '../../kubelet/claim-from-json.js';
 import type { NodePod } from '../../kubelet/node-pod.js';
 import { podFromJson } from '../../kubelet/pod-from-json.js';
 import type { Claim } from '../../kubelet/sources.js';
+import { chosenPods } from './subjects.js';
 import { answerOf, notAsked, type Answer, type QuestionLimits } from '../answer.js';
 import type { PersistentVolumeClaimRef } from '../../stats/pod.js';
 import type { CheckedExplain } from '../explain-options.js';
@@ -25,7 +26,7 @@ export async function askForClaims(
   if (api === undefined || keys.size === 0)
     return new Map([...keys.keys()].map((key) => [key, notAsked(NOT_ASKED)]));
   if (keys.size > MOST_BY_NAME) {
-    const lists = await answerOf(api.name, limits, (signal) => listClaims(api, signal));
+    const lists = await answerOf(api.name, limits, (signal) => listClaims(api, keys, signal));
     if (lists.state === 'answered') {
       const { value } = lists;
       return new Map([...keys.keys()].map((key) => [key, { state: 'answered', value: value.get(key) }]));
@@ -33,61 +34,92 @@ export async function askForClaims(
     if (lists.state === 'unanswered' && lists.code !== 'API_FORBIDDEN')
       return new Map([...keys.keys()].map((key) => [key, lists]));
   }
+  return await claimsByName(api, keys, limits);
+}
+
+/** So many questions are out at once: the limit of one counts from when it is asked. */
+const AT_ONCE = 4;
+
+async function claimsByName(
+  api: ApiClient,
+  wanted: ReadonlyMap<string, PersistentVolumeClaimRef>,
+  limits: QuestionLimits,
+): Promise<Facts['claims']> {
   const source = apiServerClaims(api);
-  const answers = [...keys].map(async ([key, { namespace, name }]) => {
-    const answer = await answerOf(api.name, limits, (signal) => source.claim(namespace, name, { signal }));
-    return [key, answer] as const;
-  });
-  return new Map(await Promise.all(answers));
+  const answers = new Map<string, Answer<Claim | undefined>>();
+  const waiting = [...wanted];
+  // A server that is away is away for all of them.
+  let lost: Answer<never> | undefined;
+  const askInTurn = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [key, { namespace, name }] = next;
+      const answer: Answer<Claim | undefined> =
+        lost ?? (await answerOf(api.name, limits, (signal) => source.claim(namespace, name, { signal })));
+      answers.set(key, answer);
+      if (answer.state === 'unanswered' && /UNREACHABLE|TIMED_OUT/.test(answer.code ?? '')) lost ??= answer;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
+  return answers;
 }
 
-async function listClaims(api: ApiClient, signal: AbortSignal): Promise<ReadonlyMap<string, Claim>> {
-  const [claims, volumes] = await Promise.all([
-    api.list('/api/v1/persistentvolumeclaims', { signal }),
-    api.list('/api/v1/persistentvolumes', { signal }),
-  ]);
-  const byName = new Map(
-    volumes.flatMap((each) => {
-      const object = objectOf(each);
-      const name = textOf(objectOf(object?.['metadata'])?.['name']);
-      return object === undefined || name === undefined ? [] : [[name, object] as const];
-    }),
+/** Of lists of the whole cluster, only what is wanted is kept. */
+async function listClaims(
+  api: ApiClient,
+  wanted: ReadonlyMap<string, unknown>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Claim>> {
+  const claims = new Map<string, Claim>();
+  await api.each(
+    '/api/v1/persistentvolumeclaims',
+    (item) => {
+      const claim = claimFromJson(objectOf(item) ?? {});
+      const key = `${claim?.namespace ?? ''}/${claim?.name ?? ''}`;
+      if (claim !== undefined && wanted.has(key)) claims.set(key, claim);
+    },
+    { signal },
   );
-  return new Map(
-    claims.flatMap((each) => {
-      const claim = claimFromJson(objectOf(each) ?? {});
-      return claim === undefined
-        ? []
-        : [[`${claim.namespace}/${claim.name}`, withVolume(claim, byName)] as const];
-    }),
+  const names = new Set([...claims.values()].map(({ volumeName }) => volumeName));
+  const volumes = new Map<string, JsonObject>();
+  await api.each(
+    '/api/v1/persistentvolumes',
+    (item) => {
+      const volume = objectOf(item);
+      const name = textOf(objectOf(volume?.['metadata'])?.['name']);
+      if (volume !== undefined && name !== undefined && names.has(name)) volumes.set(name, volume);
+    },
+    { signal },
   );
+  return new Map([...claims].map(([key, claim]) => [key, withVolume(claim, volumes)]));
 }
 
-function withVolume(claim: Claim, volumes: ReadonlyMap<string, Readonly<Record<string, unknown>>>): Claim {
+function withVolume(claim: Claim, volumes: ReadonlyMap<string, JsonObject>): Claim {
   if (claim.phase !== 'Bound' || claim.volumeName === undefined) return claim;
   const found = volumes.get(claim.volumeName);
   const volume = found === undefined ? 'there is no such PersistentVolume' : volumeFromJson(found, claim);
   return typeof volume === 'string' ? { ...claim, volumeProblem: volume } : { ...claim, volume };
 }
 
-/** The pods of all nodes that may use the claim, or the pod itself. */
+/** The pods of all nodes that use the claim, or the pod itself. */
 export async function askForPodsElsewhere(
   api: ApiClient | undefined,
-  { claim, pod }: Pick<CheckedExplain, 'claim' | 'pod'>,
+  target: Pick<CheckedExplain, 'claim' | 'pod'>,
   limits: QuestionLimits,
 ): Promise<Answer<readonly NodePod[]>> {
+  const { claim, pod } = target;
   const { namespace } = claim ?? pod ?? {};
   if (api === undefined || namespace === undefined) return notAsked(NOT_ASKED);
   const path = `/api/v1/namespaces/${namespace}/pods`;
   return await answerOf(api.name, limits, async (signal) => {
-    const found =
-      pod === undefined
-        ? await api.list(path, { signal })
-        : [await api.get(`${path}/${pod.name}`, { signal })];
     const problems = new Problems();
-    return found.flatMap((each) =>
-      each === undefined ? [] : (podFromJson(each, 'API server', problems) ?? []),
-    );
+    const found: NodePod[] = [];
+    const take = (item: unknown): void => {
+      const each = podFromJson(item, 'API server', problems);
+      if (each !== undefined) found.push(...chosenPods([each], target));
+    };
+    if (pod === undefined) await api.each(path, take, { signal });
+    else take(await api.get(`${path}/${pod.name}`, { signal }));
+    return found;
   });
 }
 

@@ -1,5 +1,6 @@
 import { apiServerPods } from '../../kubelet/pod-sources.js';
 import { podsOnDisk } from '../../kubelet/pods-on-disk.js';
+import type { NodePod } from '../../kubelet/node-pod.js';
 import type { PodListing } from '../../kubelet/sources.js';
 import type { PersistentVolumeClaimRef } from '../../stats/pod.js';
 import { answerOf, notAsked, valueOf, type Answer, type QuestionLimits } from '../answer.js';
@@ -66,7 +67,15 @@ async function gatherHere(
       ? await askForPodsElsewhere(api, options, limits)
       : notAsked('a pod of this node uses it');
   const there = chosenPods(valueOf(elsewhere) ?? [], options);
-  const named = [...chosenVolumes(here, true, options), ...chosenVolumes(there, false, options)];
+  const isHere = (pod: NodePod): boolean => nodeName !== undefined && pod.nodeName === nodeName;
+  const named = [
+    ...chosenVolumes([...here, ...there.filter(isHere)], true, options),
+    ...chosenVolumes(
+      there.filter((each) => !isHere(each)),
+      false,
+      options,
+    ),
+  ];
   const subjects = named.length > 0 ? named : withoutPods(options, pods, asked.summary);
   const [claims, csiNode, events] = await Promise.all([
     askForClaims(api, claimNames(here, subjects), limits),

@@ -9,7 +9,10 @@ import type { Facts } from '../facts.js';
 type Target = Pick<CheckedExplain, 'claim' | 'pod' | 'volume' | 'all'>;
 
 /** The pods that are asked about, among those of one listing. */
-export function chosenPods(pods: readonly NodePod[], { claim, pod }: Target): readonly NodePod[] {
+export function chosenPods(
+  pods: readonly NodePod[],
+  { claim, pod }: Pick<Target, 'claim' | 'pod'>,
+): readonly NodePod[] {
   if (claim !== undefined) {
     return pods.filter(
       ({ namespace, volumes }) =>

@@ -73,10 +73,12 @@ function onAnotherNode(
   const fix = `Run this on node ${there}.`;
   if (series.length > 0)
     return judge.ok(`${name} runs on node ${there}, and Prometheus has numbers of the claim`, data);
-  if (nodeName === undefined && kubeletEndpoint === undefined)
-    return judge.unknown(`${name} runs on node ${there}, and this is not on a node`, fix, data);
-  const here = nodeName === undefined ? 'another node' : `node ${shown(nodeName)}`;
-  const text = `${name} runs on node ${there}, and this is ${here}: only the kubelet there has the number`;
+  if (nodeName === undefined) {
+    const what =
+      kubeletEndpoint === undefined ? 'this is not on a node' : 'the name of this node is not known';
+    return judge.unknown(`${name} runs on node ${there}, and ${what}`, fix, data);
+  }
+  const text = `${name} runs on node ${there}, and this is node ${shown(nodeName)}: only the kubelet there has the number`;
   // Prometheus asks that kubelet itself: what it lacks is lost there or on the way.
   return prometheus === undefined ? judge.cause(text, fix, data) : judge.unknown(text, fix, data);
 }

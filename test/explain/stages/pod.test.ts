@@ -118,6 +118,14 @@ testStage('pod', podStage, [
     fix: /node2/,
   },
   {
+    title: 'it is on a node, and this may be that node',
+    volume: elsewhere(),
+    facts: { ...NO_PROMETHEUS, nodeName: undefined },
+    verdict: 'unknown',
+    evidence: /and the name of this node is not known/,
+    fix: /node2/,
+  },
+  {
     title: 'it crashes on another node',
     volume: {
       ...elsewhere(),
