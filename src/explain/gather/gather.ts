@@ -110,7 +110,7 @@ function withoutPods(
 
 /** The pods of the node from the first who knows them. */
 async function askForPods(
-  { api, node }: CheckedExplain,
+  { api, node, claim, pod }: CheckedExplain,
   fromKubelet: Answer<PodListing>,
   nodeName: string | undefined,
   limits: QuestionLimits,
@@ -124,8 +124,11 @@ async function askForPods(
   }
   if (node === undefined) return { pods: first, podsFrom: undefined };
   const pods = await answerOf('the disk', limits, () => podsOnDisk(node.rootDir).pods());
-  if (pods.state === 'answered') return { pods, podsFrom: 'disk' };
-  return { pods: first.state === 'not asked' ? pods : first, podsFrom: undefined };
+  // The disk has neither names nor claims.
+  const isByName = claim !== undefined || (pod !== undefined && pod.namespace !== '');
+  if (pods.state === 'answered' && !isByName) return { pods, podsFrom: 'disk' };
+  const isDisks = first.state === 'not asked' && pods.state !== 'answered';
+  return { pods: isDisks ? pods : first, podsFrom: undefined };
 }
 
 interface WithClaims {

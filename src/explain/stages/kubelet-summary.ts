@@ -41,6 +41,14 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
   }
   if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
   if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
+  const restarts = pod.containers.reduce((sum, each) => sum + each.restartCount, 0);
+  if (podSummary === undefined && restarts > 0) {
+    return judge.cause(
+      `the containers of ${shown(`${pod.namespace}/${pod.name}`)} end and are started again (${String(restarts)} times so far), and the kubelet leaves out pods without a running container`,
+      'Find out why they end: kubectl logs --previous.',
+      { restarts },
+    );
+  }
   if (podSummary === undefined) {
     return judge.cause(
       `the kubelet knows the running pod ${shown(`${pod.namespace}/${pod.name}`)}, and the container runtime gives no stats of it`,
