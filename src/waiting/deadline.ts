@@ -60,16 +60,50 @@ export class Deadline {
    * alive.
    */
   async wait<T>(promise: Promise<T>, late: () => T): Promise<T> {
-    let timer: EndTimer | undefined;
-    const isLate = new Promise<void>((resolve) => {
-      timer = this.onEnd(resolve, { keepsAlive: false });
+    const waiters = waitersFor(promise);
+    let stop: () => void = () => undefined;
+    const isLate = new Promise<boolean>((resolve) => {
+      const waiter = (): void => {
+        resolve(false);
+      };
+      waiters.add(waiter);
+      const timer = this.onEnd(
+        () => {
+          resolve(true);
+        },
+        { keepsAlive: false },
+      );
+      stop = () => {
+        timer.stop();
+        waiters.delete(waiter);
+      };
     });
     try {
-      return await Promise.race([promise, isLate.then(late)]);
+      return (await isLate) ? late() : await promise;
     } finally {
-      timer?.stop();
+      stop();
     }
   }
+}
+
+/**
+ * Who waits for a promise. A promise keeps every reaction until it settles, so that one that never does would
+ * remember each caller that gave up. It gets one reaction for all.
+ */
+const WAITERS = new WeakMap<Promise<unknown>, Set<() => void>>();
+
+function waitersFor(promise: Promise<unknown>): Set<() => void> {
+  const there = WAITERS.get(promise);
+  if (there !== undefined) return there;
+  const waiters = new Set<() => void>();
+  WAITERS.set(promise, waiters);
+  const settled = (): void => {
+    for (const waiter of waiters) waiter();
+    // Who comes later finds the promise settled.
+    WAITERS.delete(promise);
+  };
+  promise.then(settled, settled);
+  return waiters;
 }
 
 const NO_TIMER: EndTimer = { stop: () => undefined, isNearlyOver: false };

@@ -141,3 +141,14 @@ test('keeps the process alive unless told otherwise', () => {
   free.stop();
   expect(refs).toEqual([true, false]);
 });
+
+test('a promise that never settles keeps nothing of the callers that gave up', async () => {
+  vi.useRealTimers();
+  const never = new Promise<string>(() => undefined);
+  const listened = vi.spyOn(never, 'then');
+  const keepsAlive = setInterval(() => undefined, 1_000);
+  const answers = Array.from({ length: 50 }, () => new Deadline(1).wait(never, () => 'late'));
+  expect(new Set(await Promise.all(answers))).toEqual(new Set(['late']));
+  clearInterval(keepsAlive);
+  expect(listened).toHaveBeenCalledTimes(1);
+});
