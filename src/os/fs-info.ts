@@ -1,7 +1,8 @@
 import { availableOf, LARGEST_INT64 } from '../reading.js';
 import type { Metrics } from '../metrics.js';
 import { osBinding } from './choose-binding.js';
-import { isStopped, stoppedLately } from './stopped-filesystems.js';
+import { majorMinor } from './devices.js';
+import { stoppedDevices, stoppedLately } from './mounts.js';
 import type { StatFs } from './os-binding.js';
 import { pathInfoOf } from './path-info.js';
 import { errnoOfCause, toMetricsError } from './system-error.js';
@@ -97,6 +98,14 @@ async function hasStopped(call: VolumeCall, { type }: FsInfo): Promise<boolean> 
     if (type !== 'xfs' || errnoOfCause(error) !== 'EIO') throw error;
     return true;
   }
+}
+
+function isStopped(device: bigint): boolean {
+  const listed = stoppedLately();
+  if (listed.size === 0) return false;
+  const name = majorMinor(device);
+  // Another filesystem may have the device number by now.
+  return listed.has(name) && stoppedDevices().has(name);
 }
 
 /** A reading of what a filesystem tells. */

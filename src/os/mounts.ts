@@ -86,7 +86,40 @@ export function parseMountinfo(text: string): readonly Mount[] {
  * How a filesystem says that it stopped writing, although neither it nor its mount is read-only to statfs(2):
  * after an error (ext4 since Linux 6.12), or because it was shut down.
  */
-export const STOPPED: ReadonlySet<string> = new Set(['emergency_ro', 'shutdown']);
+const STOPPED: ReadonlySet<string> = new Set(['emergency_ro', 'shutdown']);
+
+/**
+ * The devices, as {@link Mount.device}, of filesystems that stopped writing. Empty if the list of mounts
+ * cannot be read.
+ */
+export function stoppedDevices(): ReadonlySet<string> {
+  let text = '';
+  try {
+    text = readMountinfo('latin1');
+  } catch {
+    return new Set();
+  }
+  if (![...STOPPED].some((each) => text.includes(each))) return new Set();
+  const stopped = parseMountinfo(text).filter(({ options }) => options.some((each) => STOPPED.has(each)));
+  return new Set(stopped.map(({ device }) => device));
+}
+
+/**
+ * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
+ * changes.
+ */
+const STOPPED_AGE_MS = 10_000;
+
+let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
+
+/** {@link stoppedDevices}, at most ten seconds old. */
+export function stoppedLately(): ReadonlySet<string> {
+  const nowMs = performance.now();
+  if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {
+    lately = { devices: stoppedDevices(), sinceMs: nowMs };
+  }
+  return lately.devices;
+}
 
 /** A mount and the id of the one it is mounted on, which need not be in the list (a chroot). */
 interface Listed {
