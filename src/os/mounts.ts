@@ -104,18 +104,16 @@ export function stoppedDevices(): ReadonlySet<string> {
   return new Set(stopped.map(({ device }) => device));
 }
 
-/**
- * Milliseconds for which the list of stopped filesystems is kept: each reading needs it, and it rarely
- * changes.
- */
-const STOPPED_AGE_MS = 10_000;
+/** Milliseconds for which the list of stopped filesystems is kept, empty or not: each reading needs it. */
+const STOPPED_AGE_MS = { empty: 10_000, other: 1_000 };
 
 let lately: { readonly devices: ReadonlySet<string>; readonly sinceMs: number } | undefined;
 
 /** {@link stoppedDevices}, at most ten seconds old. */
 export function stoppedLately(): ReadonlySet<string> {
   const nowMs = performance.now();
-  if (lately === undefined || nowMs - lately.sinceMs >= STOPPED_AGE_MS) {
+  const mostMs = lately?.devices.size === 0 ? STOPPED_AGE_MS.empty : STOPPED_AGE_MS.other;
+  if (lately === undefined || nowMs - lately.sinceMs >= mostMs) {
     lately = { devices: stoppedDevices(), sinceMs: nowMs };
   }
   return lately.devices;
