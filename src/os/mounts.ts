@@ -66,11 +66,7 @@ export function readMountinfo(encoding: 'utf8' | 'latin1'): string {
  */
 export function parseMountinfo(text: string): readonly Mount[] {
   const known = new Map<string, Options>();
-  const all: Listed[] = [];
-  for (const line of text.split('\n')) {
-    const listed = parseLine(line, known);
-    if (listed !== undefined) all.push(listed);
-  }
+  const all = text.split('\n').flatMap((line) => parseLine(line, known) ?? []);
   const byId = new Map(all.map((each) => [each.mount.id, each]));
   const pointsOn = new Map<number, MountPoints>();
   for (const { parent, mount } of all) {
@@ -137,11 +133,8 @@ function parseLine(line: string, known: Map<string, Options>): Listed | undefine
   const [fsType, source, superOptions] = fields.slice(dash + 1);
   if (dash === -1 || mountPoint === undefined || superOptions === undefined) return undefined;
   const allOptions = `${mountOptions ?? ''} ${superOptions}`;
-  let about = known.get(allOptions);
-  if (about === undefined) {
-    about = optionsFrom(mountOptions ?? '', superOptions);
-    known.set(allOptions, about);
-  }
+  const about = known.get(allOptions) ?? optionsFrom(mountOptions ?? '', superOptions);
+  known.set(allOptions, about);
   return {
     mount: {
       mountPoint: unescape(mountPoint),
@@ -231,33 +224,26 @@ export function visibleMounts(all: readonly Mount[]): readonly Mount[] {
 
 /** The mount that a path without symlinks is on, among visible ones. */
 export function mountOf(realPath: string, visible: readonly Mount[]): Mount | undefined {
-  const holders = visible.filter(
-    ({ mountPoint }) => mountPoint === '/' || `${realPath}/`.startsWith(`${mountPoint}/`),
-  );
-  return holders.reduce<Mount | undefined>(
-    (longest, each) => (each.mountPoint.length >= (longest?.mountPoint.length ?? 0) ? each : longest),
-    undefined,
-  );
-}
-
-/** The mount points strictly below `directory`, an absolute path without symlinks. */
-export function mountPointsBelow(all: readonly Mount[], directory: string): string[] {
-  const prefix = directory.endsWith('/') ? directory : `${directory}/`;
-  return [...new Set(all.map((mount) => mount.mountPoint))].filter(
-    (point) => point.startsWith(prefix) && point !== prefix,
-  );
+  let longest: Mount | undefined;
+  for (const each of visible) {
+    const isHolder = each.mountPoint === '/' || `${realPath}/`.startsWith(`${each.mountPoint}/`);
+    if (isHolder && each.mountPoint.length >= (longest?.mountPoint.length ?? 0)) longest = each;
+  }
+  return longest;
 }
 
 /** The outermost mount points below `realPath`, as what follows it: each begins with `/`. */
 export function mountedBelow(realPath: string, visible: readonly Mount[]): string[] {
+  const prefix = realPath.endsWith('/') ? realPath : `${realPath}/`;
   // With a slash at its end, a mount point sorts right before those below it.
-  const points = mountPointsBelow(visible, realPath)
-    .map((point) => `${point}/`)
+  const points = visible
+    .filter(({ mountPoint }) => mountPoint !== '/' && mountPoint.startsWith(prefix))
+    .map(({ mountPoint }) => `${mountPoint}/`)
     .sort();
   const outermost: string[] = [];
   for (const point of points) {
     const before = outermost.at(-1);
     if (before === undefined || !point.startsWith(before)) outermost.push(point);
   }
-  return outermost.map((point) => point.slice(realPath === '/' ? 0 : realPath.length, -1));
+  return outermost.map((point) => point.slice(prefix.length - 1, -1));
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { mountedBelow, mountOf, mountPointsBelow, mounts, parseMountinfo } from '../../src/os/mounts.js';
+import { mountedBelow, mountOf, mounts, parseMountinfo } from '../../src/os/mounts.js';
 import { join } from 'node:path';
 import { TestMounts } from '../support/mounts.js';
 import { needs } from '../support/needs.js';
@@ -58,19 +58,16 @@ describe('parseMountinfo', () => {
   });
 });
 
-describe('mountPointsBelow', () => {
+test('mountedBelow knows the outermost points strictly below a directory, each once', () => {
   const all = parseMountinfo(
-    ['/', '/a', '/a/b', '/a/b/c', '/ab', '/a/b']
+    ['/', '/a', '/a/b', '/a/b/c', '/a/d', '/ab', '/a/b']
       .map((point) => `1 1 0:1 / ${point} rw - tmpfs tmpfs rw`)
       .join('\n'),
   );
-
-  test('knows the points strictly below a directory, each once', () => {
-    expect(mountPointsBelow(all, '/a')).toEqual(['/a/b', '/a/b/c']);
-    expect(mountPointsBelow(all, '/a/')).toEqual(['/a/b', '/a/b/c']);
-    expect(mountPointsBelow(all, '/')).toEqual(['/a', '/a/b', '/a/b/c', '/ab']);
-    expect(mountPointsBelow(all, '/x')).toEqual([]);
-  });
+  expect(mountedBelow('/a', all)).toEqual(['/b', '/d']);
+  expect(mountedBelow('/a/', all)).toEqual(['/b', '/d']);
+  expect(mountedBelow('/', all)).toEqual(['/a', '/ab']);
+  expect(mountedBelow('/x', all)).toEqual([]);
 });
 
 test.runIf(process.platform === 'linux')('mounts() lists what the kernel lists', async () => {
