@@ -1,4 +1,5 @@
-import { renameSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -16,8 +17,15 @@ afterEach(async () => {
   node = undefined;
 });
 
+/** kubectl keeps a cache there. */
+const HOME = mkdtempSync(join(tmpdir(), 'kvm-home-'));
+
 /** Nothing of this machine's own cluster is asked. */
-const NO_CLUSTER = { KUBECONFIG: '', HOME: '/dev/null', KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined };
+const NO_CLUSTER = { KUBECONFIG: '', HOME, KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined };
+
+afterAll(() => {
+  rmSync(HOME, { recursive: true });
+});
 
 /** What the command prints on standard output, and its exit code. */
 interface Explained {

@@ -26,7 +26,7 @@ describe.each(['darwin', 'win32'])('on %s', (platform) => {
     env = {
       KVM_PLATFORM: platform,
       NODE_OPTIONS: `--import=${FAKE}`,
-      ...{ HOME: '/dev/null', KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined },
+      ...{ HOME: programs, KUBERNETES_SERVICE_HOST: '', NODE_NAME: undefined },
       KUBECONFIG: await node.api.kubeconfig({ token: 'secret' }),
     };
   });
