@@ -113,13 +113,25 @@ function sharing(
   description: VolumeDescription | undefined,
   all: ReadonlyMap<string, readonly VolumeDescription[]> | undefined,
 ): number {
-  const device = description?.mount?.device;
+  const device = filesystemOf(description);
   if (device === undefined || all === undefined) return 0;
+  const { persistentVolume } = description ?? {};
   let count = 0;
   for (const volumes of all.values()) {
-    for (const each of volumes) if (each !== description && each.mount?.device === device) count += 1;
+    for (const each of volumes) {
+      // A claim that several pods use is one volume.
+      const isSame =
+        each === description ||
+        (persistentVolume !== undefined && each.persistentVolume === persistentVolume);
+      if (!isSame && filesystemOf(each) === device) count += 1;
+    }
   }
   return count;
+}
+
+/** The device number of the filesystem that a volume is on. A block volume's file is on /dev, as all are. */
+function filesystemOf(description: VolumeDescription | undefined): string | undefined {
+  return description?.mode === 'Block' ? undefined : description?.mount?.device;
 }
 
 /** Whether the kubelet's /metrics has the claim; undefined if that is not known. */
@@ -153,6 +165,15 @@ export function measuredSince(
   const ageMs = Math.max(0, nowMs - (isRestarted ? kubeletMs : podMs));
   const what = isRestarted ? 'the kubelet was restarted' : 'the pod started';
   return { text: `${what} ${String(Math.round(ageMs / 1000))} s ago`, ageMs };
+}
+
+/**
+ * How often containers of the pod ended, if that may be why the kubelet's summary lacks a pod of which one
+ * runs now: it leaves out pods without a running container. Else 0.
+ */
+export function restartsBehind({ pod, podSummary }: VolumeFacts, { summary }: Facts): number {
+  if (pod === undefined || podSummary !== undefined || summary.state !== 'answered') return 0;
+  return pod.containers.reduce((sum, each) => sum + each.restartCount, 0);
 }
 
 /** The CSI driver, as the disk, the PersistentVolume or the pod says. */

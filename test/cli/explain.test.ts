@@ -65,7 +65,9 @@ describe('explain', () => {
     node = await FakeNode.start([{ name: 'data' }, { name: 'logs', hasNumbers: false }], false);
     const { code, stdout } = await explain();
     expect(stdout).toMatch(/^shop\/data: exported\. \S.*\nshop\/logs: missing\. The volume is not mounted: /);
-    expect(stdout).toMatch(/\n\nWhat to do:\n {2}shop\/logs: Look at the events of the pod .*\n$/);
+    expect(stdout).toMatch(
+      /\n\nWhat to do:\n {2}shop\/data: Restart .*\n {2}shop\/logs: Look at the events of the pod .*\n$/,
+    );
     expect(code).toBe(1);
   });
 

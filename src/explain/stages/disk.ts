@@ -71,10 +71,17 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
 function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data: Finding['data']): Finding {
   const warnings = disk.state === 'answered' ? disk.value.warnings : [];
   const isPrivate = warnings.find((each) => each.includes('mountPropagation'));
-  if (hasNumbers(volume)) {
+  if (hasNumbers(volume) && isPrivate !== undefined) {
     return judge.unknown(
-      `the kubelet has numbers of it, and this process sees no mount: ${isPrivate ?? message}`,
+      `the kubelet has numbers of it, and this process sees no mount: ${isPrivate}`,
       'Mount the root of the kubelet with mountPropagation: HostToContainer.',
+      data,
+    );
+  }
+  if (hasNumbers(volume)) {
+    return judge.cause(
+      `the kubelet has numbers of it, and nothing is mounted: ${message}; they are those of the disk of the host, or from before`,
+      'Restart the pod: the kubelet then mounts the volume again.',
       data,
     );
   }

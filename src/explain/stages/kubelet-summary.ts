@@ -4,6 +4,7 @@ import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import {
   isMeasured,
   measuredSince,
+  restartsBehind,
   roundMs,
   shown,
   whyNotRunning,
@@ -41,14 +42,8 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
   }
   if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
   if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
-  const restarts = pod.containers.reduce((sum, each) => sum + each.restartCount, 0);
-  if (podSummary === undefined && restarts > 0) {
-    return judge.cause(
-      `the containers of ${shown(`${pod.namespace}/${pod.name}`)} end and are started again (${String(restarts)} times so far), and the kubelet leaves out pods without a running container`,
-      'Find out why they end: kubectl logs --previous.',
-      { restarts },
-    );
-  }
+  if (restartsBehind(volume, facts) > 0)
+    return judge.skipped('the containers of the pod end and are started again');
   if (podSummary === undefined) {
     return judge.cause(
       `the kubelet knows the running pod ${shown(`${pod.namespace}/${pod.name}`)}, and the container runtime gives no stats of it`,
@@ -71,7 +66,7 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
     return judge.skipped('the kubelet has no numbers of such volumes');
   if (measured === undefined) {
     return judge.unknown(
-      'the kubelet has the pod and no numbers of the volume: it could not measure it, or holds it for uncertain since a restart',
+      'the kubelet has the pod and no numbers of the volume: it could not measure it, or takes its mount for uncertain since a restart',
       'Run this on the node, where the volume itself can be measured.',
     );
   }
@@ -86,13 +81,13 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
   if (startedAtMs !== undefined && startedAtMs > podStartMs) {
     const since = new Date(startedAtMs).toISOString();
     return judge.cause(
-      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, holds it for uncertain until it is mounted again`,
+      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, takes its mount for uncertain until it mounts it again`,
       'Restart the pod; or wait, if the kubelet mounts it again by itself.',
       { startedAtMs },
     );
   }
   return judge.cause(
-    'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it holds the volume for uncertain since a restart',
+    'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it takes the mount for uncertain since a restart',
     "Look for the volume in the kubelet's log (failed to get metrics); restarting the pod mounts it again.",
   );
 }

@@ -1,6 +1,6 @@
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
-import { shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+import { restartsBehind, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('pod');
 
@@ -28,6 +28,14 @@ export function podStage(volume: VolumeFacts, facts: Facts): Finding {
       `${name} lists the volume ${shown(volumeName ?? '')}, and no container mounts it: the kubelet does not set it up`,
       'Add it to the volumeMounts of a container, or remove it.',
       data,
+    );
+  }
+  const restarts = restartsBehind(volume, facts);
+  if (restarts > 0) {
+    return judge.cause(
+      `${name}: its containers end and are started again (${String(restarts)} times so far), and the kubelet leaves out pods without a running container`,
+      'Find out why they end: kubectl logs --previous.',
+      { ...data, restarts },
     );
   }
   return judge.ok(`${name} runs on this node (${shown(pod.phase ?? 'phase not known')}) and uses it`, data);

@@ -41,6 +41,14 @@ testStage('disk', diskStage, [
     fix: /mountPropagation: HostToContainer/,
   },
   {
+    title: 'the kubelet has numbers, and the volume was unmounted behind its back',
+    volume: { stats: NOT_MOUNTED },
+    verdict: 'cause',
+    evidence: /has numbers of it, and nothing is mounted: .* those of the disk of the host, or from before/,
+    fix: /Restart the pod/,
+    data: { code: 'METRICS_NOT_MOUNTED' },
+  },
+  {
     title: 'the volume was not set up',
     volume: {
       ...NO_NUMBERS,

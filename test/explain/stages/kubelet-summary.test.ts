@@ -7,6 +7,7 @@ import {
   NO_NUMBERS,
   NOT_ASKED,
   persistentVolume,
+  container,
   pod,
   REFUSED,
   testStage,
@@ -53,11 +54,22 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     fix: /crictl stats/,
   },
   {
+    title: 'a pod without stats whose containers end and are started again: the pod is blamed',
+    volume: {
+      ...NO_NUMBERS,
+      podSummary: undefined,
+      pod: pod({ containers: [container({ restartCount: 3 })] }),
+    },
+    verdict: 'skipped',
+    evidence: /end and are started again/,
+  },
+  {
     title: 'a volume that is uncertain since the kubelet was restarted',
     volume: NO_NUMBERS,
     facts: { metrics: answered(kubeletMetrics({ startedAtMs: RESTARTED_MS })) },
     verdict: 'cause',
-    evidence: /restarted at 2026-11-27T11:00:00\.000Z after the pod had started, holds it for uncertain/,
+    evidence:
+      /restarted at 2026-11-27T11:00:00\.000Z after the pod had started, takes its mount for uncertain/,
     fix: /Restart the pod/,
     data: { startedAtMs: RESTARTED_MS },
   },
@@ -65,7 +77,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     title: 'a volume that can be measured, and is not',
     volume: NO_NUMBERS,
     verdict: 'cause',
-    evidence: /its own attempt fails, or it holds the volume for uncertain/,
+    evidence: /its own attempt fails, or it takes the mount for uncertain/,
     fix: /kubelet's log/,
   },
   {
@@ -88,7 +100,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     title: 'a volume that was not measured here',
     volume: { ...NO_NUMBERS, stats: undefined },
     verdict: 'unknown',
-    evidence: /could not measure it, or holds it for uncertain/,
+    evidence: /could not measure it, or takes its mount for uncertain/,
     fix: /Run this on the node/,
   },
   {

@@ -68,6 +68,21 @@ testStage('pod', podStage, [
     fix: /containers of the pod/,
   },
   {
+    title: 'its only container crashes, and runs at the moment',
+    volume: { pod: pod({ containers: [container({ restartCount: 3 })] }), podSummary: undefined },
+    verdict: 'cause',
+    evidence:
+      /end and are started again \(3 times so far\), and the kubelet leaves out pods without a running/,
+    fix: /kubectl logs --previous/,
+    data: { restarts: 3 },
+  },
+  {
+    title: 'its containers were restarted, and the kubelet has its stats',
+    volume: { pod: pod({ containers: [container({ restartCount: 3 })] }) },
+    verdict: 'ok',
+    evidence: /runs on this node/,
+  },
+  {
     title: 'one of two containers crashes: the other one counts',
     volume: {
       pod: pod({

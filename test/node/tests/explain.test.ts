@@ -148,13 +148,7 @@ describe('with nothing wrong', () => {
     const { volumes, problems } = await explain(doors);
     expect(problems).toEqual([]);
     const missing = volumes.filter(({ result }) => result !== 'exported');
-    // The pod that crashes may be caught in the moment in which it runs.
-    const causes = missing.map((each) => [
-      each.claim?.name,
-      /no container of the pod runs|are started again/.test(each.cause)
-        ? 'pod'
-        : stagesWith(each, 'cause').at(-1),
-    ]);
+    const causes = missing.map((each) => [each.claim?.name, stagesWith(each, 'cause').at(-1)]);
     expect(causes.sort()).toEqual([
       ['crash', 'pod'],
       ['done', 'pod'],
