@@ -132,14 +132,17 @@ describe('explain', () => {
     expect(code).toBe(3);
   });
 
-  test('needs no name of the node where the folder of the pod is here', async () => {
-    node = await FakeNode.start([{ name: 'data' }], false);
-    const kubeconfig = await node.api.kubeconfig({ token: 'secret' });
-    const args = ['shop/data', '--root', node.root.rootDir, '--kubeconfig', kubeconfig, '--pods', 'api'];
-    const { stdout } = await explainWith(NO_CLUSTER, [...args, '--verbose']);
-    expect(stdout).toMatch(/^ {2}pod {13}ok {6}pod shop\/data-pod runs on this node/m);
-    expect(stdout).not.toContain('This node was taken for');
-  });
+  test.skipIf(needs({ programs: ['kubectl'] }))(
+    'needs no name of the node where the folder of the pod is here',
+    async () => {
+      node = await FakeNode.start([{ name: 'data' }], false);
+      const kubeconfig = await node.api.kubeconfig({ token: 'secret' });
+      const args = ['shop/data', '--root', node.root.rootDir, '--kubeconfig', kubeconfig, '--pods', 'api'];
+      const { stdout } = await explainWith(NO_CLUSTER, [...args, '--verbose']);
+      expect(stdout).toMatch(/^ {2}pod {13}ok {6}pod shop\/data-pod runs on this node/m);
+      expect(stdout).not.toContain('This node was taken for');
+    },
+  );
 
   test('finds what it can on the disk of a pod that is named by its uid', async () => {
     const uid = '0a6e9a52-3b1c-4f44-9d8f-0123456789ab';
