@@ -132,7 +132,7 @@ const DRIVER_FAULTS: readonly Fault[] = [
     options: { timeoutMs: 2_000 },
   },
   {
-    title: 'a kubelet that was restarted and takes its mount for uncertain',
+    title: 'a kubelet that was restarted and treats its mount as uncertain',
     make: (fake) => {
       const startedSeconds = String(Date.now() / 1000 - 600);
       fake.kubelet.bodies.metrics = metricsOf(
@@ -140,7 +140,7 @@ const DRIVER_FAULTS: readonly Fault[] = [
         [`process_start_time_seconds ${startedSeconds}`],
       );
     },
-    cause: /which was restarted at .* takes its mount for uncertain/,
+    cause: /which was restarted at .* treats its mount as uncertain/,
     remedy: /Restart the pod/,
     stage: 'kubelet-summary',
   },

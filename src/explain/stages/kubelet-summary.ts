@@ -66,7 +66,7 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
     return judge.skipped('the kubelet has no numbers of such volumes');
   if (measured === undefined) {
     return judge.unknown(
-      'the kubelet has the pod and no numbers of the volume: it could not measure it, or takes its mount for uncertain since a restart',
+      'the kubelet has the pod and no numbers of the volume: it could not measure it, or treats its mount as uncertain since a restart',
       'Run this on the node, where the volume itself can be measured.',
     );
   }
@@ -81,13 +81,13 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
   if (startedAtMs !== undefined && startedAtMs > podStartMs) {
     const since = new Date(startedAtMs).toISOString();
     return judge.cause(
-      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, takes its mount for uncertain until it mounts it again`,
+      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, treats its mount as uncertain until it mounts it again`,
       'Restart the pod; or wait, if the kubelet mounts it again by itself.',
       { startedAtMs },
     );
   }
   return judge.cause(
-    'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it takes the mount for uncertain since a restart',
+    'the volume can be measured here, and the kubelet, which has the pod, has no numbers of it: its own attempt fails, or it treats the mount as uncertain since a restart',
     "Look for the volume in the kubelet's log (failed to get metrics); restarting the pod mounts it again.",
   );
 }

@@ -69,7 +69,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     facts: { metrics: answered(kubeletMetrics({ startedAtMs: RESTARTED_MS })) },
     verdict: 'cause',
     evidence:
-      /restarted at 2026-11-27T11:00:00\.000Z after the pod had started, takes its mount for uncertain/,
+      /restarted at 2026-11-27T11:00:00\.000Z after the pod had started, treats its mount as uncertain/,
     fix: /Restart the pod/,
     data: { startedAtMs: RESTARTED_MS },
   },
@@ -77,7 +77,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     title: 'a volume that can be measured, and is not',
     volume: NO_NUMBERS,
     verdict: 'cause',
-    evidence: /its own attempt fails, or it takes the mount for uncertain/,
+    evidence: /its own attempt fails, or it treats the mount as uncertain/,
     fix: /kubelet's log/,
   },
   {
@@ -100,7 +100,7 @@ testStage('kubelet-summary', kubeletSummaryStage, [
     title: 'a volume that was not measured here',
     volume: { ...NO_NUMBERS, stats: undefined },
     verdict: 'unknown',
-    evidence: /could not measure it, or takes its mount for uncertain/,
+    evidence: /could not measure it, or treats its mount as uncertain/,
     fix: /Run this on the node/,
   },
   {
