@@ -121,8 +121,10 @@ export async function diskUsageOf(path: string, wanted: Binding, walk: Walk): Pr
   try {
     checkCharacters(path);
     if (walk.signal?.aborted) throw walk.signal.reason;
-    const { lacksBlocks, ...usage } = await binding.diskUsage(path, walk);
-    if (lacksBlocks === undefined) return usage;
+    const counted = await binding.diskUsage(path, walk);
+    if (counted.lacksBlocks === undefined) return counted;
+    const { used, inodesUsed, incomplete } = counted;
+    const usage = { used, inodesUsed, ...(incomplete && { incomplete }) };
     const limits = { timeoutMs: walk.stallTimeoutMs, signal: walk.signal, binding: wanted };
     const { magic } = await answerTo(volumeCall(path, limits), (asked) => binding.statFs(asked));
     return COUNTS_BLOCKS.has(magic) ? usage : { ...usage, warnings: [WITHOUT_BLOCKS] };

@@ -1,7 +1,9 @@
 import { availableOf, LARGEST_INT64 } from '../reading.js';
 import type { Metrics } from '../metrics.js';
+import { keepOne } from '../waiting/kept.js';
 import { osBinding } from './choose-binding.js';
 import { majorMinor } from './devices.js';
+import { FILESYSTEMS } from './filesystems.js';
 import { stoppedDevices, stoppedLately } from './mounts.js';
 import type { StatFs } from './os-binding.js';
 import { pathInfoOf } from './path-info.js';
@@ -168,82 +170,7 @@ function setInodes(info: Mutable<FsInfo>, { files, ffree }: StatFs, warnings: st
   info.inodesUsed = files - ffree;
 }
 
-/**
- * Names of filesystems by statfs(2)'s f_type, linux/magic.h and each filesystem's own source. Where one
- * number stands for several (ext2 to ext4, the kinds of FUSE), the name is the family's newest; mountinfo has
- * the exact one.
- */
-const FILESYSTEMS: Readonly<Record<number, string>> = {
-  0x137d: 'ext',
-  0x1021994: 'tmpfs',
-  0x1021997: '9p',
-  0x11307854: 'ubifs',
-  0x1373: 'devfs',
-  0x187: 'autofs',
-  0x19800202: 'mqueue',
-  0x1cd1: 'devpts',
-  0x2011bab0: 'exfat',
-  0x24051905: 'ubifs',
-  0x27e0eb: 'cgroup',
-  0x28cd3d45: 'cramfs',
-  0x2fc12fc1: 'zfs',
-  0x3153464a: 'jfs',
-  0x3434: 'nilfs2',
-  0x4244: 'hfs',
-  0x42494e4d: 'binfmt_misc',
-  0x42465331: 'befs',
-  0x47504653: 'gpfs',
-  0x482b: 'hfsplus',
-  0x4d44: 'vfat',
-  0x517b: 'smb',
-  0x52654973: 'reiserfs',
-  0x5346414f: 'afs',
-  0x5346544e: 'ntfs',
-  0x534f434b: 'sockfs',
-  0x58465342: 'xfs',
-  0x61756673: 'aufs',
-  0x62656570: 'configfs',
-  0x62656572: 'sysfs',
-  0x63677270: 'cgroup2',
-  0x64626720: 'debugfs',
-  0x65735543: 'fusectl',
-  0x65735546: 'fuse',
-  0x6969: 'nfs',
-  0x6a656a63: 'bcachefs',
-  0x6e736673: 'nsfs',
-  0x73717368: 'squashfs',
-  0x73757245: 'coda',
-  0x7366746e: 'ntfs3',
-  0x74726163: 'tracefs',
-  0x7461636f: 'ocfs2',
-  0x794c7630: 'overlay',
-  0x786f4256: 'vboxsf',
-  0x858458f6: 'ramfs',
-  0x9123683e: 'btrfs',
-  0x958458f6: 'hugetlbfs',
-  0x9660: 'iso9660',
-  0x9fa0: 'proc',
-  0xaad7aaea: 'panfs',
-  0xabba1974: 'xenfs',
-  0xbacbacbc: 'vmhgfs',
-  0xbd00bd0: 'lustre',
-  0xc36400: 'ceph',
-  0xca451a4e: 'bcachefs',
-  0xcafe4a11: 'bpf',
-  0xde5e81e4: 'efivarfs',
-  0xe0f5e1e2: 'erofs',
-  0xef51: 'ext2',
-  0xef53: 'ext4',
-  0xf15f: 'ecryptfs',
-  0xf2f52010: 'f2fs',
-  0xf995e849: 'hpfs',
-  0xfe534d42: 'cifs',
-  0xff534d42: 'cifs',
-  0x1161970: 'gfs2',
-  0x15013346: 'udf',
-  0x73636673: 'securityfs',
-  0x6165676c: 'pstore',
-  0x50495045: 'pipefs',
-  0x47474746: 'beegfs',
-  0x19830326: 'beegfs',
-};
+for (const files of [0n, 1n]) {
+  const counts = { frsize: 1n, blocks: 1n, bfree: 1n, bavail: 1n, files, ffree: 0n };
+  keepOne(toFsInfo({ magic: 0, ...counts, readOnly: false }));
+}

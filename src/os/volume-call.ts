@@ -2,6 +2,7 @@ import { MetricsError } from '../errors.js';
 import { checkedMs, checkedOptions, checkedSignal, checkedText } from '../options.js';
 import { Deadline } from '../waiting/deadline.js';
 import { waitFor } from '../waiting/joined-call.js';
+import { keepOne } from '../waiting/kept.js';
 import type { PathCall } from './os-binding.js';
 import { pathStuck, systemError } from './system-error.js';
 
@@ -172,3 +173,5 @@ function currentDirectory(path: string): string {
     );
   }
 }
+
+keepOne(volumeCall('/', { timeoutMs: 1, signal: undefined, binding: 'auto' }));

@@ -97,7 +97,9 @@ export function podProblem(value: unknown): string | undefined {
 export function volumesOf(pod: Pod): ReadonlyMap<string, PodVolume> {
   const volumes: readonly (Partial<PodVolume> | null)[] =
     (pod.spec as Pod['spec'] | undefined)?.volumes ?? [];
-  return new Map(
-    volumes.flatMap((each) => (typeof each?.name === 'string' ? [[each.name, each as PodVolume]] : [])),
-  );
+  const byName = new Map<string, PodVolume>();
+  for (const each of volumes) {
+    if (typeof each?.name === 'string') byName.set(each.name, each as PodVolume);
+  }
+  return byName;
 }

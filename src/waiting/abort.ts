@@ -1,3 +1,5 @@
+import { keepOne } from './kept.js';
+
 /**
  * Calls `listener` with the signal's reason once the signal is aborted, at once if it already is.
  *
@@ -30,4 +32,12 @@ export function onAbort(signal: AbortSignal | undefined, listener: (reason: unkn
  */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw signal.reason;
+}
+
+keepOne(controllerListenedTo());
+
+function controllerListenedTo(): AbortController {
+  const controller = new AbortController();
+  onAbort(controller.signal, () => undefined);
+  return controller;
 }

@@ -1,3 +1,5 @@
+import { keepOne } from './kept.js';
+
 /** The longest time, in milliseconds, that a timer of Node can wait; a longer one would fire at once. */
 export const LONGEST_TIMER_MS = 2_147_483_647;
 
@@ -144,4 +146,13 @@ class RunningTimer implements EndTimer {
 
 function partOver(timer: RunningTimer): void {
   timer.partOver();
+}
+
+keepOne(new Deadline(1));
+keepOne(stoppedTimer());
+
+function stoppedTimer(): RunningTimer {
+  const timer = new RunningTimer(() => undefined, 1, 1, false);
+  timer.stop();
+  return timer;
 }

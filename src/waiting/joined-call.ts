@@ -1,5 +1,6 @@
 import { onAbort } from './abort.js';
 import type { Deadline, EndTimer } from './deadline.js';
+import { keepOne } from './kept.js';
 
 /** How long one caller waits for an answer. */
 export interface Waiting {
@@ -88,6 +89,14 @@ class Caller<T> {
     this.#stopListening?.();
   }
 }
+
+keepOne(
+  new Caller(
+    { late: () => undefined },
+    () => undefined,
+    () => undefined,
+  ),
+);
 
 /**
  * One call that several callers wait for, each until its own deadline or abort. When the last of them has

@@ -1,3 +1,4 @@
+import { keepOne } from '../../waiting/kept.js';
 import { kindOf } from '../devices.js';
 import type { MountStatFs, OsBinding, PathCall, PathInfo, StatFs } from '../os-binding.js';
 import { pathStuck, systemError, tooManyStuck } from '../system-error.js';
@@ -167,3 +168,8 @@ function pathInfo(words: BigUint64Array, at: number): PathInfo {
   if (uniqueMount !== 0n) info.uniqueMountId = uniqueMount;
   return info;
 }
+
+const SAMPLE = new BigUint64Array(ANSWER_WORDS).fill(BigInt(MOUNTS_SEEN.indexOf('same')));
+keepOne(statFs(SAMPLE, 0));
+keepOne(pathInfo(SAMPLE, 0));
+keepOne(mountStatFs(SAMPLE, 0) ?? {});

@@ -8,7 +8,10 @@ import type { Place, Turn } from './lane.js';
  * second call.
  */
 export class Calls {
-  readonly #byKey = new Map<string, Call>();
+  /** Those that have not settled. */
+  readonly byKey = new Map<string, Call>();
+  /** The last walk and the last other call, for the reason of `keepOne`. */
+  readonly #kept: Call[] = [];
 
   /**
    * Makes the call. If the previous one with this key is still out, listens to that one instead.
@@ -17,23 +20,20 @@ export class Calls {
    * is out is aborted.
    */
   begin(key: string, plan: CallPlan, listener: CallListener): () => void {
-    const current = this.#byKey.get(key);
-    if (current === undefined) this.#enqueue(key, plan, listener);
+    const current = this.byKey.get(key);
+    if (current === undefined) this.enqueue(key, plan, listener);
     else current.takeOver(plan, listener);
     return () => {
-      const call = this.#byKey.get(key);
-      if (call?.listener === listener && call.leave()) this.#byKey.delete(key);
+      const call = this.byKey.get(key);
+      if (call?.listener === listener && call.leave()) this.byKey.delete(key);
     };
   }
 
-  #enqueue(key: string, plan: CallPlan, listener: CallListener): void {
-    const call = new Call(plan, listener, () => {
-      this.#byKey.delete(key);
-    });
-    this.#byKey.set(key, call);
-    call.again = () => {
-      if (call.listener !== undefined) this.#enqueue(key, call.plan, call.listener);
-    };
+  /** Makes a call whose key has none. */
+  enqueue(key: string, plan: CallPlan, listener: CallListener): void {
+    const call = new Call(this, key, plan, listener);
+    this.byKey.set(key, call);
+    this.#kept[plan.walk === undefined ? 0 : 1] = call;
     call.enter();
   }
 }
@@ -41,9 +41,8 @@ export class Calls {
 class Call implements Turn {
   plan: CallPlan;
   listener: CallListener | undefined;
-  /** Makes the call once more. */
-  again: () => void = () => undefined;
-  readonly #ended: () => void;
+  readonly #calls: Calls;
+  readonly #key: string;
   /** Takes the call out of its queue; undefined once it has begun. */
   #dequeue: (() => void) | undefined = () => undefined;
   #since = new Date(0);
@@ -61,10 +60,11 @@ class Call implements Turn {
   /** Milliseconds of work that the listener knows of. */
   #toldMs = 0;
 
-  constructor(plan: CallPlan, listener: CallListener, ended: () => void) {
+  constructor(calls: Calls, key: string, plan: CallPlan, listener: CallListener) {
+    this.#calls = calls;
+    this.#key = key;
     this.plan = plan;
     this.listener = listener;
-    this.#ended = ended;
   }
 
   enter(): void {
@@ -135,7 +135,7 @@ class Call implements Turn {
       answer = { status: 'rejected', reason };
     }
     clearTimeout(this.#timer);
-    this.#ended();
+    this.#calls.byKey.delete(this.#key);
     const durationMs = performance.now() - this.#sinceMs;
     const costMs = this.#giveBack(answer) - this.#toldMs;
     if (this.listener === undefined) return;
@@ -145,7 +145,7 @@ class Call implements Turn {
       // It failed because it was left or stopped. A listener that came afterwards, or waits on, gets a new
       // call.
       else if (!this.#isStuck(answer.reason)) {
-        this.again();
+        this.#calls.enqueue(this.#key, this.plan, this.listener);
         return;
       }
     }
