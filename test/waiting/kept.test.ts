@@ -26,7 +26,7 @@ describe.skipIf(needs({ native: true }) !== false)('garbage collection', () => {
   test('leaves the machine code of a reading', () => {
     const names = thrownAway();
     // Code of the process itself, which keeps nothing.
-    expect(names).toContain('forgotten');
+    expect(names).toContain('Forgotten');
     expect(names.filter((name) => STEPS.includes(name))).toEqual([]);
   });
 });
