@@ -1,10 +1,10 @@
-import { lstatSync, readdirSync } from 'node:fs';
-import { errorText, MetricsError, propertyOf } from '../../errors.js';
+import { MetricsError } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
 import { CsiNodeClient } from '../../csi/index.js';
 import { waitFor } from '../../waiting/joined-call.js';
 import { NodeServiceCapability_RPC_Type as Capability } from '../../csi/v1/index.js';
 import { askRegistration, type CsiDriver } from './registration.js';
+import { registrySockets, socketIdentity } from './registry-sockets.js';
 
 /** One socket in `plugins_registry`. */
 interface Registration {
@@ -15,9 +15,6 @@ interface Registration {
   driver: CsiDriver | undefined;
   problem: string | undefined;
 }
-
-/** The most sockets that are asked: a node has a handful of plugins. */
-const MOST_SOCKETS = 256;
 
 /** How old the look at the sockets may be when a driver is missing, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
@@ -47,8 +44,8 @@ export class CsiDrivers {
   look(): void {
     if (this.#isClosed) return;
     this.#lookedMs = performance.now();
-    const folder = `${this.#root()}/plugins_registry`;
-    const found = this.#sockets(folder);
+    const { sockets: found, problem } = registrySockets(`${this.#root()}/plugins_registry`);
+    this.#folderProblem = problem;
     for (const path of this.#registrations.keys()) if (!found.has(path)) this.#registrations.delete(path);
     for (const [path, identity] of found) {
       let registration = this.#registrations.get(path);
@@ -157,27 +154,6 @@ export class CsiDrivers {
     }
     return client;
   }
-
-  /** The sockets, and what tells one from a later one of the same name. */
-  #sockets(folder: string): ReadonlyMap<string, string> {
-    this.#folderProblem = undefined;
-    let names: readonly string[] = [];
-    try {
-      // The kubelet leaves out what begins with a dot.
-      names = readdirSync(folder).filter((name) => !name.startsWith('.'));
-    } catch (error) {
-      const why = propertyOf(error, 'code') === 'ENOENT' ? 'it does not exist' : errorText(error);
-      this.#folderProblem = `the CSI drivers are not known: ${escapeControls(folder)}: ${escapeControls(why)}`;
-    }
-    const sockets = names.flatMap((name) => {
-      const identity = socketIdentity(`${folder}/${name}`);
-      return identity === undefined ? [] : [[`${folder}/${name}`, identity] as const];
-    });
-    if (sockets.length > MOST_SOCKETS) {
-      this.#folderProblem = `${escapeControls(folder)} has ${String(sockets.length)} sockets; only the first ${String(MOST_SOCKETS)} are asked`;
-    }
-    return new Map(sockets.slice(0, MOST_SOCKETS));
-  }
 }
 
 async function ask(registration: Registration): Promise<void> {
@@ -185,16 +161,4 @@ async function ask(registration: Registration): Promise<void> {
   registration.asking = undefined;
   registration.driver = answer.driver;
   registration.problem = answer.problem;
-}
-
-/** Undefined unless it is a socket. */
-function socketIdentity(path: string): string | undefined {
-  try {
-    const stats = lstatSync(path);
-    return stats.isSocket()
-      ? `${String(stats.dev)}:${String(stats.ino)}:${String(stats.ctimeMs)}`
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }

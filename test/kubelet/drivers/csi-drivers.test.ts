@@ -253,6 +253,28 @@ describe('sockets that lie', () => {
     expect(hidden.calls).toBe(0);
   });
 
+  test('sockets in folders of plugins_registry count, as for the kubelet', async () => {
+    mkdirSync(join(registry, 'a/b'), { recursive: true });
+    mkdirSync(join(registry, '.hidden'));
+    const fake = await driver();
+    await register('a/b/fake.sock', { name: 'fake.example', endpoint: socketOf(fake) });
+    const hidden = await register('.hidden/x.sock', { name: 'hidden.example', endpoint: '/x' });
+    symlinkSync(registry, join(registry, 'loop'));
+    await look();
+    expect(drivers.registered()).toMatchObject([{ name: 'fake.example', endpoint: socketOf(fake) }]);
+    expect(drivers.problems()).toEqual([]);
+    expect(hidden.calls).toBe(0);
+  });
+
+  test('of very many folders the first are read, and it is said', async () => {
+    for (let folder = 0; folder < 70; folder += 1) mkdirSync(join(registry, `folder-${String(folder)}`));
+    const fake = await driver();
+    await register('fake.sock', { name: 'fake.example', endpoint: socketOf(fake) });
+    await look();
+    expect(drivers.registered()).toHaveLength(1);
+    expect(drivers.problems()).toEqual([`${registry} has 71 folders; only the first 64 are read`]);
+  });
+
   test('a node without plugins_registry says so', async () => {
     rmSync(registry, { recursive: true });
     await look();
