@@ -126,7 +126,7 @@ export const READS_FILES = [
   'kubelet/credentials.ts',
   'kubelet/disk/pod-folder.ts',
   'kubelet/disk/vol-data.ts',
-  'kubelet/drivers/csi-drivers.ts',
+  'kubelet/drivers/registry-sockets.ts',
   'kubelet/kubelet-root.ts',
   'kubelet/plan-entry.ts',
   'os/commands/tools.ts',

@@ -4,7 +4,7 @@ import { escapeControls } from '../escape.js';
 import type { Measure } from './described-volume.js';
 import type { MountTable } from './disk/mount-table.js';
 import { CSI, type FolderVolume } from './disk/pod-folder.js';
-import { isDriverName } from './drivers/driver-name.js';
+import { isDriverName } from './drivers/registration.js';
 import { measuredBy } from './measured-by.js';
 import type { NodeVolume } from './node-pod.js';
 import type { Claim } from './sources.js';

@@ -1,7 +1,6 @@
 import { errorText } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
 import { pluginInfo, socketPath } from '../../csi/index.js';
-import { isDriverName } from './driver-name.js';
 
 /** A CSI driver that this node has. */
 export interface CsiDriver {
@@ -10,6 +9,11 @@ export interface CsiDriver {
   readonly endpoint: string;
   /** The socket that it registered by; absent for one that was found by the name of its folder. */
   readonly registration?: string;
+}
+
+/** CSI allows a domain name of at most 63 characters; Kubernetes takes it in either case. */
+export function isDriverName(name: string): boolean {
+  return name.length <= 63 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/i.test(name);
 }
 
 /** A plugin answers from memory; the next round asks a slow one again. */
