@@ -105,6 +105,12 @@ export function checkedText(name: string, value: string): string {
   throw new TypeError(`Expected ${name} to be a string, got ${typeOf(value)}`);
 }
 
+/** @throws TypeError naming the option unless it is a string that is not empty */
+export function checkedNotEmpty(name: string, value: string): string {
+  if (checkedText(name, value) !== '') return value;
+  throw new TypeError(`Expected ${name} not to be empty`);
+}
+
 /** @throws TypeError naming the argument unless it is an object */
 export function checkedObject<T extends object>(name: string, value: T): T {
   const given: unknown = value;

@@ -5,6 +5,7 @@ import {
   checkedFlag,
   checkedFunction,
   checkedMs,
+  checkedNotEmpty,
   checkedOptions,
   checkedSignal,
   checkedText,
@@ -161,6 +162,14 @@ test('a text is a string, the empty one included', () => {
   expect(checkedText('path', '')).toBe('');
   expect(() => checkedText('path', ['/'] as never)).toThrow(
     new TypeError('Expected path to be a string, got an array'),
+  );
+});
+
+test('a text that must say something is not empty', () => {
+  expect(checkedNotEmpty('caFile', '/ca.crt')).toBe('/ca.crt');
+  expect(() => checkedNotEmpty('caFile', '')).toThrow(new TypeError('Expected caFile not to be empty'));
+  expect(() => checkedNotEmpty('caFile', 5 as never)).toThrow(
+    new TypeError('Expected caFile to be a string, got number'),
   );
 });
 

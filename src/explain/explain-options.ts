@@ -3,6 +3,7 @@ import type { KubeletClient } from '../kubelet/kubelet-client.js';
 import {
   checkedFlag,
   checkedMs,
+  checkedNotEmpty,
   checkedObject,
   checkedOptions,
   checkedSignal,
@@ -89,8 +90,7 @@ export function checkedExplain(given: ExplainOptions): CheckedExplain {
   if (node !== undefined) {
     const { name, rootDir } = checkedOptions(node, ['name', 'rootDir']);
     for (const [key, value] of Object.entries({ name, rootDir })) {
-      if (value !== undefined && checkedText(`node.${key}`, value) === '')
-        throw new TypeError(`Expected node.${key} not to be empty`);
+      if (value !== undefined) checkedNotEmpty(`node.${key}`, value);
     }
   }
   for (const [name, method] of Object.entries(METHODS)) {

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { checkedFlag, checkedMs, checkedObject, checkedText, show } from '../options.js';
+import { checkedFlag, checkedMs, checkedNotEmpty, checkedObject, checkedText, show } from '../options.js';
 
 /** How a client proves who it is. Files are read again for each call, so that renewed ones are used. */
 export type DoorAuth =
@@ -97,8 +97,7 @@ export function checkedDoor(endpoint: string, options: DoorOptions, auth: DoorAu
   const url = checkedEndpoint(endpoint);
   const { caFile, serverName, pinnedCertificateFile } = options;
   for (const [name, value] of Object.entries({ caFile, serverName, pinnedCertificateFile })) {
-    if (value !== undefined && checkedText(name, value) === '')
-      throw new TypeError(`Expected ${name} not to be empty`);
+    if (value !== undefined) checkedNotEmpty(name, value);
   }
   const insecureSkipTlsVerify = checkedFlag('insecureSkipTlsVerify', options.insecureSkipTlsVerify);
   const ways = Object.entries({

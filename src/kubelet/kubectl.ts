@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { checkedOptions, checkedText } from '../options.js';
+import { checkedNotEmpty, checkedOptions } from '../options.js';
 import { killAtExit, launcher, type Launched, type Outcome } from '../os/launch.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import { Deadline } from '../waiting/deadline.js';
@@ -62,8 +62,10 @@ export class Kubectl {
   constructor(options: KubectlOptions, limits: Pick<DoorOptions, 'timeoutMs' | 'maxAnswerBytes'>) {
     const { program = 'kubectl', kubeconfig, context } = checkedOptions(options, OPTIONS);
     const flags = Object.entries({ kubeconfig, context }).filter(([, value]) => value !== undefined);
-    this.#program = notEmpty('kubectl.program', program);
-    this.#flags = flags.map(([name, value]) => `--${name}=${notEmpty(`kubectl.${name}`, value ?? '')}`);
+    this.#program = checkedNotEmpty('kubectl.program', program);
+    this.#flags = flags.map(
+      ([name, value]) => `--${name}=${checkedNotEmpty(`kubectl.${name}`, value ?? '')}`,
+    );
     const { timeoutMs, maxAnswerBytes } = checkedLimits(limits);
     this.#timeoutMs = timeoutMs;
     this.#mostBytes = maxAnswerBytes;
@@ -158,11 +160,6 @@ export class Kubectl {
   #failure(code: KubeletErrorCode, what: string): KubeletError {
     return new KubeletError(code, `${this.title} ${what}`);
   }
-}
-
-function notEmpty(name: string, value: string): string {
-  if (checkedText(name, value) !== '') return value;
-  throw new TypeError(`Expected ${name} not to be empty`);
 }
 
 /** Ends a process, unless it has ended: asks it first. */

@@ -4,7 +4,14 @@ import {
   type CheckedDoor,
   type DoorOptions,
 } from '../../kubelet/door-options.js';
-import { checkedFlag, checkedObject, checkedOptions, checkedText, show } from '../../options.js';
+import {
+  checkedFlag,
+  checkedNotEmpty,
+  checkedObject,
+  checkedOptions,
+  checkedText,
+  show,
+} from '../../options.js';
 
 /** How a client of Prometheus proves who it is. Files are read again for each call. */
 export type PrometheusAuth =
@@ -51,8 +58,7 @@ export function checkedPrometheus(given: PrometheusClientOptions): CheckedDoor &
   const auth = checkedAuth(options.auth ?? { type: 'none' });
   const insecureSkipTlsVerify = checkedFlag('insecureSkipTlsVerify', options.insecureSkipTlsVerify);
   for (const [name, value] of Object.entries({ caFile, serverName, tenant })) {
-    if (value !== undefined && checkedText(name, value) === '')
-      throw new TypeError(`Expected ${name} not to be empty`);
+    if (value !== undefined) checkedNotEmpty(name, value);
   }
   if (tenant !== undefined && !/^[\x21-\x7e]+$/.test(tenant)) {
     throw new TypeError(`Expected tenant to be visible ASCII without spaces, got ${show(tenant)}`);
@@ -107,8 +113,7 @@ function checkedAuth(given: PrometheusAuth): PrometheusAuth {
   }
   for (const name of names) {
     const value: unknown = Object.fromEntries(values)[name];
-    if (checkedText(`auth.${name}`, value as string) === '')
-      throw new TypeError(`Expected auth.${name} not to be empty`);
+    checkedNotEmpty(`auth.${name}`, value as string);
   }
   if (auth.type === 'basic' && auth.username.includes(':'))
     throw new TypeError('Expected auth.username to have no colon');
