@@ -28,7 +28,7 @@ export function checkedOptions<T extends object>(options: T, known: readonly (ke
 const GET_METRICS_OPTIONS = ['signal'] as const;
 
 /**
- * The signal of a `getMetrics` call.
+ * The signal of a call that has no other option, such as `getMetrics`.
  *
  * @throws TypeError unless it is an AbortSignal, and for an unknown option; the signal's reason if it is
  * already aborted

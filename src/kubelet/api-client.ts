@@ -1,4 +1,4 @@
-import { checkedObject, checkedOptions, checkedSignal, checkedText, show } from '../options.js';
+import { checkedObject, checkedOptions, checkedText, openSignal, show } from '../options.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import { apiRefusal } from './api-refusal.js';
 import { badAnswer } from './bad-answer.js';
@@ -25,7 +25,6 @@ export interface ApiClientOptions extends DoorOptions {
 }
 
 const OPTIONS = ['transport', 'endpoint', 'kubectl', ...DOOR_OPTIONS] as const;
-const CALL_OPTIONS = ['signal'] as const;
 
 /** How the API server is asked: a status and a body for a path. */
 interface Transport {
@@ -61,12 +60,10 @@ export class ApiClient {
    * @throws TypeError unless the path begins with `/api/` or `/apis/`; KubeletError with a code `API_*`
    */
   async request(path: string, options: SourceOptions = {}): Promise<Buffer | undefined> {
-    const { signal } = checkedOptions(options, CALL_OPTIONS);
-    checkedSignal(signal);
     if (!/^\/apis?\/[\x21-\x7e]+$/.test(checkedText('path', path))) {
       throw new TypeError(`Expected path to begin with /api/ or /apis/, in ASCII, got ${show(path)}`);
     }
-    throwIfAborted(signal);
+    const signal = openSignal(options);
     const { status, body } = await this.#transport.get(path, 'application/json', signal);
     if (status === 200) return body;
     if (status === 404 && isStatusNotFound(body)) return undefined;

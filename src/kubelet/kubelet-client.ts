@@ -1,4 +1,4 @@
-import { checkedOptions, checkedSignal } from '../options.js';
+import { checkedOptions, openSignal } from '../options.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import { badAnswer } from './bad-answer.js';
 import { objectOf } from './checked-json.js';
@@ -30,7 +30,6 @@ export interface KubeletHealth {
 
 const OPTIONS = ['endpoint', ...DOOR_OPTIONS] as const;
 const DEFAULT_ENDPOINT = 'https://127.0.0.1:10250';
-const CALL_OPTIONS = ['signal'] as const;
 
 /**
  * Asks a kubelet, over its own HTTPS port. It needs these rights, each for one call: `nodes/pods`,
@@ -135,9 +134,7 @@ export class KubeletClient {
     options: SourceOptions,
     isAnswer?: (answer: DoorAnswer) => boolean,
   ): Promise<DoorAnswer> {
-    const signal = checkedSignal(checkedOptions(options, CALL_OPTIONS).signal);
-    throwIfAborted(signal);
-    const answer = await this.#door.get(path, accept, signal);
+    const answer = await this.#door.get(path, accept, openSignal(options));
     if (answer.status === 200 || isAnswer?.(answer) === true) return answer;
     throw kubeletRefusal(this.#door.title, path, answer.status, answer.body.toString('utf8', 0, 4_096));
   }

@@ -4,8 +4,7 @@ import { listOf, objectOf, textOf, type JsonObject } from '../../kubelet/checked
 import { excerpt } from '../../kubelet/excerpt.js';
 import { KubeletError } from '../../kubelet/kubelet-error.js';
 import type { SourceOptions } from '../../kubelet/sources.js';
-import { checkedOptions, checkedSignal } from '../../options.js';
-import { throwIfAborted } from '../../waiting/abort.js';
+import { openSignal } from '../../options.js';
 import { PrometheusError, type PrometheusErrorCode } from './prometheus-error.js';
 import { checkedPrometheus, type PrometheusClientOptions } from './prometheus-options.js';
 
@@ -32,8 +31,6 @@ export interface PrometheusTarget {
   /** Why the last scrape failed; absent if it did not. */
   readonly lastError?: string;
 }
-
-const CALL_OPTIONS = ['signal'] as const;
 
 /** How Prometheus writes a number. */
 const SAMPLE = /^([+-]?(\d+(\.\d+)?(e[+-]?\d+)?|Inf)|NaN)$/;
@@ -134,8 +131,7 @@ export class PrometheusClient {
     parameters: Readonly<Record<string, string | readonly string[]>>,
     options: SourceOptions,
   ): Promise<unknown> {
-    const signal = checkedSignal(checkedOptions(options, CALL_OPTIONS).signal);
-    throwIfAborted(signal);
+    const signal = openSignal(options);
     const query = new URLSearchParams();
     for (const [name, values] of Object.entries(parameters)) {
       for (const value of [values].flat()) query.append(name, value);
@@ -165,7 +161,7 @@ export class PrometheusClient {
       const hint =
         status === 404
           ? '. Is this Prometheus, and is a path in front of /api/v1 missing from the url?'
-          : status === 401 || status >= 500
+          : status >= 500
             ? ''
             : '. Is a proxy or a login page in between?';
       throw this.#error(
