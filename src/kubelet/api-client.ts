@@ -5,7 +5,7 @@ import { badAnswer } from './bad-answer.js';
 import { objectOf, textOf } from './checked-json.js';
 import { checkedDoor, DOOR_OPTIONS, SERVICE_ACCOUNT, type DoorOptions } from './door-options.js';
 import { HttpsDoor, type DoorAnswer } from './https-door.js';
-import { NotAList, readJsonList } from './json-list.js';
+import { readJsonList, UnexpectedJson } from './json-list.js';
 import { Kubectl, type KubectlOptions } from './kubectl.js';
 import type { SourceOptions } from './sources.js';
 
@@ -81,9 +81,9 @@ export class ApiClient {
     const body = await this.request(path, options);
     if (body === undefined) return undefined;
     try {
-      if (body.length > MOST_BYTES_OF_OBJECT) throw new NotAList(`it has ${String(body.length)} bytes`);
+      if (body.length > MOST_BYTES_OF_OBJECT) throw new UnexpectedJson(`it has ${String(body.length)} bytes`);
       const value = objectOf(JSON.parse(body.toString('utf8')));
-      if (value === undefined) throw new NotAList('it is not an object');
+      if (value === undefined) throw new UnexpectedJson('it is not an object');
       return value;
     } catch (error) {
       throw badAnswer(error, 'API', `${this.name} answered ${path}`, '', body);
@@ -138,13 +138,13 @@ export class ApiClient {
           take(JSON.parse(text));
         },
         onTooLarge: (index, bytes) => {
-          throw new NotAList(`its item ${String(index)} has ${String(bytes)} bytes`);
+          throw new UnexpectedJson(`its item ${String(index)} has ${String(bytes)} bytes`);
         },
         check: () => {
           throwIfAborted(options.signal);
         },
       });
-      if (!textOf(others.get('kind'))?.endsWith('List')) throw new NotAList('it is not a list');
+      if (!textOf(others.get('kind'))?.endsWith('List')) throw new UnexpectedJson('it is not a list');
       return textOf(objectOf(others.get('metadata'))?.['continue']);
     } catch (error) {
       throw badAnswer(error, 'API', `${this.name} answered ${path}`, '', body);

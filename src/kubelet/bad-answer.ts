@@ -1,4 +1,4 @@
-import { NotAList } from './json-list.js';
+import { UnexpectedJson } from './json-list.js';
 import { KubeletError } from './kubelet-error.js';
 import { excerpt } from './excerpt.js';
 
@@ -10,7 +10,7 @@ export function badAnswer(
   contentType: string,
   body: Buffer,
 ): unknown {
-  if (!(error instanceof NotAList || error instanceof SyntaxError)) return error;
+  if (!(error instanceof UnexpectedJson || error instanceof SyntaxError)) return error;
   const start = body.toString('utf8', 0, 200);
   const isHtml = /html/i.test(contentType) || /^\s*</.test(start);
   const found = isHtml

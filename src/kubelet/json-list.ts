@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** What is wrong with a text that should be a list of Kubernetes. */
-export class NotAList extends Error {}
+/** An answer is not the JSON that it should be; the message says why. */
+export class UnexpectedJson extends Error {}
 
 /** Rules of {@link readJsonList}. */
 export interface JsonListRules {
@@ -36,7 +36,7 @@ const CLOSE = 0x7d;
  * begin and end; `JSON.parse` reads each.
  *
  * @returns the other members of the object, parsed
- * @throws NotAList unless the text is one whole object; SyntaxError for a member that is not JSON
+ * @throws UnexpectedJson unless the text is one whole object; SyntaxError for a member that is not JSON
  */
 export async function readJsonList(
   body: Buffer,
@@ -56,7 +56,7 @@ export async function readJsonList(
       entries += 1;
       return;
     }
-    if (bytes > mostBytes) throw new NotAList(`its ${JSON.stringify(key)} has ${String(bytes)} bytes`);
+    if (bytes > mostBytes) throw new UnexpectedJson(`its ${JSON.stringify(key)} has ${String(bytes)} bytes`);
     others.set(key, JSON.parse(body.toString('utf8', start, end)));
   };
   for (let at = firstByte(body); at < body.length; at += 1) {
@@ -92,22 +92,23 @@ export async function readJsonList(
       }
       depth -= 1;
       if (depth === 0) {
-        if (body.toString('utf8', at + 1).trim() !== '') throw new NotAList('something follows its end');
+        if (body.toString('utf8', at + 1).trim() !== '')
+          throw new UnexpectedJson('something follows its end');
         return others;
       }
     }
   }
-  throw new NotAList(`it ends in the middle, after ${String(body.length)} bytes`);
+  throw new UnexpectedJson(`it ends in the middle, after ${String(body.length)} bytes`);
 }
 
-/** @throws NotAList unless an object begins there */
+/** @throws UnexpectedJson unless an object begins there */
 function firstByte(body: Buffer): number {
   const start = /^\s*/.exec(body.toString('latin1', 0, 1_000))?.[0].length ?? 0;
-  if (body[start] !== OPEN) throw new NotAList('it is not a JSON object');
+  if (body[start] !== OPEN) throw new UnexpectedJson('it is not a JSON object');
   return start;
 }
 
-/** @throws NotAList if the text does not end, or has more escaped quotes than that */
+/** @throws UnexpectedJson if the text does not end, or has more escaped quotes than that */
 function endOfText(body: Buffer, start: number, mostQuotes: number): number {
   let end = body.indexOf(QUOTE, start + 1);
   for (let quotes = 0; end >= 0 && quotes <= mostQuotes; quotes += 1) {
@@ -116,5 +117,7 @@ function endOfText(body: Buffer, start: number, mostQuotes: number): number {
     if (backslashes % 2 === 0) return end;
     end = body.indexOf(QUOTE, end + 1);
   }
-  throw new NotAList(end < 0 ? 'it ends in the middle of a text' : 'it has a text with too many quotes');
+  throw new UnexpectedJson(
+    end < 0 ? 'it ends in the middle of a text' : 'it has a text with too many quotes',
+  );
 }

@@ -5,7 +5,7 @@ import { objectOf } from './checked-json.js';
 import { checkedDoor, DOOR_OPTIONS, type DoorOptions } from './door-options.js';
 import { HttpsDoor, type DoorAnswer } from './https-door.js';
 import { excerpt } from './excerpt.js';
-import { NotAList } from './json-list.js';
+import { UnexpectedJson } from './json-list.js';
 import { kubeletRefusal } from './kubelet-refusal.js';
 import { readSummary, type KubeletSummary } from './kubelet-summary.js';
 import { readPodList } from './pod-listing.js';
@@ -90,9 +90,8 @@ export class KubeletClient {
   async configz(options: SourceOptions = {}): Promise<Readonly<Record<string, unknown>>> {
     return await this.#read('/configz', options, (body) => {
       const config = objectOf(objectOf(JSON.parse(body.toString('utf8')))?.['kubeletconfig']);
-      return config === undefined
-        ? Promise.reject(new NotAList('it has no kubeletconfig'))
-        : Promise.resolve(config);
+      if (config === undefined) throw new UnexpectedJson('it has no kubeletconfig');
+      return config;
     });
   }
 
@@ -116,7 +115,7 @@ export class KubeletClient {
   async #read<T>(
     path: string,
     options: SourceOptions,
-    read: (body: Buffer, check: () => void) => Promise<T>,
+    read: (body: Buffer, check: () => void) => T | Promise<T>,
   ): Promise<T> {
     const { body, contentType } = await this.#get(path, 'application/json', options);
     try {

@@ -4,7 +4,7 @@ import type { ApiClient } from './api-client.js';
 import { badAnswer } from './bad-answer.js';
 import { listOf, objectOf, Problems, quoted, textField, textOf, type JsonObject } from './checked-json.js';
 import { checkedNodeName } from './door-options.js';
-import { NotAList, readJsonList } from './json-list.js';
+import { readJsonList, UnexpectedJson } from './json-list.js';
 import type { SourceOptions } from './sources.js';
 
 /** The kubelet's `/stats/summary`: the parts that concern filesystems. Unknown numbers are absent. */
@@ -132,7 +132,7 @@ const MOST_BYTES_OF_POD = 4 * 1024 * 1024;
  * Reads a summary.
  *
  * @param check - asked now and then: what it throws ends the reading
- * @throws NotAList or SyntaxError if it is none
+ * @throws UnexpectedJson or SyntaxError if it is none
  */
 export async function readSummary(body: Buffer, check: () => void): Promise<KubeletSummary> {
   const problems = new Problems();
@@ -150,7 +150,7 @@ export async function readSummary(body: Buffer, check: () => void): Promise<Kube
     check,
   });
   const node = nodeSummaryFrom(others.get('node'));
-  if (node === undefined) throw new NotAList('it is not a summary: it has no node');
+  if (node === undefined) throw new UnexpectedJson('it is not a summary: it has no node');
   return { node, pods, problems: problems.texts() };
 }
 

@@ -1,5 +1,5 @@
 import { Problems, quoted } from './checked-json.js';
-import { NotAList, readJsonList } from './json-list.js';
+import { readJsonList, UnexpectedJson } from './json-list.js';
 import type { NodePod } from './node-pod.js';
 import { podFromJson, podTitle, type PodOrigin } from './pod-from-json.js';
 import type { PodListing } from './sources.js';
@@ -12,7 +12,7 @@ const MOST_BYTES_OF_POD = 4 * 1024 * 1024;
  * unaffected.
  *
  * @param check - asked now and then: what it throws ends the reading
- * @throws NotAList or SyntaxError if it is no PodList
+ * @throws UnexpectedJson or SyntaxError if it is no PodList
  */
 export async function readPodList(body: Buffer, origin: PodOrigin, check: () => void): Promise<PodListing> {
   const problems = new Problems();
@@ -33,15 +33,15 @@ export async function readPodList(body: Buffer, origin: PodOrigin, check: () => 
   return { pods: distinct(pods, problems), problems: problems.texts() };
 }
 
-/** @throws NotAList unless the members of the top object are those of such a list */
+/** @throws UnexpectedJson unless the members of the top object are those of such a list */
 export function checkListKind(others: ReadonlyMap<string, unknown>, kind: string): void {
   const found = others.get('kind');
   if (found !== kind)
-    throw new NotAList(
+    throw new UnexpectedJson(
       `it is not a ${kind} but ${typeof found === 'string' ? quoted(found) : 'has no kind'}`,
     );
   const items = others.get('items');
-  if (items !== undefined && items !== null) throw new NotAList('its items are not a list');
+  if (items !== undefined && items !== null) throw new UnexpectedJson('its items are not a list');
 }
 
 function parsed(text: string, index: number, problems: Problems): unknown {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NotAList, readJsonList } from '../../src/kubelet/json-list.js';
+import { readJsonList, UnexpectedJson } from '../../src/kubelet/json-list.js';
 import { readPodList } from '../../src/kubelet/pod-listing.js';
 import type { NodePod } from '../../src/kubelet/index.js';
 import { recordedJson, recordedText } from './recorded.js';
@@ -302,7 +302,7 @@ describe('a list of entries', () => {
 
   test('a text with more quotes than an entry may have bytes ends the reading', async () => {
     const body = Buffer.from(`{"x":"${String.raw`\"`.repeat(1_002)}"}`);
-    await expect(readJsonList(body, { ...rules, onEntry: never })).rejects.toThrow(NotAList);
+    await expect(readJsonList(body, { ...rules, onEntry: never })).rejects.toThrow(UnexpectedJson);
   });
 });
 
