@@ -3,9 +3,15 @@ import { throwIfAborted } from '../waiting/abort.js';
 import { apiRefusal } from './api-refusal.js';
 import { badAnswer } from './bad-answer.js';
 import { objectOf, textOf } from './checked-json.js';
-import { checkedDoor, DOOR_OPTIONS, SERVICE_ACCOUNT, type DoorOptions } from './door-options.js';
+import {
+  checkedDoor,
+  DOOR_OPTION_NAMES,
+  SERVICE_ACCOUNT,
+  TLS_OPTION_NAMES,
+  type DoorOptions,
+} from './door-options.js';
 import { HttpsDoor, type DoorAnswer } from './https-door.js';
-import { readJsonList, UnexpectedJson } from './json-list.js';
+import { MOST_BYTES_OF_OBJECT, readJsonList, UnexpectedJson } from './json-list.js';
 import { Kubectl, type KubectlOptions } from './kubectl.js';
 import type { SourceOptions } from './sources.js';
 
@@ -24,7 +30,7 @@ export interface ApiClientOptions extends DoorOptions {
   readonly kubectl?: KubectlOptions | undefined;
 }
 
-const OPTIONS = ['transport', 'endpoint', 'kubectl', ...DOOR_OPTIONS] as const;
+const OPTIONS = ['transport', 'endpoint', 'kubectl', ...DOOR_OPTION_NAMES] as const;
 
 /** How the API server is asked: a status and a body for a path. */
 interface Transport {
@@ -33,8 +39,6 @@ interface Transport {
   close(): void;
 }
 
-/** No object of Kubernetes is larger: etcd takes 1.5 MiB. */
-const MOST_BYTES_OF_OBJECT = 4 * 1024 * 1024;
 const PAGE = '500';
 
 /**
@@ -170,7 +174,7 @@ function transportFor(options: ApiClientOptions): Transport {
     transport = endpoint !== undefined || inPod !== undefined ? 'https' : 'kubectl',
   } = options;
   if (transport === 'kubectl') {
-    const useless = DOOR_OPTIONS.slice(0, 5).find((name) => options[name] !== undefined);
+    const useless = TLS_OPTION_NAMES.find((name) => options[name] !== undefined);
     if (endpoint !== undefined || useless !== undefined) {
       throw new TypeError(
         `Expected no ${useless ?? 'endpoint'} with the transport kubectl, which has its own configuration`,

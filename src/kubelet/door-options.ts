@@ -53,13 +53,18 @@ export interface DoorOptions {
   readonly maxAnswerBytes?: number | undefined;
 }
 
-/** The names of {@link DoorOptions}. */
-export const DOOR_OPTIONS = [
+/** The names of those {@link DoorOptions} that say who asks, and whom to trust. */
+export const TLS_OPTION_NAMES = [
   'auth',
   'caFile',
   'serverName',
   'pinnedCertificateFile',
   'insecureSkipTlsVerify',
+] as const satisfies readonly (keyof DoorOptions)[];
+
+/** The names of {@link DoorOptions}. */
+export const DOOR_OPTION_NAMES = [
+  ...TLS_OPTION_NAMES,
   'timeoutMs',
   'maxAnswerBytes',
 ] as const satisfies readonly (keyof DoorOptions)[];

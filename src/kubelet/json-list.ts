@@ -17,6 +17,9 @@ export interface JsonListRules {
   readonly check: () => void;
 }
 
+/** No object of Kubernetes is larger: etcd takes 1.5 MiB. */
+export const MOST_BYTES_OF_OBJECT = 4 * 1024 * 1024;
+
 /** How many bytes, or small entries, are read before the event loop has its turn. */
 const BYTES_A_TURN = 512 * 1024;
 const ENTRIES_A_TURN = 1_000;

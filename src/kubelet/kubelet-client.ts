@@ -2,7 +2,7 @@ import { checkedOptions, openSignal } from '../options.js';
 import { throwIfAborted } from '../waiting/abort.js';
 import { badAnswer } from './bad-answer.js';
 import { objectOf } from './checked-json.js';
-import { checkedDoor, DOOR_OPTIONS, type DoorOptions } from './door-options.js';
+import { checkedDoor, DOOR_OPTION_NAMES, type DoorOptions } from './door-options.js';
 import { HttpsDoor, type DoorAnswer } from './https-door.js';
 import { excerpt } from './excerpt.js';
 import { UnexpectedJson } from './json-list.js';
@@ -28,7 +28,7 @@ export interface KubeletHealth {
   readonly message: string;
 }
 
-const OPTIONS = ['endpoint', ...DOOR_OPTIONS] as const;
+const OPTIONS = ['endpoint', ...DOOR_OPTION_NAMES] as const;
 const DEFAULT_ENDPOINT = 'https://127.0.0.1:10250';
 
 /**

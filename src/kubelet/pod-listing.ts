@@ -1,11 +1,8 @@
 import { Problems, quoted } from './checked-json.js';
-import { readJsonList, UnexpectedJson } from './json-list.js';
+import { MOST_BYTES_OF_OBJECT, readJsonList, UnexpectedJson } from './json-list.js';
 import type { NodePod } from './node-pod.js';
 import { podFromJson, podTitle, type PodOrigin } from './pod-from-json.js';
 import type { PodListing } from './sources.js';
-
-/** No object of Kubernetes is larger: etcd takes 1.5 MiB. */
-const MOST_BYTES_OF_POD = 4 * 1024 * 1024;
 
 /**
  * Reads a PodList. A pod that is malformed, too large or named twice becomes a problem; the others are
@@ -19,7 +16,7 @@ export async function readPodList(body: Buffer, origin: PodOrigin, check: () => 
   const pods: NodePod[] = [];
   const others = await readJsonList(body, {
     list: 'items',
-    mostBytes: MOST_BYTES_OF_POD,
+    mostBytes: MOST_BYTES_OF_OBJECT,
     onEntry: (text, index) => {
       const pod = podFromJson(parsed(text, index, problems), origin, problems);
       if (pod !== undefined) pods.push(pod);
