@@ -5,7 +5,7 @@ import { MetricsDu } from '../providers/metrics-du.js';
 import type { Pod, StatsProvider, VolumeMap } from '../stats/pod.js';
 import type { EphemeralStorage } from '../stats/stats-summary.js';
 import type { PodVolumeStats } from '../stats/volume-stats.js';
-import { objectOf, quoted } from './checked-json.js';
+import { isPathComponent, objectOf, quoted, textOf } from './checked-json.js';
 import { describeVolume } from './describe-volume.js';
 import type { VolumeDescription } from './described-volume.js';
 import { MountReader, type MountTable } from './disk/mount-table.js';
@@ -64,7 +64,7 @@ export class KubeletNode implements StatsProvider {
     this.#drivers.look();
     const source = this.#options.pods;
     const { pods, problems } = checkedListing(source, await source.pods());
-    const usable = pods.filter(({ folderUid }) => isPathComponent(folderUid));
+    const usable = pods.filter(({ folderUid }) => isPathComponent(textOf(folderUid)));
     const unusable = pods.length - usable.length;
     this.#podProblems =
       unusable === 0
@@ -230,7 +230,3 @@ function sameOr(pod: NodePod, before: ListedPod | undefined): ListedPod {
 
 const PRIVATE =
   'the mount that the kubelet\'s root is on is private. In a pod, mount it with "mountPropagation: HostToContainer"';
-
-function isPathComponent(uid: string): boolean {
-  return uid !== '' && uid !== '.' && uid !== '..' && !/[/\0]/.test(uid);
-}

@@ -260,13 +260,16 @@ test('a pod whose uid no folder can have is left out, and said', async () => {
     name: 'x',
     pods: () =>
       Promise.resolve({
-        pods: ['..', 'a/b', '', '.', 'a\0b', 'fine'].map((folderUid) => ({ ...pod, folderUid })),
+        pods: ['..', 'a/b', '', '.', 'a\0b', 'u'.repeat(256), 'fine'].map((folderUid) => ({
+          ...pod,
+          folderUid,
+        })),
         problems: [],
       }),
   };
   const node = nodeOf([], {}, { pods });
   expect((await node.getPods()).map(({ metadata }) => metadata.uid)).toEqual(['fine']);
-  expect(node.warnings()).toContain('5 pods have a uid that no folder can have');
+  expect(node.warnings()).toContain('6 pods have a uid that no folder can have');
 });
 
 test('a source of pods that gives no listing is named', async () => {
