@@ -1,8 +1,8 @@
 import { errorText, propertyOf } from '../errors.js';
 import { escapeControls } from '../escape.js';
 import { Deadline } from '../waiting/deadline.js';
-import { onAbort } from '../waiting/abort.js';
-import { waitFor } from '../waiting/joined-call.js';
+import { throwIfAborted } from '../waiting/abort.js';
+import { JoinedCall } from '../waiting/joined-call.js';
 
 /** What became of one question. */
 export type Answer<T> =
@@ -45,30 +45,19 @@ export async function answerOf<T>(
   { timeoutMs, signal }: QuestionLimits,
   question: (signal: AbortSignal) => Promise<T>,
 ): Promise<Answer<T>> {
-  const end = new AbortController();
-  const stop = onAbort(signal, (reason) => {
-    end.abort(reason);
-  });
+  throwIfAborted(signal);
   try {
-    const value = await waitFor(question(end.signal), {
-      signal,
-      deadline: new Deadline(timeoutMs),
-      late: () => new Late(),
-      leave: () => {
-        end.abort();
-      },
-    });
+    const deadline = new Deadline(timeoutMs);
+    const value = await new JoinedCall(question).join({ signal, deadline, late: () => new Late() });
     return { state: 'answered', value };
   } catch (error) {
-    if (signal?.aborted === true) throw signal.reason;
+    throwIfAborted(signal);
     if (error instanceof Late) {
       const problem = `${who} did not answer within ${String(timeoutMs)} ms`;
       const fix = 'Ask again, or give it more time.';
       return { state: 'unanswered', problem, fix, code: 'TIMED_OUT' };
     }
     return unanswered(error);
-  } finally {
-    stop();
   }
 }
 

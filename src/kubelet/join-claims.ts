@@ -1,7 +1,7 @@
 import { errorText } from '../errors.js';
 import { escapeControls } from '../escape.js';
 import { Deadline } from '../waiting/deadline.js';
-import { waitFor } from '../waiting/joined-call.js';
+import { JoinedCall } from '../waiting/joined-call.js';
 import type { FolderVolume, SubPathUse } from './disk/pod-folder.js';
 import type { NodePod, NodeVolume } from './node-pod.js';
 import type { Claim, ClaimSource, VolumeMode } from './sources.js';
@@ -162,14 +162,10 @@ async function joinByName(
 const LOOK_UP_MS = 5_000;
 
 async function lookUp(source: ClaimSource, pod: NodePod, name: string): Promise<Claim | undefined> {
-  const controller = new AbortController();
-  const asked = source.claim(pod.namespace, name, { podUid: pod.apiUid, signal: controller.signal });
-  return await waitFor(asked, {
+  const asked = new JoinedCall((signal) => source.claim(pod.namespace, name, { podUid: pod.apiUid, signal }));
+  return await asked.join({
     deadline: new Deadline(LOOK_UP_MS),
     late: () => new Error(`no answer within ${String(LOOK_UP_MS)} ms`),
-    leave: () => {
-      controller.abort();
-    },
   });
 }
 
