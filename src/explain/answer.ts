@@ -65,33 +65,25 @@ class Late extends Error {}
 
 /** What the error of a client says, its rule apart. */
 function unanswered(error: unknown): Answer<never> {
-  const [rule, code, status] = ['rule', 'code', 'status'].map((name) => propertyOf(error, name));
+  const [rule, code, status, user, verb] = ['rule', 'code', 'status', 'user', 'verb'].map((name) =>
+    propertyOf(error, name),
+  );
   const text = errorText(error);
-  const node = propertyOf(error, 'user');
-  if (code === 'KUBELET_FORBIDDEN' && typeof node === 'string' && node.startsWith('system:node:')) {
-    return {
-      state: 'unanswered',
-      problem: escapeControls(text),
-      ...{ fix: ACCOUNT_FIX, rule: ACCOUNT_RULE, code },
-      ...(typeof status === 'number' && { status }),
-    };
-  }
-  const given = typeof rule === 'string' ? rule : undefined;
-  const sentence = (given === undefined ? text : text.replace(given, '')).trim();
-  const [user, verb] = [propertyOf(error, 'user'), propertyOf(error, 'verb')];
-  const right = given === undefined ? undefined : /resources: \["([^"]*)"\]/.exec(given)?.[1];
-  return {
+  const known = {
     state: 'unanswered',
-    problem: escapeControls(sentence.replace(/\s*Add this rule.*$/s, '')),
-    ...(right !== undefined && {
-      fix: escapeControls(
-        `Give ${String(user)} the right to ${String(verb)} ${right} (the rule is shown below), and wait 30 s.`,
-      ),
-    }),
-    ...(given !== undefined && { rule: given }),
     ...(typeof code === 'string' && { code }),
     ...(typeof status === 'number' && { status }),
-  };
+  } as const;
+  if (code === 'KUBELET_FORBIDDEN' && typeof user === 'string' && user.startsWith('system:node:'))
+    return { ...known, problem: escapeControls(text), fix: ACCOUNT_FIX, rule: ACCOUNT_RULE };
+  const given = typeof rule === 'string' ? rule : '';
+  const sentence = text.replace(given, '').trim();
+  const problem = escapeControls(sentence.replace(/\s*Add this rule.*$/s, ''));
+  if (given === '') return { ...known, problem };
+  const [, right] = /resources: \["([^"]*)"\]/.exec(given) ?? [];
+  if (right === undefined) return { ...known, problem, rule: given };
+  const fix = `Give ${String(user)} the right to ${String(verb)} ${right} (the rule is shown below), and wait 30 s.`;
+  return { ...known, problem, fix: escapeControls(fix), rule: given };
 }
 
 const ACCOUNT_FIX =
