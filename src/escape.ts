@@ -19,3 +19,8 @@ export function escapeControls(text: string): string {
     return NAMED[character] ?? (hex.length > 2 ? `\\u${hex.padStart(4, '0')}` : `\\x${hex.padStart(2, '0')}`);
   });
 }
+
+/** The same of a text that may be long: its beginning, with `...` where it goes on. */
+export function escapedStart(text: string, most: number): string {
+  return escapeControls(text.length > most ? `${text.slice(0, most)}...` : text);
+}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { escapeControls } from '../src/escape.js';
+import { escapedStart, escapeControls } from '../src/escape.js';
 
 describe('control characters', () => {
   test.each([
@@ -23,4 +23,9 @@ describe('control characters', () => {
       expect(escapeControls(text)).toBe(text);
     },
   );
+});
+
+test('of a long text the beginning is left, and a control counts as one character', () => {
+  expect(escapedStart('abc', 3)).toBe('abc');
+  expect(escapedStart('a\nbc', 2)).toBe('a\\n...');
 });

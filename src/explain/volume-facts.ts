@@ -1,4 +1,4 @@
-import { escapeControls } from '../escape.js';
+import { escapedStart } from '../escape.js';
 import type { VolumeDescription } from '../kubelet/described-volume.js';
 import type { KubeletPodSummary } from '../kubelet/kubelet-summary.js';
 import type { NodePod, NodeVolume } from '../kubelet/node-pod.js';
@@ -187,7 +187,7 @@ const LONGEST_NAME = 253;
 
 /** A text of a stranger as it is shown in a sentence: escaped, and cut where it is long. */
 export function shown(text: string, most = LONGEST_NAME): string {
-  return escapeControls(text.length > most ? `${text.slice(0, most)}...` : text);
+  return escapedStart(text, most);
 }
 
 /** How sentences call the volume. */

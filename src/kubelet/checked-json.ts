@@ -1,4 +1,4 @@
-import { escapeControls } from '../escape.js';
+import { escapedStart } from '../escape.js';
 
 /** An object of JSON; what its properties are is not known. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -42,8 +42,7 @@ const LONGEST_QUOTE = 100;
 
 /** A text of a stranger as a person reads it in a message: quoted, on one line, cut where it is long. */
 export function quoted(text: string): string {
-  const cut = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text;
-  return `"${escapeControls(cut)}"`;
+  return `"${escapedStart(text, LONGEST_QUOTE)}"`;
 }
 
 const MOST_PROBLEMS = 100;
