@@ -2,7 +2,8 @@ import type { NodePod } from '../../kubelet/node-pod.js';
 import type { VolumeDescription } from '../../kubelet/described-volume.js';
 import type { KubeletSummary } from '../../kubelet/kubelet-summary.js';
 import type { CheckedExplain } from '../explain-options.js';
-import { shown, whyNotRunning, type Subject } from '../volume-facts.js';
+import { whyNotRunning } from '../not-running.js';
+import { shown, type Subject } from '../volume-facts.js';
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 

@@ -1,14 +1,8 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
-import {
-  isMeasured,
-  measuredSince,
-  roundMs,
-  shown,
-  whyNotRunning,
-  type VolumeFacts,
-} from '../volume-facts.js';
+import { whyNotRunning } from '../not-running.js';
+import { isMeasured, measuredSince, roundMs, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('analyzer');
 

@@ -1,7 +1,8 @@
 import { propertyOf } from '../../errors.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
-import { isMeasured, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+import { whyNotRunning } from '../not-running.js';
+import { isMeasured, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('disk');
 

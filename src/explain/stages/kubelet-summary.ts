@@ -1,15 +1,8 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
-import {
-  isMeasured,
-  measuredSince,
-  restartsBehind,
-  roundMs,
-  shown,
-  whyNotRunning,
-  type VolumeFacts,
-} from '../volume-facts.js';
+import { restartsBehind, whyNotRunning } from '../not-running.js';
+import { isMeasured, measuredSince, roundMs, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('kubelet-summary');
 

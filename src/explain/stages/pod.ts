@@ -1,6 +1,7 @@
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
-import { restartsBehind, shown, whyNotRunning, type VolumeFacts } from '../volume-facts.js';
+import { restartsBehind, whyNotRunning } from '../not-running.js';
+import { shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('pod');
 
