@@ -1,4 +1,4 @@
-import type { Answer } from './answer.js';
+import { valueOf, type Answer } from './answer.js';
 import { checkedExplain, type ExplainOptions } from './explain-options.js';
 import type { Facts } from './facts.js';
 import type { Finding, Stage, VolumeExplanation } from './finding.js';
@@ -94,7 +94,7 @@ function problemsOf(facts: Facts): readonly string[] {
       : [prometheus.dashboard, prometheus.series, prometheus.counts, prometheus.active, prometheus.dropped]),
   ];
   const problems = answers.flatMap((each) => (each.state === 'unanswered' ? [each.problem] : []));
-  const listing = pods.state === 'answered' ? pods.value.problems : [];
-  const warnings = disk.state === 'answered' ? disk.value.warnings : [];
-  return [...new Set([...problems, ...listing, ...warnings])];
+  const ofListing = valueOf(pods)?.problems ?? [];
+  const ofDisk = valueOf(disk)?.warnings ?? [];
+  return [...new Set([...problems, ...ofListing, ...ofDisk])];
 }

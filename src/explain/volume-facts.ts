@@ -140,6 +140,16 @@ export function isExported({ exported, isHere }: VolumeFacts, { metrics }: Facts
   return metrics.state === 'answered' && isHere ? false : undefined;
 }
 
+/** Whether the kubelet itself has numbers of the volume, in its summary or its /metrics. */
+export function isMeasuredByKubelet({ summary, exported }: VolumeFacts): boolean {
+  return summary?.capacityBytes !== undefined || exported !== undefined;
+}
+
+/** The key of its source: of the PersistentVolume, or else of the pod's entry, such as `csi`. */
+export function kindOf({ claim, volume }: VolumeFacts): string | undefined {
+  return valueOf(claim)?.volume?.kind ?? volume?.kind;
+}
+
 /** Whether the volume could be measured here; undefined if it was not tried. */
 export function isMeasured({ stats }: VolumeFacts): boolean | undefined {
   return stats === undefined || stats.state === 'pending' ? undefined : stats.state === 'ok';
@@ -153,18 +163,23 @@ export function roundMs({ config }: Facts): number {
   return 2 * (valueOf(config)?.periodMs ?? DEFAULT_PERIOD_MS);
 }
 
-/** The younger of pod and kubelet: since when the kubelet may have measured. */
-export function measuredSince(
-  { pod }: VolumeFacts,
-  { metrics, nowMs }: Facts,
-): { readonly text: string; readonly ageMs: number } | undefined {
+/** Since when the kubelet may have measured: since it or the pod started, whichever was later. */
+export interface MeasuredSince {
+  readonly ageMs: number;
+  /** The kubelet's start, if the pod is older. */
+  readonly restartedAtMs: number | undefined;
+  /** Whether the first round may still be underway. */
+  readonly isFirstRound: boolean;
+}
+
+/** Undefined if the pod's start is not known. */
+export function measuredSince({ pod }: VolumeFacts, facts: Facts): MeasuredSince | undefined {
   const podMs = Date.parse(pod?.startTime ?? '');
-  const kubeletMs = valueOf(metrics)?.startedAtMs;
   if (Number.isNaN(podMs)) return undefined;
-  const isRestarted = kubeletMs !== undefined && kubeletMs > podMs;
-  const ageMs = Math.max(0, nowMs - (isRestarted ? kubeletMs : podMs));
-  const what = isRestarted ? 'the kubelet was restarted' : 'the pod started';
-  return { text: `${what} ${String(Math.round(ageMs / 1000))} s ago`, ageMs };
+  const kubeletMs = valueOf(facts.metrics)?.startedAtMs;
+  const restartedAtMs = kubeletMs !== undefined && kubeletMs > podMs ? kubeletMs : undefined;
+  const ageMs = Math.max(0, facts.nowMs - (restartedAtMs ?? podMs));
+  return { ageMs, restartedAtMs, isFirstRound: ageMs < roundMs(facts) };
 }
 
 /** The CSI driver, as the disk, the PersistentVolume or the pod says. */

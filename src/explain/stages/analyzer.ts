@@ -31,10 +31,11 @@ export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   const since = measuredSince(volume, facts);
-  const isYoung = since !== undefined && since.ageMs < roundMs(facts);
-  if (isYoung && facts.summary.state === 'answered' && isMeasured(volume) !== false) {
+  if (since?.isFirstRound === true && facts.summary.state === 'answered' && isMeasured(volume) !== false) {
+    const what = since.restartedAtMs === undefined ? 'the pod started' : 'the kubelet was restarted';
+    const ago = `${String(Math.round(since.ageMs / 1000))} s ago`;
     return judge.cause(
-      `${since.text}, and the kubelet's first reading comes within ${String(roundMs(facts) / 1000)} s`,
+      `${what} ${ago}, and the kubelet's first reading comes within ${String(roundMs(facts) / 1000)} s`,
       'Wait for it.',
       { ...data, ageMs: since.ageMs },
     );

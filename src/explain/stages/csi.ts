@@ -4,7 +4,7 @@ import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
 import { whyNotRunning } from '../not-running.js';
-import { driverOf, shown, type VolumeFacts } from '../volume-facts.js';
+import { driverOf, isMeasuredByKubelet, kindOf, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('csi');
 
@@ -75,8 +75,9 @@ function judgeDriver(volume: VolumeFacts, driver: string, facts: Facts, data: Fi
   return failed(name, driver, stats, data);
 }
 
-function withoutDriver({ description, claim, volume }: VolumeFacts): Finding {
-  const kind = valueOf(claim)?.volume?.kind ?? volume?.kind;
+function withoutDriver(volume: VolumeFacts): Finding {
+  const { description } = volume;
+  const kind = kindOf(volume);
   const isOther = description?.plugin !== undefined && description.plugin !== 'kubernetes.io/csi';
   if (isOther || (kind !== undefined && kind !== 'persistentVolumeClaim' && kind !== 'ephemeral'))
     return judge.skipped('not a CSI volume');
@@ -110,13 +111,13 @@ const ON_THE_NODE = 'Run this on the node, where the driver can be asked.';
 
 /** Nothing was measured here: what the kubelet counts of its own calls may still tell. */
 function notAskedHere(
-  { summary, exported }: VolumeFacts,
+  volume: VolumeFacts,
   driver: string,
   facts: Facts,
   data: Finding['data'],
 ): Finding {
   const name = shown(driver);
-  if (summary?.capacityBytes !== undefined || exported !== undefined)
+  if (isMeasuredByKubelet(volume))
     return judge.ok(`the kubelet has numbers from the driver ${name}`, data);
   const metrics = valueOf(facts.metrics);
   const calls = metrics?.driverCalls.get(driver);

@@ -1,8 +1,9 @@
 import { propertyOf } from '../../errors.js';
+import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
 import { whyNotRunning } from '../not-running.js';
-import { isMeasured, shown, type VolumeFacts } from '../volume-facts.js';
+import { isMeasured, isMeasuredByKubelet, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('disk');
 
@@ -48,7 +49,8 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   if (error.code === 'METRICS_NOT_FOUND') {
-    if (hasNumbers(volume)) {
+    // Then it is mounted for the kubelet, whatever is seen here.
+    if (isMeasuredByKubelet(volume)) {
       return judge.unknown(
         `the kubelet has numbers of it, and this process does not find it: ${message}`,
         'Check that the root of the kubelet is the one that this process sees.',
@@ -70,16 +72,15 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
 }
 
 function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data: Finding['data']): Finding {
-  const warnings = disk.state === 'answered' ? disk.value.warnings : [];
-  const isPrivate = warnings.find((each) => each.includes('mountPropagation'));
-  if (hasNumbers(volume) && isPrivate !== undefined) {
+  const propagation = valueOf(disk)?.warnings.find((each) => each.includes('mountPropagation'));
+  if (isMeasuredByKubelet(volume) && propagation !== undefined) {
     return judge.unknown(
-      `the kubelet has numbers of it, and this process sees no mount: ${isPrivate}`,
+      `the kubelet has numbers of it, and this process sees no mount: ${propagation}`,
       'Mount the root of the kubelet with mountPropagation: HostToContainer.',
       data,
     );
   }
-  if (hasNumbers(volume)) {
+  if (isMeasuredByKubelet(volume)) {
     return judge.cause(
       `the kubelet has numbers of it, and nothing is mounted: ${message}; they are those of the disk of the host, or from before`,
       'Restart the pod: the kubelet then mounts the volume again.',
@@ -91,11 +92,6 @@ function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data:
     "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
     data,
   );
-}
-
-/** Then it is mounted for the kubelet, whatever is seen here. */
-function hasNumbers({ summary, exported }: VolumeFacts): boolean {
-  return summary?.capacityBytes !== undefined || exported !== undefined;
 }
 
 function mountText({ description }: VolumeFacts): string {

@@ -2,7 +2,7 @@ import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import { restartsBehind, whyNotRunning } from '../not-running.js';
-import { isMeasured, measuredSince, roundMs, shown, type VolumeFacts } from '../volume-facts.js';
+import { isMeasured, kindOf, measuredSince, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('kubelet-summary');
 
@@ -48,13 +48,13 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
 
 /** The kubelet has the pod and not the volume. */
 function absent(volume: VolumeFacts, facts: Facts): Finding {
-  const { stats, pod, stuckSiblings } = volume;
+  const { stats, stuckSiblings } = volume;
   const measured = isMeasured(volume);
   if (measured === false)
     return judge.skipped(
       `the kubelet has no numbers of it, and neither are there any here: ${stats?.state ?? ''}`,
     );
-  const kind = valueOf(volume.claim)?.volume?.kind ?? volume.volume?.kind;
+  const kind = kindOf(volume);
   if (kind === 'hostPath' || kind === 'image' || kind === 'gitRepo')
     return judge.skipped('the kubelet has no numbers of such volumes');
   if (measured === undefined) {
@@ -67,16 +67,13 @@ function absent(volume: VolumeFacts, facts: Facts): Finding {
   const periodMs = valueOf(facts.config)?.periodMs;
   if (periodMs !== undefined && periodMs <= 0) return judge.skipped('the kubelet does not measure volumes');
   const since = measuredSince(volume, facts);
-  if (since !== undefined && since.ageMs < roundMs(facts))
-    return judge.skipped('the first round is not over');
-  const startedAtMs = valueOf(facts.metrics)?.startedAtMs;
-  const podStartMs = Date.parse(pod?.startTime ?? '');
-  if (startedAtMs !== undefined && startedAtMs > podStartMs) {
-    const since = new Date(startedAtMs).toISOString();
+  if (since?.isFirstRound === true) return judge.skipped('the first round is not over');
+  if (since?.restartedAtMs !== undefined) {
+    const restart = new Date(since.restartedAtMs).toISOString();
     return judge.cause(
-      `the volume can be measured, and the kubelet, which was restarted at ${since} after the pod had started, treats its mount as uncertain until it mounts it again`,
+      `the volume can be measured, and the kubelet, which was restarted at ${restart} after the pod had started, treats its mount as uncertain until it mounts it again`,
       'Restart the pod; or wait, if the kubelet mounts it again by itself.',
-      { startedAtMs },
+      { startedAtMs: since.restartedAtMs },
     );
   }
   return judge.cause(

@@ -1,3 +1,4 @@
+import { modesOf } from '../../kubelet/join-claims.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
 import { restartsBehind, whyNotRunning } from '../not-running.js';
@@ -21,9 +22,7 @@ export function podStage(volume: VolumeFacts, facts: Facts): Finding {
   }
   const idle = whyNotRunning(pod);
   if (idle !== undefined) return judge.cause(`${name}: ${idle.why}`, idle.fix, data);
-  const isUsed = pod.containers.some(({ volumeMounts, volumeDevices }) =>
-    [...volumeMounts, ...volumeDevices].some((each) => each.name === volumeName),
-  );
+  const isUsed = modesOf(pod).has(volumeName ?? '');
   if (!isUsed && pod.containers.length > 0 && volume.volume !== undefined) {
     return judge.cause(
       `${name} lists the volume ${shown(volumeName ?? '')}, and no container mounts it: the kubelet does not set it up`,

@@ -1,7 +1,7 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
 import { Judge, type Finding } from '../finding.js';
-import { shown, type VolumeFacts } from '../volume-facts.js';
+import { kindOf, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('provider');
 
@@ -26,7 +26,7 @@ const LOCAL_PATH =
 export function providerStage(volume: VolumeFacts, facts: Facts): Finding {
   const { description, claim, volume: entry } = volume;
   const persistent = valueOf(claim)?.volume;
-  const kind = persistent?.kind ?? entry?.kind;
+  const kind = kindOf(volume);
   const data = { kind, plugin: description?.plugin, storageClass: valueOf(claim)?.storageClassName };
   if (kind === 'hostPath') {
     const path = persistent?.hostPath?.path ?? entry?.hostPath?.path;
