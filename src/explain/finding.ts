@@ -65,11 +65,15 @@ export interface VolumeExplanation {
   readonly findings: readonly Finding[];
 }
 
-type Details = Readonly<Record<string, unknown>>;
 type Unanswered = Exclude<Answer<unknown>, { readonly state: 'answered' }>;
 
+// What several stages say.
+export const NO_PROMETHEUS = 'no Prometheus was given';
+export const NO_POD_HERE = 'no pod of this node is known to use the volume';
+export const POD_NOT_RUNNING = 'no container of the pod runs';
 export const CHECK_PROMETHEUS = 'Check the URL and the credentials of Prometheus.';
 export const CHECK_KUBELET = 'Give a kubelet to ask: its endpoint, and credentials that it knows.';
+export const GIVE_CLAIMS = 'Give the right to get claims and PersistentVolumes.';
 
 /** Makes the findings of one stage. */
 export class Judge {
@@ -79,20 +83,20 @@ export class Judge {
     this.#stage = stage;
   }
 
-  ok(evidence: string, data: Details = {}): Finding {
+  ok(evidence: string, data: Finding['data'] = {}): Finding {
     return { stage: this.#stage, verdict: 'ok', evidence, data };
   }
 
-  skipped(evidence: string, data: Details = {}): Finding {
+  skipped(evidence: string, data: Finding['data'] = {}): Finding {
     return { stage: this.#stage, verdict: 'skipped', evidence, data };
   }
 
-  cause(evidence: string, fix: string, data: Details = {}): Finding {
+  cause(evidence: string, fix: string, data: Finding['data'] = {}): Finding {
     return { stage: this.#stage, verdict: 'cause', evidence, fix, data };
   }
 
   /** Every unknown says what is needed to know more. */
-  unknown(evidence: string, fix: string, data: Details = {}): Finding {
+  unknown(evidence: string, fix: string, data: Finding['data'] = {}): Finding {
     return { stage: this.#stage, verdict: 'unknown', evidence, fix, data };
   }
 
@@ -101,7 +105,12 @@ export class Judge {
    *
    * @param evidence - a sentence around the problem; by default the problem itself
    */
-  unanswered(answer: Unanswered, fix: string, evidence = answer.problem, data: Details = {}): Finding {
+  unanswered(
+    answer: Unanswered,
+    fix: string,
+    evidence = answer.problem,
+    data: Finding['data'] = {},
+  ): Finding {
     if (answer.state === 'not asked') return this.unknown(evidence, fix, data);
     const { rule, code } = answer;
     return this.unknown(evidence, answer.fix ?? fix, {

@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
+import { CHECK_KUBELET, Judge, NO_POD_HERE, POD_NOT_RUNNING, type Finding } from '../finding.js';
 import { whyNotRunning } from '../not-running.js';
 import { isMeasured, measuredSince, roundMs, shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -20,8 +20,8 @@ export function analyzerStage(volume: VolumeFacts, facts: Facts): Finding {
   }
   const every = periodMs === undefined ? '' : `, every ${String(periodMs / 1000)} s and up to twice that`;
   if (summary !== undefined) return judge.ok(`the kubelet measures the volumes of the pod${every}`, data);
-  if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
-  if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
+  if (!isHere || pod === undefined) return judge.skipped(NO_POD_HERE);
+  if (whyNotRunning(pod) !== undefined) return judge.skipped(POD_NOT_RUNNING);
   if (stuckSiblings.length > 0 && isMeasured(volume) === true && facts.summary.state === 'answered') {
     const names = stuckSiblings.map((each) => shown(each)).join(', ');
     return judge.cause(

@@ -2,7 +2,7 @@ import { propertyOf } from '../../errors.js';
 import type { VolumeStats } from '../../stats/volume-stats.js';
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { GIVE_CLAIMS, Judge, type Finding } from '../finding.js';
 import { whyNotRunning } from '../not-running.js';
 import { driverOf, isMeasuredByKubelet, kindOf, shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -81,10 +81,7 @@ function withoutDriver(volume: VolumeFacts): Finding {
   const isOther = description?.plugin !== undefined && description.plugin !== 'kubernetes.io/csi';
   if (isOther || (kind !== undefined && kind !== 'persistentVolumeClaim' && kind !== 'ephemeral'))
     return judge.skipped('not a CSI volume');
-  return judge.unknown(
-    'whether a CSI driver serves the volume is not known',
-    'Give the right to get claims and PersistentVolumes.',
-  );
+  return judge.unknown('whether a CSI driver serves the volume is not known', GIVE_CLAIMS);
 }
 
 /** Why the driver is not there; undefined if it is, or if that is not known. */
@@ -108,17 +105,12 @@ function notRegistered(
 }
 
 const ON_THE_NODE = 'Run this on the node, where the driver can be asked.';
+const LOOK_AT_LOG = "Look at the log of the driver's pod on this node.";
 
 /** Nothing was measured here: what the kubelet counts of its own calls may still tell. */
-function notAskedHere(
-  volume: VolumeFacts,
-  driver: string,
-  facts: Facts,
-  data: Finding['data'],
-): Finding {
+function notAskedHere(volume: VolumeFacts, driver: string, facts: Facts, data: Finding['data']): Finding {
   const name = shown(driver);
-  if (isMeasuredByKubelet(volume))
-    return judge.ok(`the kubelet has numbers from the driver ${name}`, data);
+  if (isMeasuredByKubelet(volume)) return judge.ok(`the kubelet has numbers from the driver ${name}`, data);
   const metrics = valueOf(facts.metrics);
   const calls = metrics?.driverCalls.get(driver);
   const why = facts.disk.state === 'answered' ? 'it was not measured here' : facts.disk.problem;
@@ -132,7 +124,7 @@ function notAskedHere(
   if (calls.has('OK')) return judge.ok(`the kubelet's calls to ${name} succeed: ${list}`, data);
   return judge.cause(
     `the driver ${name} fails the kubelet: NodeGetVolumeStats gave ${list}`,
-    "Look at the log of the driver's pod on this node.",
+    LOOK_AT_LOG,
     data,
   );
 }
@@ -160,22 +152,16 @@ function answered(
   );
 }
 
-function failed(
-  name: string,
-  driver: string,
-  { state, error }: VolumeStats,
-  data: Record<string, unknown>,
-): Finding {
+function failed(name: string, driver: string, { state, error }: VolumeStats, data: Finding['data']): Finding {
   const message = shown(error?.message ?? '', 400);
   const status = propertyOf(error?.cause, 'code');
   const known = { ...data, code: error?.code, ...(typeof status === 'number' && { grpcStatus: status }) };
-  const log = "Look at the log of the driver's pod on this node.";
   if (error?.code === 'METRICS_NOT_MOUNTED' || (error?.code === 'METRICS_NOT_FOUND' && status === undefined))
     return judge.skipped(`the driver ${name} was not asked: ${message}`, known);
   if (state === 'stuck') {
     return judge.cause(
       `the driver ${name} does not answer: ${message}`,
-      `${log} Its other volumes may hang too.`,
+      `${LOOK_AT_LOG} Its other volumes may hang too.`,
       known,
     );
   }
@@ -201,5 +187,5 @@ function failed(
       known,
     );
   }
-  return judge.cause(`the driver ${name} fails: ${message}`, log, known);
+  return judge.cause(`the driver ${name} fails: ${message}`, LOOK_AT_LOG, known);
 }

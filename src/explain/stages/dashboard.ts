@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.js';
-import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
 import { isSelected, selectorText } from '../dashboard-queries.js';
 
@@ -9,7 +9,7 @@ const judge = new Judge('dashboard');
 export function dashboardStage(volume: VolumeFacts, facts: Facts): Finding {
   const { prometheus } = facts;
   const { claimName, namespace, series } = volume;
-  if (prometheus === undefined) return judge.skipped('no Prometheus was given');
+  if (prometheus === undefined) return judge.skipped(NO_PROMETHEUS);
   if (claimName === undefined) return judge.skipped('dashboards show only claims');
   const { dashboard, dashboardLabels } = prometheus;
   if (dashboard.state === 'unanswered' && dashboard.code === 'PROMETHEUS_QUERY') {

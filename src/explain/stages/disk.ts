@@ -1,13 +1,14 @@
 import { propertyOf } from '../../errors.js';
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { Judge, POD_NOT_RUNNING, type Finding } from '../finding.js';
 import { whyNotRunning } from '../not-running.js';
 import { isMeasured, isMeasuredByKubelet, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('disk');
 
 const ON_THE_NODE = 'Run this on the node, as root or in the pod of the exporter.';
+const LOOK_AT_EVENTS = "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.";
 
 /** Whether the volume is on this node's disk, mounted, and answers. */
 export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
@@ -16,7 +17,7 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
   const idle = pod && whyNotRunning(pod);
   if (idle !== undefined && isMeasured(volume) !== true) {
     return judge.skipped(
-      idle.hasEnded ? 'the pod has ended, and its volumes are taken down' : 'no container of the pod runs',
+      idle.hasEnded ? 'the pod has ended, and its volumes are taken down' : POD_NOT_RUNNING,
     );
   }
   if (facts.disk.state !== 'answered') {
@@ -57,11 +58,7 @@ export function diskStage(volume: VolumeFacts, facts: Facts): Finding {
         known,
       );
     }
-    return judge.cause(
-      `the volume is not where the kubelet puts it: ${message}`,
-      "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
-      known,
-    );
+    return judge.cause(`the volume is not where the kubelet puts it: ${message}`, LOOK_AT_EVENTS, known);
   }
   const errno = propertyOf(error.cause, 'code');
   return judge.cause(
@@ -89,7 +86,7 @@ function notMounted(message: string, volume: VolumeFacts, { disk }: Facts, data:
   }
   return judge.cause(
     `the volume is not mounted: ${message}; its folder would show the disk of the host`,
-    "Look at the events of the pod (kubectl describe pod), and at the kubelet's log.",
+    LOOK_AT_EVENTS,
     data,
   );
 }

@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
+import { CHECK_KUBELET, Judge, NO_POD_HERE, POD_NOT_RUNNING, type Finding } from '../finding.js';
 import { restartsBehind, whyNotRunning } from '../not-running.js';
 import { isMeasured, kindOf, measuredSince, shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -33,8 +33,8 @@ export function kubeletSummaryStage(volume: VolumeFacts, facts: Facts): Finding 
     }
     return judge.ok(`the kubelet has numbers of it, of ${shown(summary.time ?? 'an unknown time')}`, data);
   }
-  if (!isHere || pod === undefined) return judge.skipped('no pod of this node is known to use the volume');
-  if (whyNotRunning(pod) !== undefined) return judge.skipped('no container of the pod runs');
+  if (!isHere || pod === undefined) return judge.skipped(NO_POD_HERE);
+  if (whyNotRunning(pod) !== undefined) return judge.skipped(POD_NOT_RUNNING);
   if (restartsBehind(volume, facts) > 0)
     return judge.skipped('the containers of the pod end and are started again');
   if (podSummary === undefined) {

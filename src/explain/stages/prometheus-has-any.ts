@@ -1,5 +1,5 @@
 import { CAPACITY, type Facts } from '../facts.js';
-import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import { kubeletTargets } from '../kubelet-targets.js';
 import { valueOf } from '../answer.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
@@ -10,7 +10,7 @@ const judge = new Judge('prometheus');
 export function prometheusHasAnyStage(volume: VolumeFacts, facts: Facts): Finding {
   const { prometheus } = facts;
   const { nodeName } = volume.place;
-  if (prometheus === undefined) return judge.skipped('no Prometheus was given');
+  if (prometheus === undefined) return judge.skipped(NO_PROMETHEUS);
   const { counts, active } = prometheus;
   if (counts.state !== 'answered') return judge.unanswered(counts, CHECK_PROMETHEUS);
   const total = counts.value.reduce((sum, { value }) => sum + value, 0);

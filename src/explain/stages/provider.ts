@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { GIVE_CLAIMS, Judge, type Finding } from '../finding.js';
 import { kindOf, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('provider');
@@ -89,7 +89,7 @@ function unknownKind({ claim, claimName }: VolumeFacts, { disk }: Facts, data: F
   const place = disk.state === 'answered' ? 'it is not on the disk' : 'the disk was not looked at';
   return judge.unanswered(
     claim,
-    'Give the right to get claims and PersistentVolumes.',
+    GIVE_CLAIMS,
     `what kind of volume it is is not known: ${place}, and ${claim.problem}`,
     data,
   );

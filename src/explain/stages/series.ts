@@ -1,6 +1,6 @@
 import { isSelected, selectorText } from '../dashboard-queries.js';
 import { CAPACITY, type Facts } from '../facts.js';
-import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import type { Labels } from '../prometheus-api/prometheus-client.js';
 import { EXPORTED_NAMESPACE, isExported, shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -10,35 +10,24 @@ const judge = new Judge('series');
 export function seriesStage(volume: VolumeFacts, facts: Facts): Finding {
   const { prometheus } = facts;
   const { namespace, claimName, series } = volume;
-  if (prometheus === undefined) return judge.skipped('no Prometheus was given');
+  if (prometheus === undefined) return judge.skipped(NO_PROMETHEUS);
   if (claimName === undefined) return judge.skipped('only claims have series');
   const { series: answer, dashboardLabels } = prometheus;
   if (answer.state !== 'answered') return judge.unanswered(answer, CHECK_PROMETHEUS);
-  const data = { series: series.map(({ labels }) => labels) };
-  if (series.length === 0) {
+  const found = series.map(({ labels }) => labels);
+  const data = { series: found };
+  if (found.length === 0) {
     const exported = isExported(volume, facts);
     const why = exported === true ? 'although the kubelet exports it' : 'under any job';
     return judge.skipped(`Prometheus has no ${CAPACITY} of the claim, ${why}`, data);
   }
-  const selected = series.filter(({ labels }) => isSelected(labels, namespace, dashboardLabels));
-  if (selected.length === 0)
-    return wrongLabels(
-      series.map(({ labels }) => labels),
-      namespace,
-      dashboardLabels,
-      data,
-    );
-  const cluster = clusterProblem(
-    selected.map(({ labels }) => labels),
-    facts,
-  );
+  const selected = found.filter((labels) => isSelected(labels, namespace, dashboardLabels));
+  if (selected.length === 0) return wrongLabels(found, namespace, dashboardLabels, data);
+  const cluster = clusterProblem(selected, facts);
   if (cluster !== undefined) {
     return judge.cause(cluster, 'Give all scrapes the label cluster, or none of them.', data);
   }
-  return duplicates(
-    series.map(({ labels }) => labels),
-    data,
-  );
+  return duplicates(found, data);
 }
 
 function wrongLabels(
@@ -55,7 +44,9 @@ function wrongLabels(
       data,
     );
   }
-  const jobs = [...new Set(found.map(({ job }) => job ?? ''))].map((job) => `"${shown(job)}"`).join(', ');
+  const jobs = jobsOf(found)
+    .map((job) => `"${job}"`)
+    .join(', ');
   const wrong = Object.entries(wanted).filter(([name, value]) =>
     found.every((labels) => labels[name] !== value),
   );
@@ -76,6 +67,10 @@ function wrongLabels(
   );
 }
 
+function jobsOf(found: readonly Labels[]): readonly string[] {
+  return [...new Set(found.map(({ job }) => job ?? ''))].map((job) => shown(job));
+}
+
 /** A dashboard's variable `cluster` is empty if the series that it lists have none. */
 function clusterProblem(selected: readonly Labels[], { prometheus }: Facts): string | undefined {
   const counts = prometheus?.counts;
@@ -94,7 +89,7 @@ function duplicates(found: readonly Labels[], data: Finding['data']): Finding {
   const kinds = new Set(
     found.map((labels) => JSON.stringify(Object.entries(labels).filter(([name]) => !SAME_TARGET.has(name)))),
   );
-  const jobs = [...new Set(found.map(({ job }) => job ?? ''))].map((job) => shown(job));
+  const jobs = jobsOf(found);
   if (kinds.size < 2) {
     return judge.ok(`Prometheus has it under job ${jobs.join(', ')} (${String(found.length)} series)`, data);
   }

@@ -1,6 +1,6 @@
 import { valueOf } from '../answer.js';
 import type { Facts } from '../facts.js';
-import { Judge, type Finding } from '../finding.js';
+import { Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import { kubeletTargets } from '../kubelet-targets.js';
 import { shown, type VolumeFacts } from '../volume-facts.js';
 
@@ -12,7 +12,7 @@ const judge = new Judge('service');
  */
 export function serviceStage({ series, place }: VolumeFacts, { prometheus }: Facts): Finding {
   const { nodeName } = place;
-  if (prometheus === undefined) return judge.skipped('no Prometheus was given');
+  if (prometheus === undefined) return judge.skipped(NO_PROMETHEUS);
   const targets = kubeletTargets(valueOf(prometheus.active) ?? [], place);
   if (targets.length > 0) return judge.ok('there is a target, so service discovery finds the kubelet');
   if (series.length > 0) return judge.ok('there is a series, so service discovery finds the kubelet');

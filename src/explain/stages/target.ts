@@ -1,6 +1,6 @@
 import { CAPACITY, type Facts, type KubeletPlace } from '../facts.js';
 import { valueOf } from '../answer.js';
-import { CHECK_PROMETHEUS, Judge, type Finding } from '../finding.js';
+import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import { kubeletTargets, pathOf } from '../kubelet-targets.js';
 import type { PrometheusTarget } from '../prometheus-api/prometheus-client.js';
 import { scrapeErrorMeaning } from '../scrape-errors.js';
@@ -12,7 +12,7 @@ const judge = new Judge('target');
 export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
   const { prometheus } = facts;
   const { place, series } = volume;
-  if (prometheus === undefined) return judge.skipped('no Prometheus was given');
+  if (prometheus === undefined) return judge.skipped(NO_PROMETHEUS);
   const { active, dropped } = prometheus;
   if (active.state !== 'answered') {
     const isOther = active.state === 'unanswered' && active.status === 404;
