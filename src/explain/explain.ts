@@ -1,4 +1,5 @@
 import { valueOf, type Answer } from './answer.js';
+import { conclusionOf } from './conclusion.js';
 import { checkedExplain, type ExplainOptions } from './explain-options.js';
 import type { Facts } from './facts.js';
 import type { Finding, Stage, VolumeExplanation } from './finding.js';
@@ -17,7 +18,6 @@ import { providerStage } from './stages/provider.js';
 import { seriesStage } from './stages/series.js';
 import { serviceStage } from './stages/service.js';
 import { targetStage } from './stages/target.js';
-import { verdictOf } from './verdict.js';
 import { factsOf, shown, type Subject, type VolumeFacts } from './volume-facts.js';
 import { throwIfAborted } from '../waiting/abort.js';
 
@@ -76,7 +76,7 @@ function explainVolume(subject: Subject, facts: Facts): VolumeExplanation {
     ...(pod !== undefined && { pod: shown(pod.name) }),
     ...(volumeName !== undefined && { volume: shown(volumeName) }),
     ...(claimName !== undefined && { claim: { namespace: shown(namespace), name: shown(claimName) } }),
-    ...verdictOf(volume, facts, findings),
+    ...conclusionOf(volume, facts, findings),
     findings,
   };
 }

@@ -1,16 +1,16 @@
-import { STAGES, type Finding, type Stage, type VolumeExplanation } from './finding.js';
+import { STAGES, type Finding, type Stage, type Verdict, type VolumeExplanation } from './finding.js';
 import type { Facts } from './facts.js';
 import { isExported, titleOf, type VolumeFacts } from './volume-facts.js';
 
 /** From the volume outwards. An odd number comes last: it is there. */
 const NEAREST_FIRST: readonly Stage[] = [...STAGES.filter((each) => each !== 'number').reverse(), 'number'];
 
-type Verdict = Pick<VolumeExplanation, 'result' | 'cause' | 'remedy'>;
+type Conclusion = Pick<VolumeExplanation, 'result' | 'cause' | 'remedy'>;
 
 /** What the findings about one volume come to: the cause nearest to the volume is named. */
-export function verdictOf(volume: VolumeFacts, facts: Facts, findings: readonly Finding[]): Verdict {
+export function conclusionOf(volume: VolumeFacts, facts: Facts, findings: readonly Finding[]): Conclusion {
   const byStage = new Map(findings.map((each) => [each.stage, each]));
-  const nearest = (verdict: Finding['verdict']): Finding | undefined =>
+  const nearest = (verdict: Verdict): Finding | undefined =>
     NEAREST_FIRST.map((stage) => byStage.get(stage)).find((each) => each?.verdict === verdict);
   const end = byStage.get(facts.prometheus === undefined ? 'kubelet-metrics' : 'dashboard');
   const cause = nearest('cause');
@@ -22,16 +22,14 @@ export function verdictOf(volume: VolumeFacts, facts: Facts, findings: readonly 
   }
   if (cause !== undefined) return { result: 'missing', ...said(cause) };
   const isMissing = isExported(volume, facts) === false || isGone(facts, byStage);
+  const result = isMissing ? 'missing' : 'unknown';
   const open = nearestUnknown(byStage, facts) ?? nearest('unknown');
-  if (open === undefined) {
-    const text = `${titleOf(volume)} has no number, and every stage that was asked is as it should be`;
-    return {
-      result: isMissing ? 'missing' : 'unknown',
-      cause: sentence(text),
-      remedy: 'Ask again in two minutes: a round of measuring and a scrape take their time.',
-    };
-  }
-  return { result: isMissing ? 'missing' : 'unknown', ...said(open) };
+  if (open !== undefined) return { result, ...said(open) };
+  return {
+    result,
+    cause: sentence(`${titleOf(volume)} has no number, and every stage that was asked is as it should be`),
+    remedy: 'Ask again in two minutes: a round of measuring and a scrape take their time.',
+  };
 }
 
 /** Whether Prometheus was asked and has nothing. */
@@ -53,7 +51,7 @@ function nearestUnknown(byStage: ReadonlyMap<Stage, Finding>, { prometheus }: Fa
   return order.map((stage) => byStage.get(stage)).find((each) => each?.verdict === 'unknown');
 }
 
-function said({ evidence, fix = '' }: Finding): Pick<Verdict, 'cause' | 'remedy'> {
+function said({ evidence, fix = '' }: Finding): Pick<Conclusion, 'cause' | 'remedy'> {
   return { cause: sentence(evidence), remedy: sentence(fix) };
 }
 

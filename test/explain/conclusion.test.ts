@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { STAGES, type Finding, type Stage, type Verdict } from '../../src/explain/finding.js';
-import { verdictOf } from '../../src/explain/verdict.js';
+import { conclusionOf } from '../../src/explain/conclusion.js';
 import { answered, facts, prometheus, volume } from './support/facts.js';
 
 /** All stages are ok, but for these. */
@@ -55,14 +55,14 @@ describe('what the findings come to', () => {
       'Ask again in two minutes: a round of measuring and a scrape take their time.',
     ],
   ])('%s', (_, others, result, cause, remedy) => {
-    expect(verdictOf(volume(), facts(), findings(others))).toEqual({ result, cause, remedy });
+    expect(conclusionOf(volume(), facts(), findings(others))).toEqual({ result, cause, remedy });
   });
 
   test('without Prometheus the kubelet decides', () => {
-    const shown = verdictOf(volume(), WITHOUT_PROMETHEUS, findings(NOT_SHOWN));
+    const shown = conclusionOf(volume(), WITHOUT_PROMETHEUS, findings(NOT_SHOWN));
     expect(shown.result).toBe('exported');
     const lost = { ...NOT_SHOWN, 'kubelet-metrics': 'skipped', csi: 'cause' } as const;
-    expect(verdictOf(volume({ exported: undefined }), WITHOUT_PROMETHEUS, findings(lost))).toEqual({
+    expect(conclusionOf(volume({ exported: undefined }), WITHOUT_PROMETHEUS, findings(lost))).toEqual({
       result: 'missing',
       cause: 'Csi is cause.',
       remedy: 'Mend csi.',
@@ -72,6 +72,6 @@ describe('what the findings come to', () => {
   test('a number that Prometheus lacks is missing, also if it is not known why', () => {
     const asked = facts({ prometheus: prometheus({ dashboard: answered([]) }) });
     const open = { ...NOT_SHOWN, 'kubelet-metrics': 'unknown' } as const;
-    expect(verdictOf(volume(), asked, findings(open)).result).toBe('missing');
+    expect(conclusionOf(volume(), asked, findings(open)).result).toBe('missing');
   });
 });
