@@ -1,6 +1,8 @@
-import { CAPACITY } from './facts.js';
 import type { PersistentVolumeClaimRef } from '../stats/pod.js';
 import type { Labels } from './prometheus-api/prometheus-client.js';
+
+/** The metric by which Grafana finds claims. */
+export const CAPACITY = 'kubelet_volume_stats_capacity_bytes';
 
 /** What kube-prometheus renders into the kubelet's dashboards and alerts. */
 export const DASHBOARD_LABELS: Labels = { job: 'kubelet', metrics_path: '/metrics' };

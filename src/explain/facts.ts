@@ -82,6 +82,3 @@ export interface PrometheusFacts {
   /** The targets that offer the metric. */
   readonly offering: Answer<readonly Labels[]>;
 }
-
-/** The metric by which Grafana finds claims. */
-export const CAPACITY = 'kubelet_volume_stats_capacity_bytes';

@@ -43,7 +43,7 @@ function hostOf(url: string): string | undefined {
 }
 
 /** The path that a target is scraped at. */
-export function pathOf({ discovered, labels, scrapeUrl }: PrometheusTarget): string {
+export function scrapePathOf({ discovered, labels, scrapeUrl }: PrometheusTarget): string {
   if (scrapeUrl !== undefined && URL.canParse(scrapeUrl)) return new URL(scrapeUrl).pathname;
   return discovered['__metrics_path__'] ?? labels['metrics_path'] ?? '/metrics';
 }

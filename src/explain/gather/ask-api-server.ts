@@ -5,15 +5,16 @@ import { claimFromJson, volumeFromJson } from '../../kubelet/claim-from-json.js'
 import type { NodePod } from '../../kubelet/node-pod.js';
 import { podFromJson } from '../../kubelet/pod-from-json.js';
 import type { Claim } from '../../kubelet/sources.js';
-import { chosenPods } from './subjects.js';
-import { answerOf, notAsked, type Answer, type QuestionLimits } from '../answer.js';
+import { Turns } from '../../kubelet/turns.js';
 import type { PersistentVolumeClaimRef } from '../../stats/pod.js';
+import { answerOf, notAsked, type Answer, type QuestionLimits } from '../answer.js';
 import type { CheckedExplain } from '../explain-options.js';
 import type { CsiNode, Facts, StorageEvent } from '../facts.js';
+import { chosenPods } from './subjects.js';
 
 const NOT_ASKED = 'the API server was not asked';
 
-/** So many claims are got by name, which needs less rights than a list. */
+/** So many claims are asked for by name, which needs fewer rights than a list. */
 const MOST_BY_NAME = 4;
 
 /** Claims and their volumes: a few by name, many by two lists, or by name where lists are refused. */
@@ -23,16 +24,16 @@ export async function askForClaims(
   limits: QuestionLimits,
 ): Promise<Facts['claims']> {
   const keys = new Map(wanted.map((each) => [`${each.namespace}/${each.name}`, each]));
-  if (api === undefined || keys.size === 0)
-    return new Map([...keys.keys()].map((key) => [key, notAsked(NOT_ASKED)]));
+  const forEach = (answer: (key: string) => Answer<Claim | undefined>): Facts['claims'] =>
+    new Map([...keys.keys()].map((key) => [key, answer(key)]));
+  if (api === undefined) return forEach(() => notAsked(NOT_ASKED));
   if (keys.size > MOST_BY_NAME) {
     const lists = await answerOf(api.name, limits, (signal) => listClaims(api, keys, signal));
     if (lists.state === 'answered') {
       const { value } = lists;
-      return new Map([...keys.keys()].map((key) => [key, { state: 'answered', value: value.get(key) }]));
+      return forEach((key) => ({ state: 'answered', value: value.get(key) }));
     }
-    if (lists.state === 'unanswered' && lists.code !== 'API_FORBIDDEN')
-      return new Map([...keys.keys()].map((key) => [key, lists]));
+    if (lists.state === 'unanswered' && lists.code !== 'API_FORBIDDEN') return forEach(() => lists);
   }
   return await claimsByName(api, keys, limits);
 }
@@ -46,21 +47,17 @@ async function claimsByName(
   limits: QuestionLimits,
 ): Promise<Facts['claims']> {
   const source = apiServerClaims(api);
-  const answers = new Map<string, Answer<Claim | undefined>>();
-  const waiting = [...wanted];
+  const turns = new Turns(AT_ONCE);
   // A server that is away is away for all of them.
   let lost: Answer<never> | undefined;
-  const askInTurn = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [key, { namespace, name }] = next;
-      const answer: Answer<Claim | undefined> =
-        lost ?? (await answerOf(api.name, limits, (signal) => source.claim(namespace, name, { signal })));
-      answers.set(key, answer);
-      if (answer.state === 'unanswered' && /UNREACHABLE|TIMED_OUT/.test(answer.code ?? '')) lost ??= answer;
-    }
+  const ask = async ({ namespace, name }: PersistentVolumeClaimRef): Promise<Answer<Claim | undefined>> => {
+    if (lost !== undefined) return lost;
+    const answer = await answerOf(api.name, limits, (signal) => source.claim(namespace, name, { signal }));
+    if (answer.state === 'unanswered' && /UNREACHABLE|TIMED_OUT/.test(answer.code ?? '')) lost ??= answer;
+    return answer;
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, askInTurn));
-  return answers;
+  const answers = [...wanted].map(async ([key, each]) => [key, await turns.run(() => ask(each))] as const);
+  return new Map(await Promise.all(answers));
 }
 
 /** Of lists of the whole cluster, only what is wanted is kept. */

@@ -1,7 +1,12 @@
 import { answerOf, notAsked, valueOf, type QuestionLimits } from '../answer.js';
-import { anySeriesExpression, COUNTS_EXPRESSION, usedSpaceExpression } from '../dashboard-queries.js';
+import {
+  anySeriesExpression,
+  CAPACITY,
+  COUNTS_EXPRESSION,
+  usedSpaceExpression,
+} from '../dashboard-queries.js';
 import type { CheckedExplain } from '../explain-options.js';
-import { CAPACITY, type KubeletPlace, type PrometheusFacts } from '../facts.js';
+import type { KubeletPlace, PrometheusFacts } from '../facts.js';
 import { kubeletTargets } from '../kubelet-targets.js';
 import type { PrometheusClient } from '../prometheus-api/prometheus-client.js';
 
@@ -17,7 +22,8 @@ export async function askPrometheus(
   limits: QuestionLimits,
 ): Promise<PrometheusFacts> {
   const { name } = prometheus;
-  const query = (expression: string): ReturnType<typeof askQuery> => askQuery(prometheus, expression, limits);
+  const query = async (expression: string): Promise<PrometheusFacts['series']> =>
+    await answerOf(name, limits, (signal) => prometheus.query(expression, { signal }));
   const [dashboard, series, counts, active, offering] = await Promise.all([
     query(usedSpaceExpression(dashboardLabels, claim)),
     query(anySeriesExpression(claim)),
@@ -48,12 +54,4 @@ function ofKubelets(answer: Targets, kubelets: readonly KubeletPlace[]): Targets
   if (answer.state !== 'answered') return answer;
   const found = new Set(kubelets.flatMap((each) => kubeletTargets(answer.value, each)));
   return { state: 'answered', value: [...found] };
-}
-
-async function askQuery(
-  prometheus: PrometheusClient,
-  expression: string,
-  limits: QuestionLimits,
-): Promise<PrometheusFacts['series']> {
-  return await answerOf(prometheus.name, limits, (signal) => prometheus.query(expression, { signal }));
 }

@@ -1,3 +1,4 @@
+import type { VolumeDescription } from '../../kubelet/described-volume.js';
 import { KubeletNode } from '../../kubelet/kubelet-node.js';
 import type { ClaimSource, PodListing } from '../../kubelet/sources.js';
 import { FsResourceAnalyzer } from '../../stats/fs-resource-analyzer.js';
@@ -34,7 +35,7 @@ export async function lookAtDisk(
   try {
     return await answerOf('the disk', { timeoutMs: LIMITS_OF_ALL * timeoutMs, signal }, async (end) => {
       const listed = await kubeletNode.getPods();
-      const described = new Map<string, NonNullable<Awaited<ReturnType<KubeletNode['describe']>>>>();
+      const described = new Map<string, readonly VolumeDescription[]>();
       for (const { metadata } of listed) {
         end.throwIfAborted();
         described.set(metadata.uid, (await kubeletNode.describe(metadata.uid)) ?? []);
@@ -84,8 +85,10 @@ async function measured(
       );
     },
   };
-  const limits = { periodMs: 0, timeoutMs, walkTimeoutMs: timeoutMs, walkShare: 1 };
-  const analyzer = new FsResourceAnalyzer(chosen, { ...limits, onError: () => undefined });
+  const analyzer = new FsResourceAnalyzer(chosen, {
+    ...{ periodMs: 0, timeoutMs, walkTimeoutMs: timeoutMs, walkShare: 1 },
+    onError: () => undefined,
+  });
   try {
     end.throwIfAborted();
     const pods = await analyzer.calculate();

@@ -1,3 +1,4 @@
+import { CAPACITY } from '../dashboard-queries.js';
 import type { Facts } from '../facts.js';
 import { CHECK_KUBELET, Judge, type Finding } from '../finding.js';
 import type { KubeletMetrics } from '../kubelet-exposition.js';
@@ -25,7 +26,7 @@ export function kubeletMetricsStage(volume: VolumeFacts, facts: Facts): Finding 
   const metrics = answer.value;
   const capacity = exported?.['capacity_bytes'];
   if (capacity !== undefined) {
-    const text = `the kubelet exports it: kubelet_volume_stats_capacity_bytes ${String(capacity)}`;
+    const text = `the kubelet exports it: ${CAPACITY} ${String(capacity)}`;
     return judge.ok(text, { ...exported });
   }
   if (!isHere) return judge.skipped('the volume is not on this node');

@@ -1,7 +1,8 @@
-import { CAPACITY, type Facts } from '../facts.js';
+import { valueOf } from '../answer.js';
+import { CAPACITY } from '../dashboard-queries.js';
+import type { Facts } from '../facts.js';
 import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import { kubeletTargets } from '../kubelet-targets.js';
-import { valueOf } from '../answer.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('prometheus');

@@ -1,5 +1,5 @@
-import { isSelected, selectorText } from '../dashboard-queries.js';
-import { CAPACITY, type Facts } from '../facts.js';
+import { CAPACITY, isSelected, selectorText } from '../dashboard-queries.js';
+import type { Facts } from '../facts.js';
 import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
 import type { Labels } from '../prometheus-api/prometheus-client.js';
 import { EXPORTED_NAMESPACE, isExported, shown, type VolumeFacts } from '../volume-facts.js';

@@ -1,7 +1,8 @@
-import { CAPACITY, type Facts, type KubeletPlace } from '../facts.js';
 import { valueOf } from '../answer.js';
+import { CAPACITY } from '../dashboard-queries.js';
+import type { Facts, KubeletPlace } from '../facts.js';
 import { CHECK_PROMETHEUS, Judge, NO_PROMETHEUS, type Finding } from '../finding.js';
-import { kubeletTargets, pathOf } from '../kubelet-targets.js';
+import { kubeletTargets, scrapePathOf } from '../kubelet-targets.js';
 import type { PrometheusTarget } from '../prometheus-api/prometheus-client.js';
 import { scrapeErrorMeaning } from '../scrape-errors.js';
 import { isExported, shown, type VolumeFacts } from '../volume-facts.js';
@@ -23,7 +24,7 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
     );
   }
   const here = kubeletTargets(active.value, place);
-  const onMetrics = here.filter((each) => pathOf(each) === '/metrics');
+  const onMetrics = here.filter((each) => scrapePathOf(each) === '/metrics');
   const data = { targets: here.map((each) => about(each)) };
   const down = onMetrics.find(({ health }) => health === 'down');
   const up = onMetrics.find(({ health }) => health === 'up');
@@ -46,14 +47,16 @@ export function targetStage(volume: VolumeFacts, facts: Facts): Finding {
   if (series.length > 0)
     return judge.ok('Prometheus has the series; which target it is from is not known', data);
   if (here.length > 0) {
-    const paths = here.map((each) => shown(pathOf(each))).join(', ');
+    const paths = here.map((each) => shown(scrapePathOf(each))).join(', ');
     return judge.cause(
       `Prometheus scrapes ${paths} of this kubelet, and not /metrics, which alone has the numbers of volumes`,
       'Add a scrape of /metrics of the kubelet.',
       data,
     );
   }
-  const gone = kubeletTargets(valueOf(dropped) ?? [], place).find((each) => pathOf(each) === '/metrics');
+  const gone = kubeletTargets(valueOf(dropped) ?? [], place).find(
+    (each) => scrapePathOf(each) === '/metrics',
+  );
   if (gone !== undefined) {
     return judge.cause(
       `relabelling drops the target ${nameOf(gone)} (scrape pool ${shown(gone.scrapePool ?? gone.discovered['job'] ?? 'not named')})`,
