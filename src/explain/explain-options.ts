@@ -1,4 +1,5 @@
 import type { ApiClient } from '../kubelet/api-client.js';
+import { isObjectName } from '../kubelet/checked-json.js';
 import type { KubeletClient } from '../kubelet/kubelet-client.js';
 import {
   checkedFlag,
@@ -79,7 +80,7 @@ const OPTIONS = [
 const METHODS = { kubelet: 'statsSummary', api: 'request', prometheus: 'query' } as const;
 
 /** Whether a pod is named by its uid, which of a static pod is a hash. */
-export function isByUid({ namespace, name }: { readonly namespace: string; readonly name: string }): boolean {
+function isByUid({ namespace, name }: { readonly namespace: string; readonly name: string }): boolean {
   return namespace === '' && /^[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}$/.test(name);
 }
 
@@ -104,7 +105,7 @@ export function checkedExplain(given: ExplainOptions): CheckedExplain {
     checkedObject(what, value);
     for (const part of ['namespace', 'name'] as const) {
       if (part === 'namespace' && value === pod && isByUid(pod)) continue;
-      if (!/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText(`${what}.${part}`, value[part])))
+      if (!isObjectName(checkedText(`${what}.${part}`, value[part])))
         throw new TypeError(
           `Expected ${what}.${part} to be a name of Kubernetes, got ${JSON.stringify(value[part])}`,
         );

@@ -38,6 +38,11 @@ export function isPathComponent(text: string | undefined): text is string {
   return !/[/\0]/.test(text) && Buffer.byteLength(text) <= LONGEST_NAME;
 }
 
+/** Whether a text can be the name of an object of Kubernetes, such as a node, a pod or a claim. */
+export function isObjectName(text: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{0,252}$/.test(text);
+}
+
 const LONGEST_QUOTE = 100;
 
 /** A text of a stranger as a person reads it in a message: quoted, on one line, cut where it is long. */

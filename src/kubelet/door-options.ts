@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { checkedFlag, checkedMs, checkedNotEmpty, checkedObject, checkedText, show } from '../options.js';
+import { isObjectName } from './checked-json.js';
 
 /** How a client proves who it is. Files are read again for each call, so that renewed ones are used. */
 export type DoorAuth =
@@ -192,6 +193,6 @@ export function sniOf(name: string): string {
 
 /** @throws TypeError for a name that no node can have */
 export function checkedNodeName(name: string): string {
-  if (/^[a-z0-9][a-z0-9.-]{0,252}$/.test(checkedText('nodeName', name))) return name;
+  if (isObjectName(checkedText('nodeName', name))) return name;
   throw new TypeError(`Expected nodeName to be a node's name, got ${show(name)}`);
 }
