@@ -113,6 +113,11 @@ export function notEmpty(text: string): string {
   throw new InvalidArgumentError('Expected a value that is not empty.');
 }
 
+/** An option whose value is a text that is not empty. */
+export function textOption(flags: string, help: string): Option {
+  return new Option(flags, help).argParser(notEmpty);
+}
+
 /** A parser of whole numbers from `least` to `most`. */
 export function wholeNumber(least: number, most: number): (text: string) => number {
   return (text) => {

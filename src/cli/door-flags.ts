@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { notEmpty } from './command.js';
+import { notEmpty, textOption } from './command.js';
 
 /** Who is to say which pods there are. `auto` asks one after the other. */
 export type PodsFrom = 'auto' | 'kubelet' | 'api' | 'disk';
@@ -26,17 +26,15 @@ export interface DoorValues extends KubectlValues {
   readonly insecureSkipTlsVerify?: true;
 }
 
-const option = (flags: string, text: string): Option => new Option(flags, text).argParser(notEmpty);
-
 /** Which cluster kubectl asks. */
 export const KUBECTL_OPTIONS: readonly Option[] = [
-  option('--kubeconfig <FILE>', 'run kubectl with this kubeconfig to ask the API server'),
-  option('--context <NAME>', 'run kubectl with this context of its kubeconfig'),
+  textOption('--kubeconfig <FILE>', 'run kubectl with this kubeconfig to ask the API server'),
+  textOption('--context <NAME>', 'run kubectl with this context of its kubeconfig'),
 ];
 
 /** The options of every command that looks at the pods of this node. */
 export const DOOR_OPTIONS: readonly Option[] = [
-  option('--root <DIR>', "the kubelet's root directory; without it, the usual places are looked at"),
+  textOption('--root <DIR>', "the kubelet's root directory; without it, the usual places are looked at"),
   new Option('--pods <SOURCE>', 'who says which pods there are; auto asks those that can be asked, in turn')
     .choices(['auto', 'kubelet', 'api', 'disk'])
     .default('auto'),
@@ -44,13 +42,13 @@ export const DOOR_OPTIONS: readonly Option[] = [
     // An empty variable counts as one that is not set.
     .argParser((text) => (text === '' && process.env['NODE_NAME'] === '' ? text : notEmpty(text)))
     .env('NODE_NAME'),
-  option('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
-  option('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
-  option('--client-cert <FILE>', 'show the kubelet this client certificate'),
-  option('--client-key <FILE>', 'the key of --client-cert; by default in the same file'),
-  option('--ca-file <FILE>', 'trust what this authority has signed for the kubelet'),
-  option('--server-name <NAME>', "the name that the kubelet's certificate must have"),
-  option(
+  textOption('--kubelet <URL>', "the kubelet's address; by default https://127.0.0.1:10250"),
+  textOption('--token-file <FILE>', 'show the kubelet this token; in a pod, by default the service account'),
+  textOption('--client-cert <FILE>', 'show the kubelet this client certificate'),
+  textOption('--client-key <FILE>', 'the key of --client-cert; by default in the same file'),
+  textOption('--ca-file <FILE>', 'trust what this authority has signed for the kubelet'),
+  textOption('--server-name <NAME>', "the name that the kubelet's certificate must have"),
+  textOption(
     '--pinned-cert <FILE>',
     "trust exactly this certificate; by default the kubelet's own below --root, if it can be read",
   ),

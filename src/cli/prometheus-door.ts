@@ -1,6 +1,6 @@
-import { Option } from 'commander';
+import type { Option } from 'commander';
 import type { PrometheusAuth, PrometheusClient } from '../explain/index.js';
-import { notEmpty, UsageError } from './command.js';
+import { textOption, UsageError } from './command.js';
 
 /** Values of {@link PROMETHEUS_OPTIONS}. */
 export interface PrometheusValues {
@@ -12,16 +12,14 @@ export interface PrometheusValues {
   readonly prometheusTenant?: string;
 }
 
-const option = (flags: string, text: string): Option => new Option(flags, text).argParser(notEmpty);
-
 /** Where Prometheus is, and who asks. */
 export const PROMETHEUS_OPTIONS: readonly Option[] = [
-  option('--prometheus <URL>', 'also ask Prometheus there, such as http://localhost:9090'),
-  option('--prometheus-token-file <FILE>', 'show Prometheus this token'),
-  option('--prometheus-user <NAME>', 'show Prometheus this name, with --prometheus-password-file'),
-  option('--prometheus-password-file <FILE>', 'the password of --prometheus-user'),
-  option('--prometheus-ca <FILE>', 'trust what this authority has signed for Prometheus'),
-  option('--prometheus-tenant <NAME>', 'ask for the data of this tenant (X-Scope-OrgID)'),
+  textOption('--prometheus <URL>', 'also ask Prometheus there, such as http://localhost:9090'),
+  textOption('--prometheus-token-file <FILE>', 'show Prometheus this token'),
+  textOption('--prometheus-user <NAME>', 'show Prometheus this name, with --prometheus-password-file'),
+  textOption('--prometheus-password-file <FILE>', 'the password of --prometheus-user'),
+  textOption('--prometheus-ca <FILE>', 'trust what this authority has signed for Prometheus'),
+  textOption('--prometheus-tenant <NAME>', 'ask for the data of this tenant (X-Scope-OrgID)'),
 ];
 
 /**

@@ -1,6 +1,5 @@
-import { Option } from 'commander';
 import type { Metrics, VolumeCondition } from '../../index.js';
-import { BYTES, notEmpty, type CliCommand } from '../command.js';
+import { BYTES, textOption, type CliCommand } from '../command.js';
 import {
   CSI_OPTIONS,
   CsiSession,
@@ -28,18 +27,15 @@ export const CSI_STATS: CliCommand<Options> = {
   description: 'Asks a CSI driver for the size, use and condition of one volume, as the kubelet does.',
   operand: SOCKET,
   options: [
-    new Option(
+    textOption(
       '--volume-id <ID>',
       "the driver's id of the volume: spec.csi.volumeHandle of its PersistentVolume",
-    )
-      .argParser(notEmpty)
-      .makeOptionMandatory(),
-    new Option('--path <PATH>', 'where the volume is published or staged, as the driver sees it')
-      .argParser(notEmpty)
-      .makeOptionMandatory(),
-    new Option('--staging-path <PATH>', 'where the volume is staged; some drivers need to know').argParser(
-      notEmpty,
-    ),
+    ).makeOptionMandatory(),
+    textOption(
+      '--path <PATH>',
+      'where the volume is published or staged, as the driver sees it',
+    ).makeOptionMandatory(),
+    textOption('--staging-path <PATH>', 'where the volume is staged; some drivers need to know'),
     BYTES,
     ...CSI_OPTIONS,
   ],

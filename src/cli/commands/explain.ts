@@ -1,14 +1,13 @@
 import { Option } from 'commander';
 import type { Explanation, VolumeExplanation } from '../../explain/index.js';
-import { JSON_OUTPUT, notEmpty, timeoutOption, UsageError, type CliCommand } from '../command.js';
+import { JSON_OUTPUT, textOption, timeoutOption, UsageError, type CliCommand } from '../command.js';
 import { DOOR_OPTIONS, type DoorValues } from '../door-flags.js';
 import { API_NEEDS, hasPodFolder, openDoors, type Doors } from '../doors.js';
 import { PROMETHEUS_OPTIONS, prometheusOf, type PrometheusValues } from '../prometheus-door.js';
 import { commandLines, explanationLines, explanationList, noteLines } from '../output/explanations.js';
 import { jsonAnswer } from '../output/json.js';
 
-/** Values of the options. */
-interface ExplainCommandOptions extends DoorValues, PrometheusValues {
+interface Options extends DoorValues, PrometheusValues {
   readonly json?: true;
   readonly verbose?: true;
   readonly all?: true;
@@ -18,22 +17,19 @@ interface ExplainCommandOptions extends DoorValues, PrometheusValues {
 }
 
 /** What exit codes say of the worst result. */
-const EXIT_CODES: Readonly<Record<VolumeExplanation['result'], number>> = {
-  exported: 0,
-  missing: 1,
-  unknown: 3,
-};
-const UNKNOWN_EXIT = 3;
+const EXIT_CODES = { exported: 0, missing: 1, unknown: 3 } as const satisfies Readonly<
+  Record<VolumeExplanation['result'], number>
+>;
 
-export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
+export const EXPLAIN: CliCommand<Options> = {
   name: 'explain',
   summary: 'why a volume shows nothing in Grafana',
   description:
     'Follows the way of a number from the dashboard down to the CSI driver, and names the cause that is nearest to the volume. Without an argument it explains every claim of this node.',
   operand: { name: 'CLAIM', text: 'the claim, as NAMESPACE/NAME, or NAME in default', isOptional: true },
   options: [
-    text('--pod <POD>', 'the volumes of a pod instead, as NAMESPACE/NAME, NAME in default, or its uid'),
-    text('--volume <NAME>', 'only this volume of --pod, by its name there'),
+    textOption('--pod <POD>', 'the volumes of a pod instead, as NAMESPACE/NAME, NAME in default, or its uid'),
+    textOption('--volume <NAME>', 'only this volume of --pod, by its name there'),
     new Option('--all', 'volumes without a claim too'),
     new Option('--verbose', 'show what every stage found'),
     ...PROMETHEUS_OPTIONS,
@@ -93,10 +89,6 @@ export const EXPLAIN: CliCommand<ExplainCommandOptions> = {
   },
 };
 
-function text(flags: string, help: string): Option {
-  return new Option(flags, help).argParser(notEmpty);
-}
-
 /** @throws UsageError unless it is a name, or a namespace and a name */
 function reference(given: string, what: string): { readonly namespace: string; readonly name: string } {
   const parts = given.split('/');
@@ -115,9 +107,9 @@ function podReference(given: string): { readonly namespace: string; readonly nam
 
 /** A missing number counts more than one of which nothing is known. */
 function exitCodeOf({ volumes }: Explanation): number {
-  if (volumes.length === 0) return UNKNOWN_EXIT;
+  if (volumes.length === 0) return EXIT_CODES.unknown;
   const codes = volumes.map(({ result }) => EXIT_CODES[result]);
-  return codes.includes(1) ? 1 : Math.max(...codes);
+  return codes.includes(EXIT_CODES.missing) ? EXIT_CODES.missing : Math.max(...codes);
 }
 
 /** What the API server calls this node: the pod is said to be on another one, and has its folder here. */

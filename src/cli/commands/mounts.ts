@@ -11,7 +11,7 @@ import {
   type Mount,
   type PathInfo,
 } from '../../index.js';
-import { measureOptions, notEmpty, type CliCommand, type MeasureOptions } from '../command.js';
+import { measureOptions, textOption, type CliCommand, type MeasureOptions } from '../command.js';
 import { volumesAnswer } from '../output/volumes.js';
 
 /** Which mounts to list. */
@@ -39,13 +39,11 @@ export const MOUNTS: CliCommand<MeasureOptions & Selection> = {
       '--type <TYPES>',
       'only these filesystem types, such as ext4,nfs4; fuse means every fuse.*, and block means block devices',
     ).argParser(parseTypes),
-    new Option('--path <PREFIX>', 'only mounts at PREFIX and below it; symlinks are not followed').argParser(
-      notEmpty,
-    ),
-    new Option(
+    textOption('--path <PREFIX>', 'only mounts at PREFIX and below it; symlinks are not followed'),
+    textOption(
       '--kubelet [ROOT]',
       'only the volumes of pods, raw block volumes included; with ROOT, such as /var/lib/kubelet, only those of the kubelet with this root directory',
-    ).argParser(notEmpty),
+    ),
     new Option(
       '--all',
       'also filesystems that only show or control the kernel; asking an autofs may make the kernel mount its target',

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import {
   BYTES,
   JSON_OUTPUT,
-  notEmpty,
+  textOption,
   timeoutOption,
   UsageError,
   type CliCommand,
@@ -41,11 +41,9 @@ export const VOLUMES: CliCommand<Options> = {
     'nothing itself. With all, it also names the claims that no kubelet shows. It needs the right nodes/proxy, which also ' +
     'lets its holder run commands in every container; all needs to list nodes and claims too.',
   options: [
-    new Option('--pod <NAME>', 'only volumes of this pod: NAME, NAMESPACE/NAME or its uid').argParser(
-      notEmpty,
-    ),
-    new Option('--namespace <NAME>', 'only volumes of pods in this namespace').argParser(notEmpty),
-    new Option('--claim <NAME>', 'only volumes with this claim: NAME or NAMESPACE/NAME').argParser(notEmpty),
+    textOption('--pod <NAME>', 'only volumes of this pod: NAME, NAMESPACE/NAME or its uid'),
+    textOption('--namespace <NAME>', 'only volumes of pods in this namespace'),
+    textOption('--claim <NAME>', 'only volumes with this claim: NAME or NAMESPACE/NAME'),
     new Option('--sort <KEY>', 'the fullest first: by what is used, available, or the share in use').choices([
       'used',
       'available',
