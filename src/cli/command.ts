@@ -44,6 +44,11 @@ export interface CliCommand<Options = never> {
 /** The command line is wrong: the message says how, and the exit code is 2. */
 export class UsageError extends Error {}
 
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Values of the options that every command has. */
 export interface OutputOptions {
   readonly json?: true;

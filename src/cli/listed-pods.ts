@@ -1,5 +1,5 @@
 import { apiServerPods, kubeletPods, podsOnDisk, type PodListing, type PodSource } from '../kubelet/index.js';
-import { UsageError } from './command.js';
+import { messageOf, UsageError } from './command.js';
 import { withFlags, type PodsFrom } from './door-flags.js';
 import { API_NEEDS, type Doors } from './doors.js';
 
@@ -23,23 +23,23 @@ const OPEN_A_DOOR =
  * @throws UsageError if the options do not go together; what the one source that may be asked rejects with
  */
 export async function listPods(doors: Doors, from: PodsFrom, signal: AbortSignal): Promise<ListedPods> {
-  if (from === 'disk') return await listed(diskOf(doors), signal, [OPEN_A_DOOR]);
-  if (from === 'kubelet') return await listed(kubeletOf(doors), signal);
-  if (from === 'api') return await listed(apiServerOf(doors), signal);
+  if (from === 'disk') return await listed(fromDisk(doors), signal, [OPEN_A_DOOR]);
+  if (from === 'kubelet') return await listed(fromKubelet(doors), signal);
+  if (from === 'api') return await listed(fromApiServer(doors), signal);
   const notes: string[] = [];
   if (doors.kubelet !== undefined) {
-    const found = await attempt(() => listed(kubeletOf(doors), signal), signal, notes);
+    const found = await attempt(() => listed(fromKubelet(doors), signal), signal, notes);
     if (found !== undefined) return { ...found, notes };
   }
   if (doors.api !== undefined) {
-    const found = await attempt(() => listed(apiServerOf(doors), signal), signal, notes);
+    const found = await attempt(() => listed(fromApiServer(doors), signal), signal, notes);
     const isKnown = found !== undefined && (found.listing.pods.length > 0 || !(await hasPodsOnDisk(doors)));
     if (isKnown) return { ...found, notes };
     if (found !== undefined) {
       notes.push(`${found.source}: there are none, but some are on disk. Is --node this node's name?`);
     }
   }
-  return await listed(diskOf(doors), signal, [...notes, OPEN_A_DOOR]);
+  return await listed(fromDisk(doors), signal, [...notes, OPEN_A_DOOR]);
 }
 
 async function listed(
@@ -60,7 +60,7 @@ async function attempt<T>(
     return await work();
   } catch (error) {
     signal.throwIfAborted();
-    notes.push(withFlags(error instanceof Error ? error.message : String(error)));
+    notes.push(withFlags(messageOf(error)));
     return undefined;
   }
 }
@@ -75,17 +75,17 @@ async function hasPodsOnDisk({ rootDir }: Doors): Promise<boolean> {
   }
 }
 
-function diskOf({ rootDir, rootProblem }: Doors): PodSource {
+function fromDisk({ rootDir, rootProblem }: Doors): PodSource {
   if (rootDir === undefined) throw rootProblem;
   return podsOnDisk(rootDir);
 }
 
-function kubeletOf({ kubelet }: Doors): PodSource {
+function fromKubelet({ kubelet }: Doors): PodSource {
   if (kubelet === undefined) throw new UsageError('there is nothing to ask the kubelet with');
   return kubeletPods(kubelet);
 }
 
-function apiServerOf({ api, nodeName }: Doors): PodSource {
+function fromApiServer({ api, nodeName }: Doors): PodSource {
   if (api === undefined) throw new UsageError(`asking the API server needs ${API_NEEDS}`);
   if (nodeName === undefined) {
     throw new UsageError("this node's name is not known: set --node, or NODE_NAME from spec.nodeName");

@@ -1,7 +1,8 @@
-import type { Explanation } from '../explain/index.js';
+import type { Explanation, VolumeExplanation } from '../explain/index.js';
 import { KUBELET_ROOTS, type ApiClient } from '../kubelet/index.js';
-import { PROGRAM } from './command.js';
+import { messageOf, PROGRAM } from './command.js';
 import type { KubectlValues } from './door-flags.js';
+import { hasPodFolder } from './doors.js';
 
 /** What is asked about, as options of the command. */
 export interface Question extends KubectlValues {
@@ -21,7 +22,6 @@ export interface CommandForNode {
   readonly notes: readonly string[];
 }
 
-const DEFAULT_ROOT = '/var/lib/kubelet';
 const NAME_LABEL = 'app.kubernetes.io/name';
 
 /**
@@ -38,14 +38,34 @@ export async function commandsForNodes(
   signal: AbortSignal,
 ): Promise<readonly CommandForNode[]> {
   const uids = new Map<string, string | undefined>();
-  for (const { result, findings } of volumes) {
-    const { fix = '', data = {} } = findings.find(({ stage }) => stage === 'pod') ?? {};
-    const { node, uid } = data;
+  for (const volume of volumes) {
+    const { result } = volume;
+    const { node, uid, fix } = podFindingOf(volume);
     const isOpen = result === 'unknown' || (result === 'missing' && fix.startsWith('Run this on node'));
-    if (!isOpen || typeof node !== 'string' || node === here) continue;
-    uids.set(node, typeof uid === 'string' ? uid : undefined);
+    if (isOpen && node !== undefined && node !== here) uids.set(node, uid);
   }
   return await Promise.all([...uids].map(([node, uid]) => commandForNode(node, uid, api, question, signal)));
+}
+
+/** What the API server calls this node: the pod is said to be on another one, and has its folder here. */
+export function nodeWithFolder({ volumes }: Explanation, rootDir: string | undefined): string | undefined {
+  if (rootDir === undefined) return undefined;
+  return volumes
+    .map(podFindingOf)
+    .find(({ node, uid }) => node !== undefined && uid !== undefined && hasPodFolder(rootDir, uid))?.node;
+}
+
+/** What the stage `pod` says of the pod, and what to do. */
+interface PodFinding {
+  readonly node: string | undefined;
+  readonly uid: string | undefined;
+  readonly fix: string;
+}
+
+function podFindingOf({ findings }: VolumeExplanation): PodFinding {
+  const { fix = '', data = {} } = findings.find(({ stage }) => stage === 'pod') ?? {};
+  const [node, uid] = ['node', 'uid'].map((key) => textIn(data, key) || undefined);
+  return { node, uid, fix };
 }
 
 async function commandForNode(
@@ -62,7 +82,7 @@ async function commandForNode(
       return pods.flatMap((each) => exporterOf(each) ?? []);
     } catch (error) {
       signal.throwIfAborted();
-      notes.push(`Whether the exporter runs there is not known: ${(error as Error).message}`);
+      notes.push(`Whether the exporter runs there is not known: ${messageOf(error)}`);
       return [];
     }
   };
@@ -70,12 +90,12 @@ async function commandForNode(
   const kubectl = ['kubectl', ...flags({ kubeconfig: question.kubeconfig, context: question.context })];
   if (exporter !== undefined) {
     const { namespace, pod, container, program } = exporter;
-    const inside = [...program, 'explain', ...operandsOf(question)];
-    const argv = [...kubectl, 'exec', '-n', namespace, pod, '-c', container, '--', ...inside];
+    const explain = [...program, 'explain', ...argumentsOf(question)];
+    const argv = [...kubectl, 'exec', '-n', namespace, pod, '-c', container, '--', ...explain];
     return { node, command: shellText(argv), notes };
   }
   const [other] = notes.length > 0 ? [] : await list({ labelSelector: `${NAME_LABEL}=${PROGRAM}` });
-  const root = question.root ?? DEFAULT_ROOT;
+  const { root = '/var/lib/kubelet' } = question;
   // Drivers and mount tables name the paths of the node, not those below /host.
   const bind = `mkdir -p ${shellText([root])} && mount --rbind ${shellText([`/host${root}`, root])}`;
   const target = uid === undefined ? [] : ['--pod', uid];
@@ -92,7 +112,7 @@ async function commandForNode(
   return { node, command: shellText(argv), notes };
 }
 
-function operandsOf({ claim, pod, volume }: Question): readonly string[] {
+function argumentsOf({ claim, pod, volume }: Question): readonly string[] {
   return [...(claim === undefined ? [] : [claim]), ...flags({ pod, volume }), '--verbose'];
 }
 
@@ -110,32 +130,32 @@ interface Exporter {
   readonly program: readonly string[];
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-const inside = (value: unknown, key: string): unknown => (value as Json | null | undefined)?.[key];
-const listIn = (value: unknown, key: string): readonly unknown[] => {
-  const found = inside(value, key);
+// What the API server's JSON has under a key, of which nothing is certain.
+const valueIn = (json: unknown, key: string): unknown =>
+  (json as Readonly<Record<string, unknown>> | null | undefined)?.[key];
+const listIn = (json: unknown, key: string): readonly unknown[] => {
+  const found = valueIn(json, key);
   return Array.isArray(found) ? found : [];
 };
-const textIn = (value: unknown, key: string): string => {
-  const found = inside(value, key);
+const wordsIn = (json: unknown, key: string): readonly string[] =>
+  listIn(json, key).filter((word) => typeof word === 'string');
+const textIn = (json: unknown, key: string): string => {
+  const found = valueIn(json, key);
   return typeof found === 'string' ? found : '';
 };
 
 /** @returns undefined unless the pod runs, sees a kubelet's folder, and a container of it has the program */
 function exporterOf(pod: unknown): Exporter | undefined {
-  const [metadata, spec, status] = ['metadata', 'spec', 'status'].map((key) => inside(pod, key));
-  const paths = listIn(spec, 'volumes').map((each) => textIn(inside(each, 'hostPath'), 'path'));
+  const [metadata, spec, status] = ['metadata', 'spec', 'status'].map((key) => valueIn(pod, key));
+  const paths = listIn(spec, 'volumes').map((each) => textIn(valueIn(each, 'hostPath'), 'path'));
   const isOnDisk = paths.some((path) => path === '/' || KUBELET_ROOTS.includes(path.replace(/\/$/, '')));
   if (!isOnDisk || textIn(status, 'phase') !== 'Running') return undefined;
-  const isNamed = textIn(inside(metadata, 'labels'), NAME_LABEL) === PROGRAM;
+  const isNamed = textIn(valueIn(metadata, 'labels'), NAME_LABEL) === PROGRAM;
   for (const each of listIn(spec, 'containers')) {
-    const [command, args] = ['command', 'args'].map((key) =>
-      listIn(each, key).filter((word) => typeof word === 'string'),
-    );
-    const words = [...(command ?? []), ...(args ?? [])];
+    const command = wordsIn(each, 'command');
+    const words = [...command, ...wordsIn(each, 'args')];
     const image = textIn(each, 'image');
-    const end = (command ?? []).findIndex((word) => /(^|\/)(kube-volume-metrics|cli\/main\.js)$/.test(word));
+    const end = command.findIndex((word) => /(^|\/)(kube-volume-metrics|cli\/main\.js)$/.test(word));
     const hasIt = isNamed || image.includes(PROGRAM) || words.some((word) => word.includes(PROGRAM));
     const [namespace, name, container] = [
       textIn(metadata, 'namespace'),
@@ -143,7 +163,7 @@ function exporterOf(pod: unknown): Exporter | undefined {
       textIn(each, 'name'),
     ];
     if (!hasIt || namespace === '' || name === '' || container === '') continue;
-    const program = end === -1 ? [PROGRAM] : (command ?? []).slice(0, end + 1);
+    const program = end === -1 ? [PROGRAM] : command.slice(0, end + 1);
     return { namespace, pod: name, container, image, program };
   }
   return undefined;

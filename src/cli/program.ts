@@ -1,7 +1,7 @@
 import { Command, CommanderError, type Argument } from 'commander';
 import { setMaxListeners } from 'node:events';
 import { createRequire } from 'node:module';
-import { PROGRAM, UsageError, type Answer, type CliCommand } from './command.js';
+import { messageOf, PROGRAM, UsageError, type Answer, type CliCommand } from './command.js';
 import { BLOCK } from './commands/block.js';
 import { CSI_PROBE } from './commands/csi-probe.js';
 import { CSI_STATS } from './commands/csi-stats.js';
@@ -61,9 +61,7 @@ export function readCommandLine(given: readonly string[]): Request {
 
 /** What an error of {@link Request.answer} says. */
 export function problemOf(error: unknown, { command, args }: Request): string {
-  if (!(error instanceof CommanderError)) {
-    return withFlags(error instanceof Error ? error.message : String(error));
-  }
+  if (!(error instanceof CommanderError)) return withFlags(messageOf(error));
   const { code, message } = error;
   if (code === 'commander.help') {
     const names = command.commands.map((each) => each.name()).join(', ');

@@ -1,6 +1,6 @@
 import type { Metrics } from '../index.js';
 import { summaryThroughApiServer, type ApiClient, type KubeletPodSummary } from '../kubelet/index.js';
-import { UsageError } from './command.js';
+import { messageOf, UsageError } from './command.js';
 import type { KubectlValues } from './door-flags.js';
 import { API_NEEDS, apiServerOf } from './doors.js';
 import {
@@ -44,7 +44,7 @@ export async function proxiedVolumes(
       } catch (error) {
         signal.throwIfAborted();
         isComplete = false;
-        notes.push(`claims that no kubelet shows are not known: ${textOf(error)}`);
+        notes.push(`claims that no kubelet shows are not known: ${messageOf(error)}`);
       }
     }
     const rows = [...shown, ...unseen].filter((row) => isWanted(row, filter));
@@ -91,7 +91,7 @@ async function ask(api: ApiClient, node: string, signal: AbortSignal): Promise<A
     return { node, pods: summary.pods, notes: summary.problems.map((each) => `node ${node}: ${each}`) };
   } catch (error) {
     signal.throwIfAborted();
-    return { node, notes: [`node ${node}: ${textOf(error)}`] };
+    return { node, notes: [`node ${node}: ${messageOf(error)}`] };
   }
 }
 
@@ -174,8 +174,4 @@ function named(object: ApiObject): { readonly name: string; readonly namespace?:
 
 function textIn(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

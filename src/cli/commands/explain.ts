@@ -2,9 +2,9 @@ import { Option } from 'commander';
 import type { Explanation, VolumeExplanation } from '../../explain/index.js';
 import { JSON_OUTPUT, textOption, timeoutOption, UsageError, type CliCommand } from '../command.js';
 import { DOOR_OPTIONS, type DoorValues } from '../door-flags.js';
-import { API_NEEDS, hasPodFolder, openDoors, type Doors } from '../doors.js';
+import { API_NEEDS, openDoors, type Doors } from '../doors.js';
 import { PROMETHEUS_OPTIONS, prometheusOf, type PrometheusValues } from '../prometheus-door.js';
-import { commandLines, explanationLines, explanationList, noteLines } from '../output/explanations.js';
+import { commandLines, explanationLines, explanationList, paragraphs } from '../output/explanations.js';
 import { jsonAnswer } from '../output/json.js';
 
 interface Options extends DoorValues, PrometheusValues {
@@ -53,7 +53,7 @@ export const EXPLAIN: CliCommand<Options> = {
     const { rootDir, nodeName: name, kubelet, api } = doors;
     const prometheus = await prometheusOf(options, options.timeout);
     const { explain } = await import('../../explain/index.js');
-    const { commandsForNodes } = await import('../on-the-node.js');
+    const { commandsForNodes, nodeWithFolder } = await import('../on-the-node.js');
     try {
       const all = options.all ?? false;
       const ask = async (nodeName: string | undefined): Promise<Explanation> =>
@@ -77,7 +77,7 @@ export const EXPLAIN: CliCommand<Options> = {
             ...(options.verbose === true || Object.keys(target).length > 0
               ? explanationLines(found, options.verbose === true)
               : explanationList(found)),
-            ...noteLines(notes),
+            ...paragraphs(notes),
             ...commandLines(commands),
             '',
           ].join('\n');
@@ -110,16 +110,6 @@ function exitCodeOf({ volumes }: Explanation): number {
   if (volumes.length === 0) return EXIT_CODES.unknown;
   const codes = volumes.map(({ result }) => EXIT_CODES[result]);
   return codes.includes(EXIT_CODES.missing) ? EXIT_CODES.missing : Math.max(...codes);
-}
-
-/** What the API server calls this node: the pod is said to be on another one, and has its folder here. */
-function nodeWithFolder({ volumes }: Explanation, rootDir: string | undefined): string | undefined {
-  for (const { findings } of volumes) {
-    const { node, uid } = findings.find(({ stage }) => stage === 'pod')?.data ?? {};
-    if (rootDir === undefined || typeof node !== 'string' || typeof uid !== 'string') continue;
-    if (hasPodFolder(rootDir, uid)) return node;
-  }
-  return undefined;
 }
 
 /** What concerns all volumes: who could not be asked, and what to do. */

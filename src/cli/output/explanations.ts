@@ -14,7 +14,7 @@ const STYLES: Readonly<Record<VolumeExplanation['result'], Style>> = {
 export function explanationLines({ volumes }: Explanation, isVerbose: boolean): readonly string[] {
   const width = terminalWidth();
   const lines = volumes.flatMap((each) => [
-    `${titleOf(each)}: ${styled(STYLES[each.result], each.result)}`,
+    headOf(each),
     ...indented(each.cause, width),
     ...(each.remedy === '' ? [] : indented(each.remedy, width)),
     ...(isVerbose ? each.findings.flatMap((finding) => stageLines(finding, width)) : []),
@@ -32,9 +32,10 @@ export function explanationList({ volumes }: Explanation): readonly string[] {
   }
   return [
     ...volumes.flatMap((each) => {
-      const title = `${titleOf(each)}: ${styled(STYLES[each.result], each.result)}`;
       const cause = withFlags(each.cause);
-      return width === undefined ? `${title}. ${cause}` : [title, ...wrapped(cause, width, '  ')];
+      return width === undefined
+        ? `${headOf(each)}. ${cause}`
+        : [headOf(each), ...wrapped(cause, width, '  ')];
     }),
     ...(helped.size === 0 ? [] : ['', 'What to do:']),
     ...[...helped].flatMap(([remedy, names]) => indented(`${namesText(names)}: ${remedy}`, width)),
@@ -53,8 +54,8 @@ function namesText(names: readonly string[]): string {
 /** By these words a remedy refers to a rule. */
 const BELOW = 'shown below';
 
-/** Paragraphs of plain text, wrapped. */
-export function noteLines(notes: readonly string[]): readonly string[] {
+/** Plain text, wrapped. */
+export function paragraphs(notes: readonly string[]): readonly string[] {
   const width = terminalWidth();
   return notes.flatMap((each) => paragraph(withFlags(each), width));
 }
@@ -62,14 +63,15 @@ export function noteLines(notes: readonly string[]): readonly string[] {
 /** The commands that do the rest on other nodes; they are not wrapped, so that they can be copied. */
 export function commandLines(commands: readonly CommandForNode[]): readonly string[] {
   return commands.flatMap(({ node, command, notes }) => [
-    ...noteLines([`The disk and the drivers can be asked on node ${node} alone:`]),
+    ...paragraphs([`The disk and the drivers can be asked on node ${node} alone:`]),
     ...paragraph(`  ${command}`, undefined),
-    ...noteLines(notes),
+    ...paragraphs(notes),
   ]);
 }
 
-function titleOf(volume: VolumeExplanation): string {
-  return styled('bold', nameOf(volume));
+function headOf(volume: VolumeExplanation): string {
+  const { result } = volume;
+  return `${styled('bold', nameOf(volume))}: ${styled(STYLES[result], result)}`;
 }
 
 function nameOf({ namespace, claim, pod, volume }: VolumeExplanation): string {
