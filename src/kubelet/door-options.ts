@@ -157,28 +157,41 @@ function checkedEndpoint(endpoint: string): URL {
   );
 }
 
+const AUTH_FIELDS: Readonly<Record<DoorAuth['type'], readonly string[]>> = {
+  tls: ['certFile', 'keyFile'],
+  serviceAccount: ['tokenFile'],
+  none: [],
+};
+
 function checkedAuth(auth: DoorAuth): DoorAuth {
-  const given: DoorAuth = checkedObject('auth', auth);
-  const known: Readonly<Record<string, readonly string[]>> = {
-    tls: ['certFile', 'keyFile'],
-    serviceAccount: ['tokenFile'],
-    none: [],
-  };
-  const files = Object.hasOwn(known, given.type) ? known[given.type] : undefined;
-  if (files === undefined) {
-    throw new TypeError(`Expected auth.type to be tls, serviceAccount or none, got ${show(given.type)}`);
+  for (const name of authFields(auth, AUTH_FIELDS)) {
+    const value: unknown = auth[name as keyof DoorAuth];
+    if (value !== undefined || auth.type === 'tls') checkedText(`auth.${name}`, value as string);
   }
-  for (const [name, value] of Object.entries(given)) {
-    if (name === 'type') continue;
-    if (!files.includes(name))
-      throw new TypeError(`Unknown option ${JSON.stringify(name)} of auth ${given.type}`);
-    if (value !== undefined) checkedText(`auth.${name}`, value);
+  return { ...auth };
+}
+
+/**
+ * The names of what an authentication consists of besides its type.
+ *
+ * @param known - these, for each type
+ * @throws TypeError unless it is of a known type, and has nothing else
+ */
+export function authFields(
+  auth: { readonly type: string },
+  known: Readonly<Record<string, readonly string[]>>,
+): readonly string[] {
+  const { type } = checkedObject('auth', auth);
+  const names = Object.hasOwn(known, type) ? known[type] : undefined;
+  if (names === undefined) {
+    const types = Object.keys(known)
+      .join(', ')
+      .replace(/, (\w+)$/, ' or $1');
+    throw new TypeError(`Expected auth.type to be ${types}, got ${show(type)}`);
   }
-  if (given.type === 'tls') {
-    checkedText('auth.certFile', given.certFile);
-    checkedText('auth.keyFile', given.keyFile);
-  }
-  return { ...given };
+  const other = Object.keys(auth).find((name) => name !== 'type' && !names.includes(name));
+  if (other !== undefined) throw new TypeError(`Unknown option ${JSON.stringify(other)} of auth ${type}`);
+  return names;
 }
 
 /** The host without the brackets of an IPv6 address. */

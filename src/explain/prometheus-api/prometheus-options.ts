@@ -1,17 +1,11 @@
 import {
+  authFields,
   checkedLimits,
   type BasicAuth,
   type CheckedDoor,
   type DoorOptions,
 } from '../../kubelet/door-options.js';
-import {
-  checkedFlag,
-  checkedNotEmpty,
-  checkedObject,
-  checkedOptions,
-  checkedText,
-  show,
-} from '../../options.js';
+import { checkedFlag, checkedNotEmpty, checkedOptions, checkedText, show } from '../../options.js';
 
 /** How a client of Prometheus proves who it is. Files are read again for each call. */
 export type PrometheusAuth =
@@ -44,7 +38,7 @@ const OPTIONS = [
   'maxAnswerBytes',
 ] as const;
 
-const AUTH_FILES: Readonly<Record<PrometheusAuth['type'], readonly string[]>> = {
+const AUTH_FIELDS: Readonly<Record<PrometheusAuth['type'], readonly string[]>> = {
   none: [],
   bearer: ['tokenFile'],
   basic: ['username', 'passwordFile'],
@@ -101,20 +95,9 @@ function checkedUrl(given: string): URL {
   return url;
 }
 
-function checkedAuth(given: PrometheusAuth): PrometheusAuth {
-  const auth: PrometheusAuth = checkedObject('auth', given);
-  const names = Object.hasOwn(AUTH_FILES, auth.type) ? AUTH_FILES[auth.type] : undefined;
-  if (names === undefined)
-    throw new TypeError(`Expected auth.type to be none, bearer or basic, got ${show(auth.type)}`);
-  const values = Object.entries(auth).filter(([name]) => name !== 'type');
-  for (const [name] of values) {
-    if (!names.includes(name))
-      throw new TypeError(`Unknown option ${JSON.stringify(name)} of auth ${auth.type}`);
-  }
-  for (const name of names) {
-    const value: unknown = Object.fromEntries(values)[name];
-    checkedNotEmpty(`auth.${name}`, value as string);
-  }
+function checkedAuth(auth: PrometheusAuth): PrometheusAuth {
+  for (const name of authFields(auth, AUTH_FIELDS))
+    checkedNotEmpty(`auth.${name}`, auth[name as keyof PrometheusAuth]);
   if (auth.type === 'basic' && auth.username.includes(':'))
     throw new TypeError('Expected auth.username to have no colon');
   return { ...auth };
