@@ -34,7 +34,7 @@ const LONGEST_PAUSE_MS = 400;
 export class HttpsDoor {
   /** How messages call the server. */
   readonly title: string;
-  readonly door: CheckedDoor;
+  readonly #door: CheckedDoor;
   readonly #prefix: DoorPrefix;
   #agent: Agent | undefined;
   /** What the agent was made of. */
@@ -46,7 +46,7 @@ export class HttpsDoor {
 
   constructor(prefix: DoorPrefix, door: CheckedDoor) {
     this.#prefix = prefix;
-    this.door = door;
+    this.#door = door;
     this.title = serverTitle(door, prefix);
   }
 
@@ -55,7 +55,7 @@ export class HttpsDoor {
    * once the signal is aborted
    */
   async get(path: string, accept: string, signal?: AbortSignal): Promise<DoorAnswer> {
-    const deadline = new Deadline(this.door.timeoutMs);
+    const deadline = new Deadline(this.#door.timeoutMs);
     const end = new AbortController();
     const seen: { failure?: unknown } = {};
     if (this.#isClosed) end.abort();
@@ -93,7 +93,7 @@ export class HttpsDoor {
       try {
         const answer = await this.#turns.run(async () => {
           end.throwIfAborted();
-          const credentials = await readCredentials(this.door, this.#prefix);
+          const credentials = await readCredentials(this.#door, this.#prefix);
           end.throwIfAborted();
           return await this.#once(path, accept, credentials, end);
         });
@@ -109,7 +109,7 @@ export class HttpsDoor {
         }
         // The next call learns at once that the server is away.
         if (again) this.#hasAnswered = false;
-        throw connectionFailure(error, this.door, this.#prefix);
+        throw connectionFailure(error, this.#door, this.#prefix);
       }
     }
   }
@@ -120,7 +120,7 @@ export class HttpsDoor {
     { authorization, tls }: Credentials,
     end: AbortSignal,
   ): Promise<DoorAnswer> {
-    const { url } = this.door;
+    const { url } = this.#door;
     const agent = this.#agentFor(tls);
     return await new Promise<DoorAnswer>((resolve, reject) => {
       const options: DoorRequestOptions = {
@@ -135,7 +135,7 @@ export class HttpsDoor {
           accept,
           'accept-encoding': 'identity',
           ...(authorization !== undefined && { authorization }),
-          ...this.door.headers,
+          ...this.#door.headers,
         },
       };
       const request = httpGet(options);
@@ -155,7 +155,7 @@ export class HttpsDoor {
   }
 
   async #read(response: IncomingMessage): Promise<DoorAnswer> {
-    const { maxAnswerBytes } = this.door;
+    const { maxAnswerBytes } = this.#door;
     const chunks: Buffer[] = [];
     let bytes = Number(response.headers['content-length'] ?? 0);
     if (bytes > maxAnswerBytes) throw this.#tooLarge(`${String(bytes)} bytes`);
@@ -179,7 +179,7 @@ export class HttpsDoor {
     const agent =
       tls === undefined
         ? plainAgent()
-        : new DoorAgent(this.door, secureContext(this.door, this.#prefix, tls), tls.pinned);
+        : new DoorAgent(this.#door, secureContext(this.#door, this.#prefix, tls), tls.pinned);
     if (this.#agent instanceof DoorAgent) this.#agent.retire();
     this.#agentKey = key;
     this.#agent = agent;
@@ -187,7 +187,7 @@ export class HttpsDoor {
   }
 
   #tooLarge(size: string): KubeletError {
-    const most = String(this.door.maxAnswerBytes);
+    const most = String(this.#door.maxAnswerBytes);
     return new KubeletError(
       `${this.#prefix}_TOO_LARGE`,
       `the answer of ${this.title} has ${size}, and maxAnswerBytes is ${most}: raise it if that is right`,
@@ -195,7 +195,7 @@ export class HttpsDoor {
   }
 
   #late(path: string, deadline: Deadline, failure: unknown): KubeletError {
-    if (failure !== undefined) return connectionFailure(failure, this.door, this.#prefix);
+    if (failure !== undefined) return connectionFailure(failure, this.#door, this.#prefix);
     return timedOut(this.title, path, deadline.limitMs, this.#prefix);
   }
 }

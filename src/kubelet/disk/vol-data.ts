@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { errorText, propertyOf } from '../../errors.js';
 import { escapeControls } from '../../escape.js';
+import { objectOf, textOf } from '../checked-json.js';
 
 /**
  * What the kubelet notes about a CSI volume, in `vol_data.json`. Which keys there are depends on the
@@ -74,13 +75,12 @@ export function parseVolData({ text = '', problem }: VolDataText): VolData | str
   } catch {
     return 'vol_data.json is not JSON: the kubelet was about to write it, or its disk was full';
   }
-  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    return 'vol_data.json is not an object';
-  }
+  const given = objectOf(content);
+  if (given === undefined) return 'vol_data.json is not an object';
   const data: { -readonly [Key in keyof VolData]: VolData[Key] } = {};
   for (const key of KEYS) {
-    const value: unknown = Object.hasOwn(content, key) ? (content as VolData)[key] : undefined;
-    if (typeof value === 'string' && value !== '') data[key] = value;
+    const value = Object.hasOwn(given, key) ? textOf(given[key]) : undefined;
+    if (value !== undefined) data[key] = value;
   }
   return data;
 }
