@@ -3,11 +3,11 @@ import { FakeAuthority } from './certificates.js';
 import { FakeFiles } from './fake-files.js';
 import { FakeServer, type FakeHttpAnswer, type FakeHttpRequest } from './fake-server.js';
 import {
-  checkedTokens,
-  FakeUsers,
+  usersOf,
   type FakeAuthentication,
   type FakeRule,
   type FakeUser,
+  type FakeUsers,
 } from './fake-users.js';
 import type { FakeKubelet } from './fake-kubelet.js';
 import { mayNodeAsk, type NodeQuestion as Asked } from './node-authorizer.js';
@@ -44,7 +44,7 @@ export class FakeApiServer {
   readonly #requests: string[] = [];
 
   private constructor(files: FakeFiles, options: FakeApiServerOptions) {
-    const { objects = {}, tokens, rules = [], kubelets = {} } = options;
+    const { objects = {}, kubelets = {} } = options;
     const unknown = Object.keys(checkedObject('objects', objects)).find(
       (each) => !Object.hasOwn(RESOURCES, each),
     );
@@ -57,9 +57,7 @@ export class FakeApiServer {
     this.objects = Object.fromEntries(
       (Object.keys(RESOURCES) as FakeApiResource[]).map((each) => [each, [...(objects[each] ?? [])]]),
     ) as Record<FakeApiResource, KubernetesObject[]>;
-    this.users = new FakeUsers(options);
-    this.users.rules = rules;
-    for (const [token, user] of Object.entries(checkedTokens(tokens))) this.users.tokens.set(token, user);
+    this.users = usersOf(options);
     this.#kubelets = kubelets;
     this.#server = new FakeServer({ handle: (request) => this.#handle(request) });
   }

@@ -4,7 +4,7 @@ import { FakeAuthority } from './certificates.js';
 import { FakeFiles } from './fake-files.js';
 import { checkedKubelet, type FakeKubeletOptions } from './fake-kubelet-options.js';
 import { FakeServer, type FakeHttpAnswer, type FakeHttpRequest } from './fake-server.js';
-import { checkedTokens, FakeUsers, type FakeUser } from './fake-users.js';
+import { usersOf, type FakeUser, type FakeUsers } from './fake-users.js';
 import {
   DEBUGGING_DISABLED,
   DEFAULT_BODIES,
@@ -43,14 +43,12 @@ export class FakeKubelet {
   #mode: FakeKubeletMode = 'serve';
 
   private constructor(files: FakeFiles, options: FakeKubeletOptions) {
-    const { version = '1.37', bodies = {}, tokens, rules = [], readOnlyPort, http2 } = options;
+    const { version = '1.37', bodies = {}, readOnlyPort, http2 } = options;
     this.version = version;
     this.#files = files;
     this.#options = options;
     this.bodies = { ...DEFAULT_BODIES, ...bodies };
-    this.users = new FakeUsers(options);
-    this.users.rules = rules;
-    for (const [token, user] of Object.entries(checkedTokens(tokens))) this.users.tokens.set(token, user);
+    this.users = usersOf(options);
     this.#server = new FakeServer({
       http2: http2 === undefined ? version === '1.26' : checkedFlag('http2', http2),
       handle: (request) => this.#handle(request, false),

@@ -68,15 +68,23 @@ export class FakeUsers {
   }
 }
 
-/** @throws TypeError unless they are users by token */
-export function checkedTokens(
-  value: Readonly<Record<string, FakeUser>> = {},
-): Readonly<Record<string, FakeUser>> {
-  for (const [token, user] of Object.entries(checkedObject('tokens', value))) {
+/** What the options of a fake say of its users. */
+interface UsersOptions extends FakeAuthentication {
+  readonly tokens?: Readonly<Record<string, FakeUser>> | undefined;
+  readonly rules?: readonly FakeRule[] | undefined;
+}
+
+/** @throws TypeError for an option that is invalid */
+export function usersOf(options: UsersOptions): FakeUsers {
+  const { tokens = {}, rules = [] } = options;
+  const users = new FakeUsers(options);
+  users.rules = rules;
+  for (const [token, user] of Object.entries(checkedObject('tokens', tokens))) {
     checkedText(
       `the name of the user of token ${JSON.stringify(token)}`,
       checkedObject('the user of a token', user).name,
     );
+    users.tokens.set(token, user);
   }
-  return value;
+  return users;
 }
