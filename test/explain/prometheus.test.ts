@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Stage, VolumeExplanation } from '../../src/explain/finding.js';
 import { PrometheusClient } from '../../src/explain/prometheus-api/prometheus-client.js';
 import { needs } from '../support/needs.js';
+import type { PrometheusProcess } from '../support/prometheus-process.js';
 import { stagesWith } from './support/fake-node.js';
-import { RealPrometheus } from './support/real-prometheus.js';
 import { ScrapedKubelet } from './support/scraped-kubelet.js';
+import { scrapeConfiguration, scrapingPrometheus } from './support/scraping-prometheus.js';
 
 /** A Prometheus tells its scrapes of new targets every 5 s. */
 const GIVE_UP_MS = 60_000;
@@ -175,7 +176,7 @@ class Trial {
   readonly repaired = new Map<Fault, VolumeExplanation>();
 
   private constructor(
-    readonly prometheus: RealPrometheus,
+    readonly prometheus: PrometheusProcess,
     readonly kubelets: ReadonlyMap<Fault, ScrapedKubelet>,
     readonly others: readonly ScrapedKubelet[],
   ) {
@@ -188,7 +189,7 @@ class Trial {
     for (const fault of faults) kubelets.set(fault, await ScrapedKubelet.start(String(kubelets.size)));
     const scrapes = [...kubelets].flatMap(([fault, kubelet]) => fault.broken(kubelet));
     const sound = others.map((each) => each.scrape());
-    return new Trial(await RealPrometheus.start([...scrapes, ...sound], '/prom'), kubelets, others);
+    return new Trial(await scrapingPrometheus([...scrapes, ...sound], '/prom'), kubelets, others);
   }
 
   /** Explains all claims until each is blamed on its fault, repairs all scrapes, and explains them again. */
@@ -200,7 +201,7 @@ class Trial {
       return stagesWith(found, 'cause').includes(stage) && cause.test(found.cause);
     });
     const kubelets = [...this.kubelets.values(), ...this.others];
-    await this.prometheus.reload(kubelets.map((each) => each.scrape()));
+    await this.prometheus.reload(scrapeConfiguration(kubelets.map((each) => each.scrape())));
     await this.#explainAll(this.repaired, (_, found) => isRepaired(found));
   }
 

@@ -8,8 +8,9 @@ import { FsResourceAnalyzer } from '../../src/stats/fs-resource-analyzer.js';
 import { FakeMetrics } from '../../src/testing/fake-metrics.js';
 import { FakeStatsProvider } from '../../src/testing/fake-stats-provider.js';
 import { needs } from '../support/needs.js';
+import { PrometheusProcess } from '../support/prometheus-process.js';
+import { dropInConfiguration } from './drop-in-configuration.js';
 import { dashboardQueries } from './persistent-volumes-dashboard.js';
-import { PrometheusProcess } from './prometheus-process.js';
 import { SAMPLE } from './volumes.js';
 
 describe.skipIf(needs({ programs: ['prometheus'] }))(
@@ -42,7 +43,7 @@ describe.skipIf(needs({ programs: ['prometheus'] }))(
       exporter.listen(0, '127.0.0.1');
       await once(exporter, 'listening');
       prometheus = await PrometheusProcess.start(
-        `127.0.0.1:${String((exporter.address() as AddressInfo).port)}`,
+        dropInConfiguration(`127.0.0.1:${String((exporter.address() as AddressInfo).port)}`),
       );
       await prometheus.until('kubelet_volume_stats_capacity_bytes', (found) => found.length > 0);
     });

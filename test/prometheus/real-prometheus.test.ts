@@ -3,8 +3,9 @@ import { statfsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtNode, NodeProcess } from '../examples/embedded-node-process.js';
 import { needs } from '../support/needs.js';
+import { PrometheusProcess } from '../support/prometheus-process.js';
+import { dropInConfiguration } from './drop-in-configuration.js';
 import { dashboardQueries, type ClaimNumbers } from './persistent-volumes-dashboard.js';
-import { PrometheusProcess } from './prometheus-process.js';
 
 /**
  * On a disk of its own, and nobody writes to it; by root only, because another's lies on a disk that many
@@ -22,7 +23,7 @@ describe.skipIf(needs({ root: true, programs: ['prometheus', 'promtool'] }))(
     beforeAll(async () => {
       node = new NodeProcess(process.execPath, [builtNode(), '--serve', '--port', '0']);
       address = await node.address();
-      prometheus = await PrometheusProcess.start(new URL(address).host);
+      prometheus = await PrometheusProcess.start(dropInConfiguration(new URL(address).host));
       await prometheus.until('kubelet_volume_stats_capacity_bytes', (found) => found.length > 0);
     });
 

@@ -8,7 +8,7 @@ import { explain, PrometheusClient, type VolumeExplanation } from '../../../src/
 import { ApiClient, KubeletClient } from '../../../src/kubelet/index.js';
 import { MAIN } from '../../cli/run-main.js';
 import { stagesWith } from '../../explain/support/fake-node.js';
-import { RealPrometheus } from '../../explain/support/real-prometheus.js';
+import { scrapeConfiguration, scrapingPrometheus } from '../../explain/support/scraping-prometheus.js';
 import buildDist from '../../support/build-dist.js';
 import { FuseServer } from '../../support/fuse.mjs';
 import { needs } from '../../support/needs.js';
@@ -410,7 +410,7 @@ describe.skipIf(needs({ programs: ['prometheus'] }))(
           { target_label: 'node', replacement: NODE_NAME },
         ],
       });
-      const prometheus = await RealPrometheus.start([scrape('nobody')]);
+      const prometheus = await scrapingPrometheus([scrape('nobody')]);
       const client = new PrometheusClient({ url: prometheus.url });
       try {
         const isRefused = ({ cause }: VolumeExplanation): boolean => cause.includes('403');
@@ -418,7 +418,7 @@ describe.skipIf(needs({ programs: ['prometheus'] }))(
         expect(refused.cause).toMatch(/is down: server returned HTTP status 403 Forbidden/);
         expect(refused.remedy).toContain('nodes/metrics');
         expect(stagesWith(refused, 'cause')).toEqual(['target']);
-        await prometheus.reload([scrape('admin')]);
+        await prometheus.reload(scrapeConfiguration([scrape('admin')]));
         const found = await until('csi-img', isSound, { prometheus: client });
         expect(found.result).toBe('exported');
         expect(stagesWith(found, 'ok')).toHaveLength(13);
