@@ -50,8 +50,8 @@ const JUDGES: Readonly<Record<Stage, (volume: VolumeFacts, facts: Facts) => Find
  * Finds out why volumes show nothing: follows the chain from a dashboard's query over Prometheus and the
  * kubelet to the pod, the disk and the CSI driver, and names the cause that is nearest to the volume.
  *
- * Each door is asked once, whatever the number of volumes, and each question has a limit. What gives no
- * answer makes its stage `unknown`, and nothing else: what remains is judged.
+ * Each door is asked once, whatever the number of volumes, and each question has a limit. A question without
+ * an answer makes only its own stages `unknown`; the others are judged.
  *
  * @param options - the doors, and what to explain: a claim, a pod, or by default every claim of the node
  * @throws TypeError for an option that is invalid or unknown; `signal.reason` once the signal is aborted

@@ -25,10 +25,10 @@ const START = 'process_start_time_seconds';
 const BUILD = 'kubernetes_build_info';
 const NAMES = [STATS, DURATIONS, CALLS, START, BUILD];
 
-/** So many lines are read before the event loop has its turn. */
+/** How many lines are read before the event loop has its turn. */
 const LINES_A_TURN = 20_000;
 
-/** A line that is longer says nothing that is known here. */
+/** Longer lines hold nothing that is read here. */
 const LONGEST_LINE = 65_536;
 
 /** How Prometheus' text format begins: with a comment or a sample. */

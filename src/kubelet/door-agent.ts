@@ -6,7 +6,7 @@ import { onAbort } from '../waiting/abort.js';
 import { hostOf, sniOf, type CheckedDoor } from './door-options.js';
 
 /** What a server's certificate fails with that is not the pinned one. */
-export class NotThePinnedCertificate extends Error {
+class NotThePinnedCertificate extends Error {
   readonly code = 'NOT_THE_PINNED_CERTIFICATE';
 }
 

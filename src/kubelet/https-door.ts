@@ -20,7 +20,7 @@ export interface DoorAnswer {
 /** How long a server that has answered before may be away: a kubelet restarts in a few seconds. */
 const RESTART_MS = 8_000;
 
-/** At most so many calls ask one server at once, each over a connection; more wait for their turn. */
+/** How many calls ask one server at once, each over its own connection; the others wait for their turn. */
 const MOST_CALLS = 8;
 
 const FIRST_PAUSE_MS = 25;

@@ -31,7 +31,7 @@ export async function readPodList(body: Buffer, origin: PodOrigin, check: () => 
 }
 
 /** @throws UnexpectedJson unless the members of the top object are those of such a list */
-export function checkListKind(others: ReadonlyMap<string, unknown>, kind: string): void {
+function checkListKind(others: ReadonlyMap<string, unknown>, kind: string): void {
   const found = others.get('kind');
   if (found !== kind)
     throw new UnexpectedJson(

@@ -51,7 +51,7 @@ function namesText(names: readonly string[]): string {
   return rest > 0 ? `${first} and ${String(rest)} more` : first;
 }
 
-/** By these words a remedy refers to a rule. */
+/** The words with which a remedy refers to a rule. */
 const BELOW = 'shown below';
 
 /** Plain text, wrapped. */

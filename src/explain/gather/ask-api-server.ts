@@ -14,7 +14,7 @@ import { chosenPods } from './subjects.js';
 
 const NOT_ASKED = 'the API server was not asked';
 
-/** So many claims are asked for by name, which needs fewer rights than a list. */
+/** Up to how many claims are asked for by name, which needs fewer rights than a list. */
 const MOST_BY_NAME = 4;
 
 /** Claims and their volumes: a few by name, many by two lists, or by name where lists are refused. */
@@ -38,7 +38,7 @@ export async function askForClaims(
   return await claimsByName(api, keys, limits);
 }
 
-/** So many questions are out at once: the limit of one counts from when it is asked. */
+/** How many questions are out at once. The time limit of each begins when it is asked. */
 const AT_ONCE = 4;
 
 async function claimsByName(
@@ -156,7 +156,7 @@ function csiNodeFrom(value: object | undefined): CsiNode | undefined {
 /** The reason that kubelets before 1.37 and the sidecar external-health-monitor give. */
 const REASON = 'VolumeConditionAbnormal';
 
-/** The newest are not first; but the same event again only counts up. */
+/** The list is not sorted by time, but an event that happens again only raises its count. */
 const MOST = '500';
 
 /**

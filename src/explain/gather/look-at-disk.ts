@@ -8,8 +8,8 @@ import type { DiskFacts, Facts } from '../facts.js';
 import type { ExplainedNode } from '../explain-options.js';
 import type { Subject } from '../volume-facts.js';
 
-/** Describing a node takes far less; measuring has limits of its own, for each volume. */
-const LIMITS_OF_ALL = 6;
+/** How many times the limit of one question the whole disk may take. Each volume has a limit of its own. */
+const LIMITS_FOR_DISK = 6;
 
 /**
  * Describes all volumes of the node, and measures those that are asked about, with the others of their pods
@@ -33,7 +33,7 @@ export async function lookAtDisk(
     claims: knownClaims(claims),
   });
   try {
-    return await answerOf('the disk', { timeoutMs: LIMITS_OF_ALL * timeoutMs, signal }, async (end) => {
+    return await answerOf('the disk', { timeoutMs: LIMITS_FOR_DISK * timeoutMs, signal }, async (end) => {
       const listed = await kubeletNode.getPods();
       const described = new Map<string, readonly VolumeDescription[]>();
       for (const { metadata } of listed) {

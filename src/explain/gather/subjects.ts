@@ -72,7 +72,7 @@ export function whyNoSubject(target: Target, { pods, elsewhere }: Facts): string
     : undefined;
 }
 
-/** Volumes on disk of which the list of pods does not say what they are: nobody was asked for the pods. */
+/** Volumes on disk that the list of pods does not name, because it comes from the disk too. */
 export function unnamedVolumes(
   pods: readonly NodePod[],
   described: ReadonlyMap<string, readonly VolumeDescription[]>,

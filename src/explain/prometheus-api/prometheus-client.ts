@@ -185,7 +185,7 @@ export class PrometheusClient {
   /** Go writes an empty list as null. */
   #listIn(path: string, value: unknown): readonly unknown[] {
     if (value === null || Array.isArray(value)) return listOf(value);
-    throw this.#bad(path, 'where a list should be is none');
+    throw this.#bad(path, 'it has no list where one should be');
   }
 
   #bad(path: string, why: string): PrometheusError {

@@ -8,10 +8,10 @@ import { driverOf, isMeasuredByKubelet, kindOf, shown, type VolumeFacts } from '
 
 const judge = new Judge('csi');
 
-/** gRPC's statuses, by the names that people know. */
+/** gRPC's status where nobody answers. */
 const UNAVAILABLE = 14;
 
-/** What is known of drivers that give no numbers, for words only: whether they can is asked live. */
+/** What to say of drivers without numbers. Whether a driver has the capability is always asked. */
 const ABOUT_DRIVERS: readonly (readonly [RegExp, string])[] = [
   [/^efs\.csi\.aws\.com$/, 'the EFS driver has them behind its option vol-metrics-opt-in'],
   [/^smb\.csi\.k8s\.io$/, 'the SMB driver has them behind the flag --enable-get-volume-stats'],

@@ -4,8 +4,8 @@ import { roundMs, shown, type VolumeFacts } from '../volume-facts.js';
 
 const judge = new Judge('number');
 
-/** A reading older than so many rounds is old. */
-const OLD_ROUNDS = 5;
+/** How many rounds old a reading may be. */
+const MOST_ROUNDS = 5;
 /** A filesystem that is written to differs between two readings; its size does not. */
 const MOST_DIFFERENCE = 0.01;
 
@@ -27,7 +27,7 @@ export function numberStage(volume: VolumeFacts, facts: Facts): Finding {
   }
   const age = ageMs(summary?.time, facts);
   const round = roundMs(facts);
-  if (age !== undefined && round > 0 && age > OLD_ROUNDS * round) {
+  if (age !== undefined && round > 0 && age > MOST_ROUNDS * round) {
     return judge.cause(
       `the kubelet's number is ${String(Math.round(age / 1000))} s old, and a round takes at most ${String(round / 1000)} s: its measuring hangs`,
       'Look for a volume of the same pod that does not answer, and restart the kubelet.',

@@ -84,7 +84,7 @@ function clusterProblem(selected: readonly Labels[], { prometheus }: Facts): str
   return `the series has no label cluster, and others have (${list}): a dashboard of one of these clusters does not show it`;
 }
 
-/** The same claim from several jobs: what k3s and RKE2 do, whose processes serve all registries together. */
+/** The same claim from several jobs, as on k3s and RKE2, where one process serves all components' metrics. */
 function duplicates(found: readonly Labels[], data: Finding['data']): Finding {
   const kinds = new Set(
     found.map((labels) => JSON.stringify(Object.entries(labels).filter(([name]) => !SAME_TARGET.has(name)))),
