@@ -39,7 +39,7 @@ const CLOSE = 0x7d;
  * begin and end; `JSON.parse` reads each.
  *
  * @returns the other members of the object, parsed
- * @throws UnexpectedJson unless the text is one whole object; SyntaxError for a member that is not JSON
+ * @throws UnexpectedJson unless the text is one whole object with a list there, or none; SyntaxError for a member that is not JSON
  */
 export async function readJsonList(
   body: Buffer,
@@ -60,7 +60,9 @@ export async function readJsonList(
       return;
     }
     if (bytes > mostBytes) throw new UnexpectedJson(`its ${JSON.stringify(key)} has ${String(bytes)} bytes`);
-    others.set(key, JSON.parse(body.toString('utf8', start, end)));
+    const value: unknown = JSON.parse(body.toString('utf8', start, end));
+    if (key === list && value !== null) throw new UnexpectedJson(`its ${list} are not a list`);
+    others.set(key, value);
   };
   for (let at = firstByte(body); at < body.length; at += 1) {
     const byte = body[at];

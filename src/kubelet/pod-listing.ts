@@ -30,15 +30,13 @@ export async function readPodList(body: Buffer, origin: PodOrigin, check: () => 
   return { pods: distinct(pods, problems), problems: problems.texts() };
 }
 
-/** @throws UnexpectedJson unless the members of the top object are those of such a list */
+/** @throws UnexpectedJson unless the members of the top object say that it is such a list */
 function checkListKind(others: ReadonlyMap<string, unknown>, kind: string): void {
   const found = others.get('kind');
   if (found !== kind)
     throw new UnexpectedJson(
       `it is not a ${kind} but ${typeof found === 'string' ? quoted(found) : 'has no kind'}`,
     );
-  const items = others.get('items');
-  if (items !== undefined && items !== null) throw new UnexpectedJson('its items are not a list');
 }
 
 function parsed(text: string, index: number, problems: Problems): unknown {

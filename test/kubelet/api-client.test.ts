@@ -125,6 +125,12 @@ describe('ApiClient over https', () => {
     expect(await client.list('/api/v1/events')).toEqual([1, 1]);
     server.answer('/api/v1/events', { body: { kind: 'Event', items: [] } });
     await expect(client.list('/api/v1/events')).rejects.toMatchObject({ code: 'API_BAD_ANSWER' });
+    server.answer('/api/v1/events', { body: { kind: 'EventList', items: {} } });
+    const notAList = {
+      code: 'API_BAD_ANSWER',
+      message: expect.stringContaining('its items are not a list') as string,
+    };
+    await expect(client.list('/api/v1/events')).rejects.toMatchObject(notAList);
   });
 
   test.each(['', '/', '/healthz', 'api/v1/nodes', '/api/v1/no des', 'https://x/api/v1', '/api/ä'])(
