@@ -2,7 +2,7 @@ import { MetricsError } from '../errors.js';
 import type { MetricsProvider } from '../metrics.js';
 import { callError, notAnswered, type Collection } from './collection.js';
 import { MeasuredVolume, type Attempt } from './measured-volume.js';
-import { volumesOf, type Pod, type PodVolume, type StatsProvider, type VolumeMap } from './pod.js';
+import { volumesOf, type Pod, type StatsProvider, type VolumeMap } from './pod.js';
 import { SoleCall } from './schedule/calls.js';
 import { Periodic } from './schedule/periodic.js';
 import type { PodVolumeStats } from './volume-stats.js';
@@ -13,8 +13,7 @@ export class PodRounds {
   readonly #podRef: PodVolumeStats['podRef'];
   readonly #volumes = new Map<string, MeasuredVolume>();
   readonly #periodic: Periodic;
-  /** The volumes of the pod's spec. */
-  #specified: ReadonlyMap<string, PodVolume> = new Map();
+  #pod: Pod;
   /**
    * Lists the volumes and attempts to measure them. Gives the attempts: none if the listing is overdue or
    * failed.
@@ -28,6 +27,7 @@ export class PodRounds {
     const { uid, namespace, name } = pod.metadata;
     this.#collection = collection;
     this.#podRef = { uid, namespace, name };
+    this.#pod = pod;
     const { calls, lane, options } = collection;
     this.#listing = new SoleCall<readonly Attempt[]>(
       calls,
@@ -56,9 +56,10 @@ export class PodRounds {
 
   /** Takes over the pod as it is now. Its volumes may have changed. */
   update(pod: Pod): void {
-    this.#specified = volumesOf(pod);
-    for (const name of this.#specified.keys()) this.#volume(name);
-    for (const [name, volume] of this.#volumes) volume.record.describe(pod, this.#specified.get(name));
+    this.#pod = pod;
+    const specified = volumesOf(pod);
+    for (const name of specified.keys()) this.#volume(name);
+    for (const [name, volume] of this.#volumes) volume.record.describe(pod, specified.get(name));
   }
 
   /** What is known now; the same object until something changes. */
@@ -133,8 +134,9 @@ export class PodRounds {
    * The volumes are those of the pod's spec and those of the map. One that only one of them has is shown too.
    */
   #match(providers: VolumeMap): void {
+    const specified = volumesOf(this.#pod);
     for (const [name, volume] of this.#volumes) {
-      if (this.#specified.has(name) || providers.has(name)) continue;
+      if (specified.has(name) || providers.has(name)) continue;
       volume.dispose();
       this.#volumes.delete(name);
       this.#latest = undefined;

@@ -148,7 +148,6 @@ function partOver(timer: RunningTimer): void {
   timer.partOver();
 }
 
-keepOne(new Deadline(1));
 keepOne(stoppedTimer());
 
 function stoppedTimer(): RunningTimer {

@@ -7,7 +7,7 @@ const PROCESS = fileURLToPath(new URL('kept-process.mjs', import.meta.url));
 
 /** Some of the steps of a reading, from the round to the system call and back. */
 const STEPS = [
-  ...['SoleCall.#begin', '#enqueue', 'enqueue', 'Call', 'go', '#watch', '#go', '#giveBack', 'attempt'],
+  ...['SoleCall.#begin', 'enqueue', 'Call', 'go', '#watch', '#go', '#giveBack', 'attempt'],
   ...['getMetrics', '#measure', 'ownTmpfsOf', 'mountedFsInfoOf', 'fsInfoOf', 'fsInfoFrom', 'toFsInfo'],
   ...['volumeCall', 'answerTo', 'Caller', '#settle', 'get leftMs', 'filesystemReading', 'diskUsageOf'],
 ];

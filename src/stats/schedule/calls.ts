@@ -8,8 +8,8 @@ import type { Place, Turn } from './lane.js';
  * second call.
  */
 export class Calls {
-  /** Those that have not settled. */
-  readonly byKey = new Map<string, Call>();
+  /** By key. */
+  readonly unsettled = new Map<string, Call>();
   /** The last walk and the last other call, for the reason of `keepOne`. */
   readonly #kept: Call[] = [];
 
@@ -20,19 +20,19 @@ export class Calls {
    * is out is aborted.
    */
   begin(key: string, plan: CallPlan, listener: CallListener): () => void {
-    const current = this.byKey.get(key);
+    const current = this.unsettled.get(key);
     if (current === undefined) this.enqueue(key, plan, listener);
     else current.takeOver(plan, listener);
     return () => {
-      const call = this.byKey.get(key);
-      if (call?.listener === listener && call.leave()) this.byKey.delete(key);
+      const call = this.unsettled.get(key);
+      if (call?.listener === listener && call.leave()) this.unsettled.delete(key);
     };
   }
 
   /** Makes a call whose key has none. */
   enqueue(key: string, plan: CallPlan, listener: CallListener): void {
     const call = new Call(this, key, plan, listener);
-    this.byKey.set(key, call);
+    this.unsettled.set(key, call);
     this.#kept[plan.walk === undefined ? 0 : 1] = call;
     call.enter();
   }
@@ -135,7 +135,7 @@ class Call implements Turn {
       answer = { status: 'rejected', reason };
     }
     clearTimeout(this.#timer);
-    this.#calls.byKey.delete(this.#key);
+    this.#calls.unsettled.delete(this.#key);
     const durationMs = performance.now() - this.#sinceMs;
     const costMs = this.#giveBack(answer) - this.#toldMs;
     if (this.listener === undefined) return;
