@@ -30,7 +30,7 @@ const MEMORY_VOLUMES = 2_000;
 const SCRAPES = isCheck ? 6 : 40;
 /** How long a process needs to have all code compiled that it uses again and again. */
 const COMPILE_MS = 10_000;
-/** After so long, V8 has collected the garbage of a process whose work has become less: it begins after 13 s. */
+/** After so long, V8 has collected the garbage of a process that has less to do: it begins after 13 s. */
 const SETTLE_MS = 20_000;
 const CPU_SLACK = 1.15;
 const WALL_SLACK = 1.5;

@@ -39,7 +39,8 @@ const CLOSE = 0x7d;
  * begin and end; `JSON.parse` reads each.
  *
  * @returns the other members of the object, parsed
- * @throws UnexpectedJson unless the text is one whole object with a list there, or none; SyntaxError for a member that is not JSON
+ * @throws UnexpectedJson unless the text is one whole object whose list is a list, null or absent;
+ * SyntaxError for a member that is not JSON
  */
 export async function readJsonList(
   body: Buffer,
